@@ -69,9 +69,13 @@ def build_once(folder: Path, build: Build, *, needs_bytes: int) -> Path:
 
 def require_disk(folder: Path, needs_bytes: int, progress: Progress) -> None:
     free = shutil.disk_usage(folder).free
-    progress.say(f"builds once; needs {needs_bytes / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free in {folder}")
+    progress.say(
+        f"builds once; needs {needs_bytes / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free in {folder}"
+    )
     if free < needs_bytes:
-        raise OSError(f"{folder}: {free / 1e9:.1f} GB free, {needs_bytes / 1e9:.1f} GB needed; set TRITON_OPS_CACHE to a larger disk")
+        raise OSError(
+            f"{folder}: {free / 1e9:.1f} GB free, {needs_bytes / 1e9:.1f} GB needed; set TRITON_OPS_CACHE to a larger disk"
+        )
 
 
 def remove_tree(folder: Path) -> None:

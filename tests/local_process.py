@@ -28,7 +28,12 @@ class LocalProcess:
 
     @classmethod
     async def start(
-        cls, name: str, command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> "LocalProcess":
         """Output is appended to `log`; `environment` replaces this process's own when given."""
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +57,9 @@ class LocalProcess:
     def running(self) -> bool:
         return self._process.returncode is None
 
-    async def wait_until(self, ready: Callable[[], Awaitable[bool]], *, seconds: float, every_seconds: float = 0.1) -> None:
+    async def wait_until(
+        self, ready: Callable[[], Awaitable[bool]], *, seconds: float, every_seconds: float = 0.1
+    ) -> None:
         """Returns once `ready()` is true; `ProcessFailed` with the log's tail when the process ends or time runs out first."""
         deadline = time.monotonic() + seconds
         while not await ready():

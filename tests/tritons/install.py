@@ -64,16 +64,24 @@ def preflight() -> list[str]:
     """One line for each reason why the server cannot run here."""
     problems = []
     if sys.platform != "linux" or platform.machine() != "x86_64":
-        problems.append(f"Triton's wheel runs on Linux x86-64 only; this is {platform.system()} {platform.machine()}")
+        problems.append(
+            f"Triton's wheel runs on Linux x86-64 only; this is {platform.system()} {platform.machine()}"
+        )
         return problems
     libc, version = platform.libc_ver()
     if libc != "glibc" or tuple(int(part) for part in version.split(".")[:2]) < OLDEST_GLIBC:
         wanted = ".".join(map(str, OLDEST_GLIBC))
-        problems.append(f"Triton's wheel needs glibc {wanted} (Debian 12, Ubuntu 22.04 or newer); this is {libc or 'no glibc'} {version}")
+        problems.append(
+            f"Triton's wheel needs glibc {wanted} (Debian 12, Ubuntu 22.04 or newer); this is {libc or 'no glibc'} {version}"
+        )
     if sysconfig.get_python_version() != PYTHON:
-        problems.append(f"Triton's tests run with Python {PYTHON}; this is {sysconfig.get_python_version()}: install python{PYTHON}")
+        problems.append(
+            f"Triton's tests run with Python {PYTHON}; this is {sysconfig.get_python_version()}: install python{PYTHON}"
+        )
     elif not _has_shared_libpython():
-        problems.append(f"Triton's Python backend needs libpython{PYTHON}.so.1.0: install libpython{PYTHON} (Debian, Ubuntu)")
+        problems.append(
+            f"Triton's Python backend needs libpython{PYTHON}.so.1.0: install libpython{PYTHON} (Debian, Ubuntu)"
+        )
     return problems
 
 
@@ -99,7 +107,9 @@ def _install(folder: Path, progress: Progress) -> None:
 def _run(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if ended.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
+        )
 
 
 if __name__ == "__main__":

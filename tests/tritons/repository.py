@@ -46,5 +46,8 @@ def _write(folder: Path, model: Model) -> None:
     if model.source != "ensemble":
         lines.append(f"instance_group [{{ kind: KIND_CPU count: {model.instances} }}]")
         lines.append("version_policy { all {} }")
-    lines += [f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}' for key, value in model.parameters.items()]
+    lines += [
+        f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
+        for key, value in model.parameters.items()
+    ]
     (folder / "config.pbtxt").write_text("\n".join([*lines, model.configuration, ""]))

@@ -90,7 +90,10 @@ class TritonServer:
         """Returns when the server is ready, or, with models that failed to load, when it has tried them all."""
         self.ground_truth.mkdir(parents=True, exist_ok=True)
         self._process = await LocalProcess.start(
-            f"tritonserver {self.address}:{self.ports.http}", self._command(), log=self.log, environment=self._environment()
+            f"tritonserver {self.address}:{self.ports.http}",
+            self._command(),
+            log=self.log,
+            environment=self._environment(),
         )
         await self._process.wait_until(self._is_serving, seconds=READY_SECONDS)
 
@@ -172,7 +175,9 @@ class TritonServer:
         timeout = aiohttp.ClientTimeout(total=seconds)
         async with self._http.request(method, self.url + path, json=body, timeout=timeout) as answer:
             if answer.status != 200:
-                raise TritonRefused(f"{method} {path}: {answer.status} {(await answer.text())[:500]}", answer.status)
+                raise TritonRefused(
+                    f"{method} {path}: {answer.status} {(await answer.text())[:500]}", answer.status
+                )
             return await answer.json(content_type=None) if await answer.read() else None
 
     async def _is_serving(self) -> bool:
@@ -207,7 +212,10 @@ class TritonServer:
         ]
 
     def _environment(self) -> dict[str, str]:
-        return self._install.environment | {FOLDER_VARIABLE: str(self.ground_truth), "PYTHONPATH": str(CHECKOUT)}
+        return self._install.environment | {
+            FOLDER_VARIABLE: str(self.ground_truth),
+            "PYTHONPATH": str(CHECKOUT),
+        }
 
 
 def infer_body(model: str, value: float) -> dict[str, Any]:
