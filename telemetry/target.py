@@ -50,6 +50,10 @@ class Target:
     node: str = ""
     workload: Workload | None = None
     labels: Mapping[str, str] = field(default=_NO_LABELS)
+    workload_guessed: bool = False
+    """The workload's name was worked out from the pod alone: its owner is not looked up yet, or cannot be."""
+    problem: str = ""
+    """What is wrong with the pod's own settings, in words for its owner; empty when nothing is."""
 
 
 class Targets:
