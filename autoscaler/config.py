@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
@@ -17,6 +17,17 @@ from telemetry.target import Phase, PodKey, Target, Workload
 _HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 _Port = Annotated[int, Field(ge=0, le=65535)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+def _selectable_pod_label(label: str) -> str:
+    if label in (*ROW_LABELS, *POD_LABELS):
+        raise ValueError("always selectable, and means something else than the pod label; leave it out")
+    if (problem := key_problem(label)) is not None:
+        raise ValueError(f"not a label key: {problem}")
+    return label
+
+
+_PodLabel = Annotated[str, AfterValidator(_selectable_pod_label)]
 
 
 class _Section(BaseModel):
@@ -129,21 +140,10 @@ class ServerSection(_Section):
 class Config(_Section):
     targets: TargetsSection
     scrape: ScrapeSection = ScrapeSection()
-    pod_labels: tuple[str, ...] = ()
+    pod_labels: tuple[_PodLabel, ...] = ()
     """Pod labels that an HPA's selector may name, beside model, version, workload and node."""
     models: tuple[DeclaredModel, ...] = ()
     server: ServerSection = ServerSection()
-
-    @model_validator(mode="after")
-    def _pod_labels_are_labels(self) -> Self:
-        for label in self.pod_labels:
-            if label in (*ROW_LABELS, *POD_LABELS):
-                raise ValueError(
-                    f"pod_labels: {label!r} is always selectable and means something else; leave it out"
-                )
-            if (problem := key_problem(label)) is not None:
-                raise ValueError(f"pod_labels: {label!r} is not a label key: {problem}")
-        return self
 
     def settings(self) -> Settings:
         """What the evaluator needs of this."""
