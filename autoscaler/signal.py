@@ -95,6 +95,16 @@ class Signal(_Row):
                 raise ValueError(f"remedies: {family!r} is not a family of this signal's formula")
         return self
 
+    def reads_counters(self) -> bool:
+        """Whether a part of the formula moves only when a request completes."""
+        match self.formula:
+            case Total(terms=terms):
+                return any(term.read == "rate" for term in terms)
+            case Ratio(kind=kind):
+                return kind == "ratio_of_rates"
+            case Quantile():
+                return False
+
     def families(self) -> frozenset[str]:
         match self.formula:
             case Total(terms=terms):
