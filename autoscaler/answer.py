@@ -10,6 +10,7 @@ class Reason(StrEnum):
     """Why there is no value; a closed list, so that each has its page and its remedy."""
 
     UNKNOWN_SIGNAL = "unknown_signal"
+    UNKNOWN_LABEL = "unknown_label"
     NO_TARGETS = "no_targets"
     NO_SERIES = "no_series"
     STARTING = "starting"
@@ -17,6 +18,7 @@ class Reason(StrEnum):
     NOT_ANSWERING = "not_answering"
     COVERAGE = "coverage"
     STALLED = "stalled"
+    NO_SUCCESS = "no_success"
     CANNOT_TELL_IDLE = "cannot_tell_idle"
     FAMILY_ABSENT = "family_absent"
     DECOUPLED = "decoupled"

@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
-
-_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class PodKey(NamedTuple):
@@ -49,7 +46,11 @@ class Target:
     """Seen before its container ran, so its counters began at zero while we were looking."""
     node: str = ""
     workload: Workload | None = None
-    labels: Mapping[str, str] = field(default=_NO_LABELS)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    workload_guessed: bool = False
+    """The workload's name was worked out from the pod alone: its owner is not looked up yet, or cannot be."""
+    problem: str = ""
+    """What is wrong with the pod's own settings, in words for its owner; empty when nothing is."""
 
 
 class Targets:

@@ -1,0 +1,128 @@
+"""Answers as the JSON that the HPA, kubectl and KEDA read.
+
+A value is a list of exactly one item, because the HPA sums items. No value is a `Status`, on which the HPA
+holds.
+"""
+
+import difflib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from autoscaler.answer import Answer, NoData, Reason, Value
+from autoscaler.api.documents import GROUP, GROUP_VERSION, KIND
+from autoscaler.quantity import QuantityError, format_quantity
+from autoscaler.selector import Selector
+
+MAX_MESSAGE_CHARS = 300
+"""A message lands in the HPA's status and in events."""
+
+_REASONS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    413: "RequestEntityTooLarge",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
+
+
+class ApiError(Exception):
+    """A request that gets a `Status`: HTTP code, message and Kubernetes' machine-readable reason."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = _REASONS.get(code, "Unknown")
+        self.message = bounded(message)
+
+
+def render_answer(signal: str, selector: Selector, answer: Answer, now: datetime) -> bytes:
+    """The `ExternalMetricValueList` of a value; raises `ApiError` for no data. `now` is timezone-aware."""
+    if isinstance(answer, NoData):
+        raise ApiError(404 if answer.reason is Reason.UNKNOWN_SIGNAL else 503, answer.message)
+    try:
+        quantity = format_quantity(answer.value)
+    except QuantityError as error:
+        cause = (
+            "no Kubernetes quantity can hold its value (NaN, infinite, negative or past int64 milli-units)"
+        )
+        raise ApiError(503, f"{signal}: {cause}") from error
+    item = {
+        "metricName": signal,
+        "metricLabels": selector.exact_labels() | dict(answer.labels),
+        "timestamp": _timestamp(now - timedelta(seconds=answer.sample_age_seconds)),
+        "window": answer.window_seconds,
+        "value": quantity,
+    }
+    return msgspec.json.encode({"kind": KIND, "apiVersion": GROUP_VERSION, "metadata": {}, "items": [item]})
+
+
+def render_trace(namespace: str, signal: str, selector: Selector, answer: Answer) -> bytes:
+    """The `SignalTrace` behind an answer: what `explain=1` returns, for a value and for no data alike."""
+    trace: dict[str, Any] = {
+        "kind": "SignalTrace",
+        "apiVersion": "triton-ops/v1alpha1",
+        "namespace": namespace,
+        "signal": signal,
+        "selector": str(selector),
+    }
+    if isinstance(answer, Value):
+        trace |= {
+            "state": "idle" if answer.idle else "value",
+            "value": answer.value,
+            "reason": None,
+            "message": "",
+            "sampleAgeSeconds": answer.sample_age_seconds,
+            "windowSeconds": answer.window_seconds,
+            "labels": dict(answer.labels),
+        }
+    else:
+        trace |= {
+            "state": "no_data",
+            "value": None,
+            "reason": str(answer.reason),
+            "message": answer.message,
+            "labels": {},
+        }
+    return msgspec.json.encode(trace | {"pods": [dict(row) for row in answer.trace]}, enc_hook=str)
+
+
+def render_status(error: ApiError) -> bytes:
+    """The `Status` object of an error."""
+    return msgspec.json.encode(
+        {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": error.message,
+            "reason": error.reason,
+            "details": {"group": GROUP},
+            "code": error.code,
+        }
+    )
+
+
+def unknown_signal(signal: str, signals: Sequence[str]) -> ApiError:
+    """404 for a signal that is not served, with the nearest that is."""
+    near = difflib.get_close_matches(signal[:100], signals, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; {len(signals)} signals are served, see discovery"
+    return ApiError(404, f"no signal {bounded(signal, 80)!r}{hint}")
+
+
+def bounded(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
+    """At most `limit` characters of one line, control characters escaped."""
+    printable = "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "replace").decode()
+        for character in text[:limit]
+    )
+    return printable if len(printable) <= limit and len(text) <= limit else printable[: limit - 3] + "..."
+
+
+def _timestamp(moment: datetime) -> str:
+    """RFC 3339 in whole seconds of UTC; a finer time does not decode as metav1.Time's printed form."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

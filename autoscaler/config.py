@@ -1,0 +1,168 @@
+"""The daemon's configuration: one YAML file, checked whole before anything starts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
+from autoscaler.selector import SelectorError, key_problem, parse_selector
+from telemetry.durations import Seconds
+from telemetry.located_yaml import parse_located, read_located
+from telemetry.model_config import ModelFacts
+from telemetry.scrape import ScrapeSettings
+from telemetry.target import Phase, PodKey, Target, Workload
+
+_HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+_Port = Annotated[int, Field(ge=0, le=65535)]
+_Name = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScrapeSection(_Section):
+    """How often and how patiently targets are asked."""
+
+    interval: Seconds = 5.0
+    """Between scrapes of one target."""
+    timeout: Seconds = 2.0
+    """For one scrape; less than the interval, so that a mute target is known before it is asked again."""
+    max_age: Seconds | None = None
+    """How long a silent target's last contribution stands in a total; by default two intervals, at most 30 s."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.timeout >= self.interval:
+            raise ValueError(f"timeout {self.timeout:g}s must be less than interval {self.interval:g}s")
+        if self.max_age is not None and self.max_age < self.interval + self.timeout:
+            raise ValueError(
+                f"max_age {self.max_age:g}s must be at least interval plus timeout, "
+                f"{self.interval + self.timeout:g}s: one scrape must be able to fail and the next to succeed"
+            )
+        return self
+
+
+class StaticTarget(_Section):
+    """A Triton at a known address, where there is no Kubernetes to ask."""
+
+    namespace: _Name = "default"
+    pod: _Name
+    metrics_url: _HttpUrl
+    http_url: _HttpUrl | None = None
+    """Triton's HTTP API, for the models' configuration."""
+    workload: _Name | None = None
+    labels: Mapping[str, str] = Field(default_factory=dict)
+
+    def target(self) -> Target:
+        return Target(
+            key=PodKey(self.namespace, self.pod, ""),
+            metrics_url=self.metrics_url,
+            http_url=self.http_url.rstrip("/") if self.http_url else None,
+            phase=Phase.RUNNING,
+            ready=True,
+            workload=Workload("Static", self.workload) if self.workload else None,
+            labels=self.labels,
+        )
+
+
+class KubernetesTargets(_Section):
+    """Triton pods as the Kubernetes API shows them."""
+
+    namespaces: tuple[_Name, ...] = ()
+    """Namespaces to watch; none means all, which needs rights in all."""
+    selector: str = ""
+    """Label selector of Triton pods, as `kubectl get pods -l` takes it; empty means every pod of the namespaces."""
+
+    @model_validator(mode="after")
+    def _selector_parses(self) -> Self:
+        try:
+            parse_selector(self.selector)
+        except SelectorError as error:
+            raise ValueError(f"selector: {error}") from error
+        return self
+
+
+class TargetsSection(_Section):
+    static: tuple[StaticTarget, ...] = ()
+    kubernetes: KubernetesTargets | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.static) == (self.kubernetes is not None):
+            raise ValueError("give either static targets or kubernetes, one of them")
+        names = [(target.namespace, target.pod) for target in self.static]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"static target {'/'.join(name)} is given twice; pods need names of their own"
+                )
+        return self
+
+
+class DeclaredModel(_Section):
+    """What the daemon cannot read for itself where Triton's model-config API is closed to it."""
+
+    name: _Name
+    decoupled: bool = False
+    ensemble_of: tuple[_Name, ...] = ()
+
+
+class ServiceSection(_Section):
+    """The Service that the APIService names, for the serving certificate."""
+
+    namespace: _Name = "triton-ops"
+    name: _Name = "triton-autoscaler"
+
+
+class ServerSection(_Section):
+    address: _Name = "0.0.0.0"  # noqa: S104 -- kube-apiserver calls from outside the pod
+    port: _Port = 6443
+    """External metrics over TLS, for the front proxy alone."""
+    plain_port: _Port = 8080
+    """/livez, /readyz and /metrics."""
+    service: ServiceSection = ServiceSection()
+
+
+class Config(_Section):
+    targets: TargetsSection
+    scrape: ScrapeSection = ScrapeSection()
+    pod_labels: tuple[str, ...] = ()
+    """Pod labels that an HPA's selector may name, beside model, version, workload and node."""
+    models: tuple[DeclaredModel, ...] = ()
+    server: ServerSection = ServerSection()
+
+    @model_validator(mode="after")
+    def _pod_labels_are_labels(self) -> Self:
+        for label in self.pod_labels:
+            if label in (*ROW_LABELS, *POD_LABELS):
+                raise ValueError(
+                    f"pod_labels: {label!r} is always selectable and means something else; leave it out"
+                )
+            if (problem := key_problem(label)) is not None:
+                raise ValueError(f"pod_labels: {label!r} is not a label key: {problem}")
+        return self
+
+    def settings(self) -> Settings:
+        """What the evaluator needs of this."""
+        interval = self.scrape.interval
+        return Settings(
+            max_age=self.scrape.max_age or max(min(2 * interval, 30.0), interval + self.scrape.timeout),
+            pod_labels=self.pod_labels,
+            models={m.name: ModelFacts(m.decoupled, m.ensemble_of) for m in self.models},
+        )
+
+    def scrape_settings(self) -> ScrapeSettings:
+        return ScrapeSettings(self.scrape.interval, self.scrape.timeout)
+
+
+def read_config(path: Path) -> Config:
+    """The file. Raises InvalidFileError with every mistake."""
+    return read_located(Config, path)
+
+
+def parse_config(text: str, file: str = "configuration") -> Config:
+    """The same from text. Raises InvalidFileError."""
+    return parse_located(Config, text, file)

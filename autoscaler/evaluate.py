@@ -1,0 +1,176 @@
+"""One signal, one selector, one number: or why there is none.
+
+Pure: pods' windows in, an Answer out; `now` is an argument. What it guarantees: missing is never zero; a partial outage can
+raise a total and never lower it; zero needs every target to have answered, flat, with nothing waiting.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from autoscaler.answer import Answer, NoData, Reason
+from autoscaler.pooling import Refusal, contribution, pool
+from autoscaler.selection import (
+    Facts,
+    SelectedPod,
+    Settings,
+    Standing,
+    expand_ensembles,
+    relevant,
+    select_pods,
+    unknown_label,
+)
+from autoscaler.selector import Selector
+from autoscaler.signal import Signal
+from telemetry.pod_state import PodState
+from telemetry.window import PENDING, RowKey, RowWindow
+
+_MAX_MESSAGE = 300
+
+
+def evaluate(
+    signal: Signal,
+    pods: Iterable[PodState],
+    selector: Selector,
+    settings: Settings,
+    now: float,
+    *,
+    explain: bool = False,
+) -> Answer:
+    """The signal over the pods of one namespace. `now` in monotonic seconds; `explain` adds the trace."""
+    unknown = unknown_label(selector, settings)
+    if unknown is not None:
+        known = ", ".join(("model", "version", "workload", "node", *settings.pod_labels))
+        return _no_data(
+            Refusal(Reason.UNKNOWN_LABEL, f"label {unknown!r} cannot be selected; selectable here: {known}")
+        )
+    selected = select_pods(signal, pods, selector, settings, now)
+    facts = Facts(selected, settings)
+    expanded = [replace(pod, rows=expand_ensembles(signal, pod, facts)) for pod in selected]
+    counted = relevant(expanded)
+    try:
+        _refuse(signal, selector, expanded, counted, facts, settings)
+        answer: Answer = pool(signal, counted, settings)
+    except Refusal as refusal:
+        answer = _no_data(refusal)
+    return replace(answer, trace=_trace(signal, expanded, counted)) if explain else answer
+
+
+def _no_data(refusal: Refusal) -> NoData:
+    message = refusal.message
+    return NoData(
+        refusal.reason, message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…"
+    )
+
+
+def _refuse(
+    signal: Signal,
+    selector: Selector,
+    selected: Sequence[SelectedPod],
+    counted: Sequence[SelectedPod],
+    facts: Facts,
+    settings: Settings,
+) -> None:
+    """Raises Refusal where no number can be right, whatever the formula."""
+    if not selected:
+        raise Refusal(Reason.NO_TARGETS, f"no Triton pod here matches {str(selector) or 'everything'!r}")
+    if not counted:
+        _refuse_without_rows(signal, selector, selected)
+    if signal.scope == "gpu":
+        return
+    for pod in counted:
+        for key, row in pod.rows.items():
+            _refuse_unseen_work(signal, pod, key, facts)
+            _refuse_stall(signal, pod, key, row, facts, settings)
+            if row.flat and PENDING not in row.mean:
+                raise Refusal(
+                    Reason.CANNOT_TELL_IDLE,
+                    f"pod {pod.name}: model {key.model!r} completes nothing, and without {PENDING} (Triton 23.09 or newer) "
+                    "idle cannot be told from hung",
+                )
+
+
+def _refuse_without_rows(signal: Signal, selector: Selector, selected: Sequence[SelectedPod]) -> None:
+    if all(pod.standing is Standing.NEW for pod in selected):
+        raise Refusal(
+            Reason.STARTING, f"every pod that matches is starting: {selected[0].name} has not answered yet"
+        )
+    if signal.scope == "gpu":
+        families = " and ".join(sorted(signal.families()))
+        remedy = next(iter(signal.remedies.values()), "")
+        raise Refusal(Reason.FAMILY_ABSENT, f"no selected pod shows {families}: {remedy}")
+    models = sorted({key.model for pod in selected if pod.window for key in pod.window.rows if key.model})
+    raise Refusal(
+        Reason.NO_SERIES,
+        f"no model matches {str(selector) or 'everything'!r}; the selected pods serve {', '.join(models) or 'no model'}",
+    )
+
+
+def _refuse_unseen_work(signal: Signal, pod: SelectedPod, key: RowKey, facts: Facts) -> None:
+    found = facts.of(pod, key.model)
+    if found is None:
+        raise Refusal(
+            Reason.MODEL_KIND_UNKNOWN,
+            f"pod {pod.name}: cannot tell whether model {key.model!r} is decoupled or an ensemble: its configuration could "
+            f"not be read from {pod.state.target.http_url or 'the pod'}; open that port to the autoscaler, or declare the model "
+            "under models: in its configuration",
+        )
+    if found.decoupled and signal.decoupled == "no_data":
+        raise Refusal(
+            Reason.DECOUPLED,
+            f"model {key.model!r} is decoupled: what {signal.name} is made of does not see its work; use triton_request_rate, "
+            "or leave the model out of the selector",
+        )
+
+
+def _refuse_stall(
+    signal: Signal, pod: SelectedPod, key: RowKey, row: RowWindow, facts: Facts, settings: Settings
+) -> None:
+    """A hung model completes nothing; an ensemble's own row shows nothing of a part that hangs."""
+    if signal.stalled == "value":
+        return
+    stalled = row.stalled_seconds > signal.window
+    found = facts.of(pod, key.model)
+    if found and found.parts and pod.window is not None:
+        parts = [part for name, part in pod.window.rows.items() if name.model in found.parts]
+        stalled = stalled or any(part.stalled_seconds > settings.max_age for part in parts)
+    if stalled:
+        raise Refusal(
+            Reason.STALLED,
+            f"pod {pod.name}: requests wait for model {key.model!r} and none completes; it may hang",
+        )
+
+
+def _trace(
+    signal: Signal, selected: Sequence[SelectedPod], counted: Sequence[SelectedPod]
+) -> list[Mapping[str, Any]]:
+    """One mapping a pod and row, and one for a pod without rows: what went into the number, and what did not."""
+    counting = {pod.state.target.key for pod in counted}
+    rows: list[Mapping[str, Any]] = []
+    for pod in selected:
+        target = pod.state.target
+        about: dict[str, Any] = {
+            "pod": pod.name,
+            "workload": target.workload.name if target.workload else None,
+            "ready": target.ready,
+            "standing": str(pod.standing),
+            "counted": target.key in counting,
+            "age_seconds": round(pod.age_seconds, 3),
+            "failure": pod.state.failure,
+        }
+        rows += [{**about, **_trace_row(signal, key, row)} for key, row in pod.rows.items()] or [about]
+    return rows
+
+
+def _trace_row(signal: Signal, key: RowKey, row: RowWindow) -> dict[str, Any]:
+    families = signal.families()
+    name = {"gpu": key.gpu} if signal.scope == "gpu" else {"model": key.model, "version": key.version}
+    return {
+        **name,
+        "window_seconds": round(row.seconds, 3),
+        "increase": {family: value for family, value in row.increase.items() if family in families},
+        "mean": {family: value for family, value in row.mean.items() if family in families | {PENDING}},
+        "last": {family: value for family, value in row.last.items() if family.partition("{")[0] in families},
+        "stalled_seconds": round(row.stalled_seconds, 3),
+        "contribution": contribution(signal, row),
+    }

@@ -1,0 +1,196 @@
+"""Which pods and model rows a question is about, and how each pod stands.
+
+A pod *answered*, is *warming up* (its window is not covered yet), is *silent* (it should answer and does not), or is *new*
+(nothing can have happened in it). Pods that are terminating or whose container is stopped are left out of both sides.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from autoscaler.selector import Requirement, Selector
+from autoscaler.signal import Signal
+from telemetry.model_config import ModelFacts
+from telemetry.pod_state import PodState
+from telemetry.target import Phase, Workload
+from telemetry.window import SUCCESS, PodWindow, RowKey, RowWindow
+
+ROW_LABELS = ("model", "version")
+POD_LABELS = ("workload", "node")
+
+
+class Standing(StrEnum):
+    ANSWERED = "answered"
+    WARMING_UP = "warming_up"
+    SILENT = "silent"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedPod:
+    """A pod that the question is about, with the rows of it that count."""
+
+    state: PodState
+    standing: Standing
+    age_seconds: float
+    """Since the last sample, or since the pod should have given one."""
+    window: PodWindow | None
+    rows: Mapping[RowKey, RowWindow] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.state.target.key.pod
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`max_age`: seconds for which a silent pod's last contribution stands. `coverage`: share of targets that a mean, ratio
+    or quantile needs. `pod_labels`: pod labels that selectors may name. `models`: facts that people declared."""
+
+    max_age: float = 10.0
+    coverage: float = 0.8
+    pod_labels: tuple[str, ...] = ()
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+
+
+def unknown_label(selector: Selector, settings: Settings) -> str | None:
+    """The first key of the selector that no series can have, if any."""
+    known = {*ROW_LABELS, *POD_LABELS, *settings.pod_labels}
+    return next((r.key for r in selector.requirements if r.key not in known), None)
+
+
+def select_pods(
+    signal: Signal, pods: Iterable[PodState], selector: Selector, settings: Settings, now: float
+) -> list[SelectedPod]:
+    """Pods whose own labels match, in order of name, each with the rows that match; `now` in monotonic seconds."""
+    on_pods = [r for r in selector.requirements if r.key not in ROW_LABELS]
+    on_rows = [r for r in selector.requirements if r.key in ROW_LABELS]
+    chosen: list[SelectedPod] = []
+    for state in sorted(pods, key=lambda state: state.target.key):
+        labels = _pod_labels(state, settings)
+        if state.target.phase in (Phase.TERMINATING, Phase.STOPPED) or not _all(on_pods, labels):
+            continue
+        window = state.windows.get(signal.window)
+        standing, age = _stand(state, window, signal.window, settings, now)
+        rows = {} if window is None else _matching_rows(signal, window, labels, on_rows)
+        chosen.append(SelectedPod(state, standing, age, window, rows))
+    return chosen
+
+
+def relevant(pods: Sequence[SelectedPod]) -> list[SelectedPod]:
+    """Pods that serve what was asked for, and silent ones that may: a pod that never answered may serve it unless
+    others of its workload answer and do not."""
+    serving: dict[Workload | None, bool] = {}
+    for pod in pods:
+        if pod.window is not None:
+            workload = pod.state.target.workload
+            serving[workload] = serving.get(workload, False) or bool(pod.rows)
+    return [
+        pod
+        for pod in pods
+        if pod.rows
+        or (
+            (pod.standing is Standing.SILENT and pod.window is None)
+            and serving.get(pod.state.target.workload, True)
+        )
+    ]
+
+
+class Facts:
+    """What is known of each pod's models: declared, else read from the pod, else read from another pod of its workload."""
+
+    def __init__(self, pods: Sequence[SelectedPod], settings: Settings) -> None:
+        self._declared = settings.models
+        self._shared: dict[tuple[Workload | None, str], ModelFacts] = {}
+        for pod in pods:
+            for model, facts in pod.state.models.items():
+                self._shared.setdefault((pod.state.target.workload, model), facts)
+
+    def of(self, pod: SelectedPod, model: str) -> ModelFacts | None:
+        """None when nobody could read the model's configuration."""
+        return (
+            self._declared.get(model)
+            or pod.state.models.get(model)
+            or self._shared.get((pod.state.target.workload, model))
+        )
+
+
+def expand_ensembles(signal: Signal, pod: SelectedPod, facts: Facts) -> Mapping[RowKey, RowWindow]:
+    """The pod's rows with an ensemble or its parts, never both.
+
+    Where the signal says `parts`, or where a part is selected beside its ensemble, the ensemble stands for its parts."""
+    if signal.scope != "model" or signal.ensembles == "both" or pod.window is None:
+        return pod.rows
+    rows = dict(pod.rows)
+    pending = [key for key in rows if (found := facts.of(pod, key.model)) and found.parts]
+    expanded: set[str] = set()
+    while pending:
+        ensemble = pending.pop()
+        found = facts.of(pod, ensemble.model)
+        parts = set(found.parts) if found else set()
+        overlaps = any(key.model in parts for key in rows)
+        if ensemble.model in expanded or not (signal.ensembles == "parts" or overlaps):
+            continue
+        expanded.add(ensemble.model)
+        for key in [key for key in rows if key.model == ensemble.model]:
+            del rows[key]
+        for key, row in pod.window.rows.items():
+            if (
+                key.model in parts
+                and key.model not in expanded
+                and key not in rows
+                and SUCCESS in row.increase
+            ):
+                rows[key] = row
+                inner = facts.of(pod, key.model)
+                if inner and inner.parts:
+                    pending.append(key)
+    return rows
+
+
+def _pod_labels(state: PodState, settings: Settings) -> dict[str, str]:
+    target = state.target
+    labels = {name: target.labels[name] for name in settings.pod_labels if name in target.labels}
+    if target.workload is not None:
+        labels["workload"] = target.workload.name
+    if target.node:
+        labels["node"] = target.node
+    return labels
+
+
+def _all(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
+    return all(requirement.matches(labels) for requirement in requirements)
+
+
+def _stand(
+    state: PodState, window: PodWindow | None, seconds: float, settings: Settings, now: float
+) -> tuple[Standing, float]:
+    if window is not None:
+        age = now - window.at
+        if state.failure is not None or age > settings.max_age:
+            return Standing.SILENT, age
+        return (Standing.ANSWERED if window.full else Standing.WARMING_UP), age
+    known = now - state.known_since
+    target = state.target
+    if target.phase is Phase.STARTING or not target.ready:
+        return Standing.NEW, known
+    if target.born_in_sight:
+        return (Standing.NEW, known) if known <= seconds else (Standing.SILENT, known - seconds)
+    return Standing.SILENT, known
+
+
+def _matching_rows(
+    signal: Signal, window: PodWindow, pod_labels: Mapping[str, str], requirements: Sequence[Requirement]
+) -> dict[RowKey, RowWindow]:
+    """Rows of the signal's scope that match. A model's row without a success counter is what an unload left behind."""
+    if signal.scope == "gpu":
+        if not _all(requirements, pod_labels):
+            return {}
+        return {key: row for key, row in window.rows.items() if not key.model}
+    return {
+        key: row
+        for key, row in window.rows.items()
+        if key.model
+        and SUCCESS in row.increase
+        and (not requirements or _all(requirements, {"model": key.model, "version": key.version}))
+    }

@@ -1,0 +1,190 @@
+"""The daemon: targets, scrapes, and the two ports, in one task group; stop is start reversed."""
+
+import asyncio
+import signal as os_signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from autoscaler.api.app import make_api_app
+from autoscaler.api.certificates import OwnCa, load_certificate, make_own_ca
+from autoscaler.api.front_proxy import FrontProxy, FrontProxyTrust
+from autoscaler.api.plain import Condition, make_plain_app
+from autoscaler.api.publish import CaPublisher, PublicationState, ServiceRef
+from autoscaler.api.server import ApiServer, front_proxy_context
+from autoscaler.config import Config
+from autoscaler.core import Autoscaler
+from autoscaler.own_metrics import OwnMetrics
+from autoscaler.signal import Signal, needed_families
+from telemetry.kube_client import KubernetesClient
+from telemetry.pods import PodTargets
+from telemetry.scrape import Scraper
+from telemetry.target import Targets
+
+log = structlog.get_logger(__name__)
+
+LIVE_ROUNDS = 5
+"""Scrape rounds that may be overdue before the loop counts as dead."""
+CERTIFICATE_CHECK_SECONDS = 3600.0
+DRAIN_SECONDS = 5.0
+
+
+async def serve(
+    config: Config, rows: Mapping[str, Signal], *, kubeconfig: str | None = None, context: str | None = None
+) -> None:
+    """Runs until SIGINT or SIGTERM. Raises KubernetesError when the cluster's credentials cannot be read, OSError when a
+    port cannot be opened."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (os_signal.SIGINT, os_signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        daemon = await Daemon.start(stack, config, rows, kubeconfig=kubeconfig, context=context)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(job) for job in daemon.jobs()]
+            await stop.wait()
+            log.info("stopping")
+            for task in running:
+                task.cancel()
+
+
+class Daemon:
+    """The parts of a running daemon, and what they promise on /livez and /readyz."""
+
+    def __init__(
+        self,
+        config: Config,
+        rows: Mapping[str, Signal],
+        api: KubernetesClient,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._config = config
+        self._started = time.monotonic()
+        self._longest_window = max(row.window for row in rows.values())
+        self.metrics = OwnMetrics()
+        self.targets = Targets()
+        self.pod_targets: PodTargets | None = None
+        if config.targets.kubernetes is not None:
+            found = config.targets.kubernetes
+            self.pod_targets = PodTargets(
+                api, self.targets, namespaces=found.namespaces, selector=found.selector
+            )
+        else:
+            static = [target.target() for target in config.targets.static]
+            self.targets.replace({target.key: target for target in static})
+        self.scraper = Scraper(
+            self.targets,
+            needed_families(rows),
+            {row.window for row in rows.values()},
+            config.scrape_settings(),
+            session,
+            time.monotonic,
+            self.metrics.scraped,
+        )
+        self.autoscaler = Autoscaler(
+            rows, self.scraper.pods, config.settings(), time.monotonic, self.metrics.answered
+        )
+        service = ServiceRef(config.server.service.namespace, config.server.service.name)
+        self._ca: OwnCa = make_own_ca(datetime.now(UTC))
+        self._certificate = self._ca.issue(service.name, service.namespace, datetime.now(UTC))
+        self.publisher = CaPublisher(api, service, self._ca.certificate, lambda: datetime.now(UTC))
+        self.trust = FrontProxyTrust(api, self._trust, service_account=f"{service.namespace}:{service.name}")
+        self._api_app = make_api_app(
+            self.autoscaler,
+            allowed_names=self.trust.allowed_names,
+            now=lambda: datetime.now(UTC),
+            program_version=version("triton-ops"),
+        )
+        self._server: ApiServer | None = None
+        self._ready_once = False
+
+    @classmethod
+    async def start(
+        cls,
+        stack: AsyncExitStack,
+        config: Config,
+        rows: Mapping[str, Signal],
+        *,
+        kubeconfig: str | None,
+        context: str | None,
+    ) -> "Daemon":
+        """Opens both ports. The TLS port answers once the front proxy's CA is known."""
+        api = await stack.enter_async_context(KubernetesClient(kubeconfig=kubeconfig, context=context))
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=True)
+        )
+        daemon = cls(config, rows, api, session)
+        server = config.server
+        daemon._server = await stack.enter_async_context(
+            ApiServer(daemon._api_app, host=server.address, port=server.port)
+        )
+        plain = web.AppRunner(
+            make_plain_app(live=daemon.live, ready=daemon.ready, registry=daemon.metrics.registry),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=DRAIN_SECONDS,
+        )
+        await plain.setup()
+        stack.push_async_callback(plain.cleanup)
+        await web.TCPSite(plain, server.address, server.plain_port).start()
+        log.info("serving", signals=sorted(rows), port=daemon._server.port, plain_port=server.plain_port)
+        return daemon
+
+    def jobs(self) -> Sequence[asyncio._CoroutineLike[None]]:
+        """What runs for as long as the daemon does; none of them returns by itself."""
+        jobs = [
+            self.scraper.run(),
+            self.trust.keep(),
+            self.publisher.keep_published(),
+            self._renew_certificate(),
+        ]
+        return jobs if self.pod_targets is None else [self.pod_targets.run(), *jobs]
+
+    def live(self) -> Sequence[Condition]:
+        """Live: the scrape loop went round lately."""
+        last = self.scraper.last_round_at or self._started
+        overdue = time.monotonic() - last > LIVE_ROUNDS * self._config.scrape.interval + 10.0
+        return [Condition("scrape-loop", not overdue, "no scrape round has ended lately")]
+
+    def ready(self) -> Sequence[Condition]:
+        """Ready: can answer for itself. Blindness is an answer, not unreadiness."""
+        publication = self.publisher.publication
+        published = publication.state is PublicationState.PUBLISHED
+        problems = self.pod_targets.problems if self.pod_targets else ()
+        return [
+            Condition("front-proxy-ca", self.trust.front_proxy is not None, self.trust.problem or ""),
+            Condition("ca-bundle", published, publication.message),
+            Condition("pods-listed", self.targets.complete, "; ".join(problems) or "pods are not listed yet"),
+            Condition("first-window", self._window_passed(), "the first window is not full yet"),
+        ]
+
+    def _window_passed(self) -> bool:
+        """True once a first window is full or 60 s have passed, for good."""
+        waited = time.monotonic() - self._started
+        full = self.scraper.last_round_at is not None and waited >= self._longest_window
+        self._ready_once = self._ready_once or full or waited >= 60.0
+        return self._ready_once
+
+    async def _trust(self, front_proxy: FrontProxy) -> None:
+        """Serves, from now on, whoever this request-header CA vouches for."""
+        assert self._server is not None  # noqa: S101 -- start() opened it before any job runs
+        context = front_proxy_context(front_proxy.ca_pem)
+        load_certificate(context, self._certificate)
+        await self._server.use(context)
+
+    async def _renew_certificate(self) -> None:
+        """A new leaf from the same CA well before the old one ends."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+            now = datetime.now(UTC)
+            if now >= self._certificate.renew_at and self.trust.front_proxy is not None:
+                service = self._config.server.service
+                self._certificate = self._ca.issue(service.name, service.namespace, now)
+                await self._trust(self.trust.front_proxy)
+                log.info("serving certificate renewed")

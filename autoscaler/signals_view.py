@@ -1,0 +1,21 @@
+"""The signals as text for a person."""
+
+import textwrap
+from collections.abc import Iterable
+
+from autoscaler.signal import Signal
+
+
+def render_signals(rows: Iterable[Signal]) -> str:
+    """One paragraph a signal: name and unit, meaning, and which HPA target suits it and why."""
+    return "\n\n".join(_render(row) for row in rows)
+
+
+def _render(row: Signal) -> str:
+    suits = "no HPA target suits it" if row.hpa.target == "none" else f"HPA target type {row.hpa.target}"
+    body = [row.meaning, f"{suits}: {row.hpa.why}", f"from {', '.join(sorted(row.families()))}"]
+    wrapped = [
+        textwrap.fill(" ".join(text.split()), 100, initial_indent="  ", subsequent_indent="  ")
+        for text in body
+    ]
+    return "\n".join([f"{row.name}  ({row.unit}, over {row.window:g} s)", *wrapped])

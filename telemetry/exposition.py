@@ -1,0 +1,144 @@
+"""Triton's metrics page, parsed: Prometheus text format 0.0.4 into (series, value) pairs.
+
+A page repeats the same `name{labels}` at every scrape, so that text is an opaque key: it is parsed once when the series is first
+seen and found in a dictionary ever after. `prometheus_client`'s parser is the oracle in the tests.
+Format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
+
+_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL: Final = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*')
+_ESCAPE: Final = re.compile(r"\\(.)")
+_ESCAPED: Final = {"n": "\n", "\\": "\\", '"': '"'}
+
+
+class MalformedExpositionError(Exception):
+    """The page is not in the text format; the message names the line. Nothing of such a page is used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Series:
+    """One time series, the same object wherever its text is the same, so that it can be compared by identity."""
+
+    key: str
+    family: str
+    labels: Mapping[str, str]
+
+
+class SeriesTable:
+    """The series that one target has shown, by their text.
+
+    `families` limits what is kept: lines of other families are skipped without reading their number. The table forgets what
+    is no longer shown once it holds far more than the page (a target whose labels change at every scrape must not grow it).
+    """
+
+    def __init__(self, families: Collection[str] | None = None) -> None:
+        self._families = None if families is None else frozenset(families)
+        self.known: dict[str, Series | None] = {}
+
+    def add(self, key: str) -> Series | None:
+        """The series of a text seen for the first time; None for a family that nobody asked for."""
+        series = _intern(key)
+        wanted = self._families is None or series.family in self._families
+        kept = series if wanted else None
+        self.known[key] = kept
+        return kept
+
+    def forget_all_but(self, shown: set[str]) -> None:
+        self.known = {key: series for key, series in self.known.items() if key in shown}
+
+
+def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]]:
+    """The page's samples in order, numbers raw. Raises `MalformedExpositionError`."""
+    if not text.endswith("\n"):
+        raise MalformedExpositionError(
+            "the page does not end with a line feed: it was cut short, or is not a metrics page"
+        )
+    known = table.known
+    samples: list[tuple[Series, float]] = []
+    append = samples.append
+    lines = text.split("\n")
+    for line in lines:
+        key, _, number = line.rpartition(" ")
+        try:
+            series = known[key]
+            if series is not None:
+                append((series, float(number)))
+        except (KeyError, ValueError):
+            _read_unfamiliar(line, lines, table, samples)
+    if len(known) > 2 * len(lines) + 1000:
+        table.forget_all_but({line.rpartition(" ")[0] for line in lines})
+    return samples
+
+
+_interned: WeakValueDictionary[str, Series] = WeakValueDictionary()
+
+
+def _intern(key: str) -> Series:
+    """The one `Series` of this text; a thousand pods that serve the same models share it."""
+    found = _interned.get(key)
+    if found is None:
+        family, labels = _parse_series(key)
+        found = _interned[key] = Series(key, family, labels)
+    return found
+
+
+def _read_unfamiliar(
+    line: str, lines: list[str], table: SeriesTable, samples: list[tuple[Series, float]]
+) -> None:
+    """Reads a line that is a comment, or whose series is new, or that carries a timestamp."""
+    stripped = line.strip()
+    if not stripped or stripped.startswith("#"):
+        return
+    try:
+        key, number = _split_sample(stripped)
+        value = float(number)
+        series = table.known[key] if key in table.known else table.add(key)
+    except ValueError as error:
+        where = lines.index(line) + 1
+        raise MalformedExpositionError(f"line {where}: {line[:120]!r}: {error}") from error
+    if series is not None:
+        samples.append((series, value))
+
+
+def _split_sample(line: str) -> tuple[str, str]:
+    """`name{labels}` and the number, dropping a timestamp. Raises ValueError."""
+    end = line.rfind("}") + 1
+    if end == 0:
+        end = len(line.split(None, 1)[0])
+    rest = line[end:].split()
+    if len(rest) not in (1, 2):
+        raise ValueError("expected a number, and at most a timestamp, after the series")
+    return line[:end], rest[0]
+
+
+def _parse_series(key: str) -> tuple[str, Mapping[str, str]]:
+    """Family and labels of `name{label="value",...}`. Raises ValueError."""
+    name = _NAME.match(key)
+    if name is None:
+        raise ValueError("expected a metric name")
+    at = name.end()
+    labels: dict[str, str] = {}
+    if at == len(key):
+        return key, labels
+    if key[at] != "{" or not key.endswith("}"):
+        raise ValueError("expected labels in braces after the metric name")
+    at += 1
+    while key[at] != "}":
+        label = _LABEL.match(key, at)
+        if label is None:
+            raise ValueError(f'expected label="value" at column {at + 1}')
+        labels[label[1]] = _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[0]), label[2])
+        at = label.end()
+        if key[at] == ",":
+            at += 1
+        elif key[at] != "}":
+            raise ValueError(f"expected a comma or a closing brace at column {at + 1}")
+    if at != len(key) - 1:
+        raise ValueError(f"unexpected text after the labels at column {at + 2}")
+    return name[0], labels

@@ -1,0 +1,248 @@
+"""Raw calls to the Kubernetes API over `kubernetes.aio`, which brings kubeconfig, exec plug-ins and
+in-cluster credentials.
+
+Its typed models, its watch and its default timeouts are not used: models are slow, the watch reconnects
+without back-off, and a call without a deadline can hang for five minutes. `listwatch` does lists and watches
+on top of this."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from telemetry.kubernetes_api import KubernetesError
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import ApiClient
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class KubernetesClient:
+    """`KubernetesApi` against one cluster, for use as an async context manager.
+
+    Credentials come from `kubeconfig` or `context` where one is given, else from $KUBECONFIG, else from the
+    pod's service account, else from ~/.kube/config. The service account's token file is read again every
+    minute; a kubeconfig (with its exec plug-in and client certificate) is read again after a 401.
+
+    deadline_seconds: for a whole call, and for the beginning of a watch's answer.
+    watch_idle_seconds: longest silence within a watch; API servers send a bookmark about every 60 s, so
+    silence means a dead peer.
+    max_line_bytes: longest event accepted from a watch; etcd holds objects of at most 1.5 MiB.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        deadline_seconds: float = 10.0,
+        watch_idle_seconds: float = 150.0,
+        max_line_bytes: int = 4 * 1024 * 1024,
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._deadline_seconds = deadline_seconds
+        self._watch_idle_seconds = watch_idle_seconds
+        self._max_line_bytes = max_line_bytes
+        self._client: ApiClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Reads the credentials, so that a wrong kubeconfig is told at start; raises `KubernetesError`."""
+        await self._connected()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._forget()
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        return await self._call("GET", path, query or {}, None)
+
+    async def put(self, path: str, body: bytes) -> bytes:
+        return await self._call("PUT", path, {}, body)
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Lines of a watch; `watch=true` is added to the query. An incomplete last line is an error, not a
+        line."""
+        query = {**query, "watch": "true"}
+        asked = describe_request("GET", path, query)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                response = await self._send("GET", path, query, None)
+                if response.status != HTTPStatus.OK:
+                    raise await self._refused(asked, response)
+            buffer = bytearray()
+            while True:
+                async with asyncio.timeout(self._watch_idle_seconds):
+                    chunk = await response.content.read(_CHUNK_BYTES)
+                if not chunk:
+                    break
+                searched = len(buffer)
+                buffer += chunk
+                while (end := buffer.find(b"\n", searched)) >= 0:
+                    line = bytes(buffer[:end])
+                    del buffer[: end + 1]
+                    searched = 0
+                    if line.strip():
+                        yield line
+                if len(buffer) > self._max_line_bytes:
+                    raise KubernetesError(
+                        f"cannot {asked}: an event is longer than {self._max_line_bytes} bytes",
+                        reason="Malformed",
+                    )
+            if buffer.strip():
+                raise KubernetesError(
+                    f"cannot {asked}: the answer broke off inside an event", reason="Truncated"
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._unanswered(asked, error) from error
+        finally:
+            if response is not None:
+                response.close()
+
+    async def _call(self, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> bytes:
+        asked = describe_request(method, path, query)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                response = await self._send(method, path, query, body)
+                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    raise await self._refused(asked, response)
+                return await response.read()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._unanswered(asked, error) from error
+        finally:
+            if response is not None:
+                response.release()
+
+    async def _send(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        client = await self._connected()
+        if query:
+            path = f"{path}?{urlencode(query)}"
+        request: Any = await client.param_serialize(
+            method,
+            path,
+            header_params={"Accept": "application/json"},
+            body=None if body is None else msgspec.json.decode(body),  # the client encodes it again
+            auth_settings=["BearerToken"],
+        )
+        # The deadlines are set around this; aiohttp's own default of 300 s would cut watches.
+        timeout = aiohttp.ClientTimeout(total=None)
+        _, url, headers, payload, _ = request
+        answer = await client.call_api(method, url, headers, payload, _request_timeout=timeout)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    async def _connected(self) -> "ApiClient":
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> "ApiClient":
+        import kubernetes.aio.config as credentials  # imported late: 0.7 s
+        from kubernetes.aio.client import ApiClient, Configuration
+
+        config: Any = credentials  # untyped
+        settings: Any = Configuration()
+        try:
+            if self._in_cluster():
+                config.load_incluster_config(client_configuration=settings)
+            else:
+                await config.load_kube_config(
+                    config_file=self._kubeconfig, context=self._context, client_configuration=settings
+                )
+            client = ApiClient(configuration=settings)
+        except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+            where = self._kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+            raise KubernetesError(
+                f"no usable Kubernetes credentials in {where} nor from a service account: {error};"
+                " pass --kubeconfig and --context, or run in a pod with a mounted service account token",
+                reason="NoCredentials",
+            ) from error
+        client.user_agent = "triton-ops"
+        return client
+
+    def _in_cluster(self) -> bool:
+        named = self._kubeconfig or self._context or os.environ.get("KUBECONFIG")
+        return not named and "KUBERNETES_SERVICE_HOST" in os.environ
+
+    async def _forget(self) -> None:
+        client: Any = self._client
+        self._client = None
+        if client is not None:
+            await client.close()
+
+    async def _refused(self, asked: str, response: aiohttp.ClientResponse) -> KubernetesError:
+        """The API server's `Status` as our error, with what to do about it."""
+        body = await response.content.read(_CHUNK_BYTES)
+        status = _decode_status(body)
+        message = f"cannot {asked}: {response.status} {status.message or response.reason or ''}".rstrip()
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            await self._forget()
+            message += "; the credentials were not accepted: renew the kubeconfig's token or certificate"
+        elif response.status == HTTPStatus.FORBIDDEN:
+            message += f"; grant this identity the right to {asked}"
+        return KubernetesError(message, status=response.status, reason=status.reason)
+
+    def _unanswered(self, asked: str, error: Exception) -> KubernetesError:
+        host = self._client.configuration.host if self._client is not None else "its address"
+        if isinstance(error, TimeoutError):
+            return KubernetesError(f"cannot {asked}: no answer in time from {host}", reason="Timeout")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            cause, advice = str(error.certificate_error), "check the cluster's CA in the kubeconfig"
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            # Without the local details that aiohttp's own text has, so that the message stays the same while
+            # the cause does.
+            cause = error.os_error.strerror or str(error.os_error)
+            advice = "check that this is the API server's address and that it is up"
+        else:
+            cause, advice = f"{type(error).__name__} {error}".rstrip(), "check the path to the API server"
+        return KubernetesError(f"cannot {asked}: {host}: {cause}; {advice}", reason="Unreachable")
+
+
+class _Status(msgspec.Struct):
+    message: str = ""
+    reason: str = ""
+
+
+def _decode_status(body: bytes) -> _Status:
+    try:
+        return msgspec.json.decode(body, type=_Status)
+    except msgspec.DecodeError:  # a proxy's page, not an API server's answer
+        return _Status()
+
+
+def describe_request(method: str, path: str, query: Mapping[str, str]) -> str:
+    """The request in the words of RBAC, such as `list pods in namespace "prod"`; the method and path where it
+    is no resource."""
+    parts = path.strip("/").split("/")
+    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1] if len(parts) > 1 else "", parts[3:])
+    where = "in all namespaces"
+    if len(rest) > 2 and rest[0] == "namespaces":
+        where = f'in namespace "{rest[1]}"'
+        rest = rest[2:]
+    if parts[0] not in ("api", "apis") or not rest:
+        return f"{method} {path}"
+    resource = ".".join(filter(None, (rest[0], group)))
+    name = f' "{rest[1]}"' if len(rest) > 1 else ""
+    if len(rest) > 2:
+        resource = f"{rest[0]}/{rest[2]}" + (f".{group}" if group else "")
+    if method == "PUT":
+        verb = "update"
+    elif query.get("watch"):
+        verb = "watch"
+    else:
+        verb = "get" if name else "list"
+    if name and where == "in all namespaces":
+        where = ""
+    return f"{verb} {resource}{name} {where}".rstrip()

@@ -1,0 +1,145 @@
+"""YAML files checked against a pydantic model, with every mistake at its file, line and column, all at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Model = TypeVar("Model", bound=BaseModel)
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{where}\n    {self.source}\n    {' ' * (self.column - 1)}^" if self.source.strip() else where
+
+
+class InvalidFileError(Exception):
+    """A file that must not be used; `problems` are all of its mistakes, in the order of its lines."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def read_located(model: type[Model], path: Path) -> Model:
+    """The file as `model`. Raises InvalidFileError; a file that cannot be read is a problem at line 1."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidFileError(
+            [Problem(str(path), 1, 1, f"cannot be read as UTF-8 text: {error}")]
+        ) from error
+    return parse_located(model, text, str(path))
+
+
+def parse_located(model: type[Model], text: str, file: str) -> Model:
+    """The text of `file` as `model`. Raises InvalidFileError."""
+    lines = text.splitlines()
+
+    def problem(line: int, column: int, message: str) -> Problem:
+        return Problem(file, line + 1, column + 1, message, lines[line] if line < len(lines) else "")
+
+    try:
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+        if root is None:
+            raise InvalidFileError([problem(0, 0, "the file is empty")])
+        marks: dict[_Path, yaml.Mark] = {}
+        repeated = _collect_marks(root, (), marks)
+        data = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        raise InvalidFileError([problem(line, column, f"not valid YAML: {error.problem}")]) from error
+    problems = [
+        problem(mark.line, mark.column, f"{key!r} is given twice; keep one") for key, mark in repeated
+    ]
+    try:
+        result = model.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            mark = _nearest(detail["loc"], marks)
+            problems.append(problem(mark.line, mark.column, _say(detail, model, data)))
+        raise InvalidFileError(problems) from error
+    if problems:
+        raise InvalidFileError(problems)
+    return result
+
+
+def _collect_marks(
+    node: yaml.Node, path: _Path, marks: dict[_Path, yaml.Mark]
+) -> list[tuple[str, yaml.Mark]]:
+    """Fills `marks` with where each value (each key, in a mapping) begins; returns keys given twice."""
+    repeated: list[tuple[str, yaml.Mark]] = []
+    marks.setdefault(path, node.start_mark)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                repeated.append((name, key.start_mark))
+            seen.add(name)
+            marks[(*path, name)] = key.start_mark
+            repeated += _collect_marks(value, (*path, name), marks)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            repeated += _collect_marks(value, (*path, index), marks)
+    return repeated
+
+
+def _nearest(loc: tuple[str | int, ...], marks: dict[_Path, yaml.Mark]) -> yaml.Mark:
+    """The mark of the longest part of `loc` that stands in the file (pydantic adds union tags of its own)."""
+    path: _Path = ()
+    for part in loc:
+        if (*path, part) in marks:
+            path = (*path, part)
+    return marks[path]
+
+
+def _say(detail: ErrorDetails, model: type[BaseModel], data: object) -> str:
+    """The mistake in a person's words, with what would be right."""
+    loc, kind = detail["loc"], detail["type"]
+    name = str(loc[-1]) if loc else "the file"
+    if kind == "extra_forbidden":
+        near = get_close_matches(name, _known_fields(model), 1)
+        return f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
+    if kind == "missing":
+        return f"{name!r} is missing here; add it"
+    given = detail["input"]
+    said = detail["msg"].removeprefix("Value error, ")
+    shown = f" (got {given!r:.80})" if isinstance(given, str | int | float | bool) else ""
+    return f"{name}: {said[:1].lower() + said[1:]}{shown}"
+
+
+def _known_fields(model: type[BaseModel]) -> list[str]:
+    """Every key of the model and of the models inside it: enough to guess what a misspelt key meant."""
+    names: set[str] = set()
+
+    def walk(schema: Any) -> None:
+        if isinstance(schema, dict):
+            properties = schema.get("properties")
+            if isinstance(properties, dict):
+                names.update(properties)
+            for value in schema.values():
+                walk(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                walk(value)
+
+    walk(model.model_json_schema())
+    return sorted(names)

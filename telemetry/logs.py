@@ -1,0 +1,22 @@
+"""The programs' own logs: one JSON object a line on stderr, one event a fact."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure_logs() -> None:
+    """Call once, before anything is logged."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,44 @@
+"""What a model's configuration says that its metrics cannot: whether it is decoupled, and which models an ensemble is made of."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """`decoupled`: answers are sent after execute() returns. `parts`: composing models, none unless it is an ensemble."""
+
+    decoupled: bool = False
+    parts: tuple[str, ...] = ()
+
+
+class _Policy(msgspec.Struct):
+    decoupled: bool = False
+
+
+class _Step(msgspec.Struct):
+    model_name: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+
+
+class _Ensemble(msgspec.Struct):
+    step: list[_Step] = msgspec.field(default_factory=list)
+
+
+class _Config(msgspec.Struct):
+    name: str
+    model_transaction_policy: _Policy = msgspec.field(default_factory=_Policy)
+    ensemble_scheduling: _Ensemble = msgspec.field(default_factory=_Ensemble)
+
+
+def parse_model_config(body: bytes) -> ModelFacts:
+    """Facts from the answer to `GET /v2/models/MODEL/config`. Raises ValueError when it is not a model configuration."""
+    try:
+        config = msgspec.json.decode(body, type=_Config)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a model configuration: {error}") from error
+    parts = tuple(
+        dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step if step.model_name)
+    )
+    return ModelFacts(config.model_transaction_policy.decoupled, parts)

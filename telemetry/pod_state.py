@@ -1,0 +1,22 @@
+"""All that is known of one pod at one moment: the value that sources make and the evaluator reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from telemetry.model_config import ModelFacts
+from telemetry.target import Target
+from telemetry.window import PodWindow
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One target with its windows by length in seconds; no windows until it answered once."""
+
+    target: Target
+    known_since: float
+    """Monotonic second at which the target was first seen."""
+    windows: Mapping[float, PodWindow] = field(default_factory=dict)
+    failure: str | None = None
+    """Why the last scrape failed, in words that stay the same while the cause does; None when it answered."""
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    """By model name; a model whose configuration could not be read is absent."""

@@ -1,0 +1,208 @@
+"""The scrape loop: every target's page once an interval, each with a deadline of its own, so that a bad target costs only itself.
+
+It makes `PodState`s; nothing here decides what a silence means.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+import structlog
+
+from telemetry.exposition import MalformedExpositionError, SeriesTable, parse_exposition
+from telemetry.model_config import ModelFacts, parse_model_config
+from telemetry.pod_state import PodState
+from telemetry.target import Phase, PodKey, Target, Targets
+from telemetry.window import SUCCESS, Families, PodHistory, PodWindow
+
+_MAX_PAGE_BYTES: Final = 32 * 2**20
+_MAX_CONFIG_BYTES: Final = 4 * 2**20
+_MAX_CONFIGS_A_SCRAPE: Final = 64
+_AT_ONCE: Final = 100
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeSettings:
+    """Seconds: `interval` between scrapes of a target, `timeout` for one of them (less than the interval)."""
+
+    interval: float = 5.0
+    timeout: float = 2.0
+
+
+@dataclass(slots=True)
+class _Scraped:
+    """What the loop keeps of one target between scrapes."""
+
+    known_since: float
+    table: SeriesTable
+    history: PodHistory
+    windows: Mapping[float, PodWindow] = field(default_factory=dict)
+    failure: str | None = "not scraped yet"
+    models: dict[str, ModelFacts] = field(default_factory=dict)
+    config_failures: int = 0
+    configs_due: float = 0.0
+
+
+class Scraper:
+    """Scrapes `targets` until cancelled; `pods()` is what is known now.
+
+    `families` and `windows` (seconds) are what the signals need; `clock` is monotonic.
+    """
+
+    def __init__(
+        self,
+        targets: Targets,
+        families: Families,
+        windows: Collection[float],
+        settings: ScrapeSettings,
+        session: aiohttp.ClientSession,
+        clock: Callable[[], float],
+        on_scrape: Callable[[Target, str | None, float], None] = lambda target, failure, seconds: None,
+    ) -> None:
+        self._targets = targets
+        self._families = families
+        self._windows = tuple(windows)
+        self._settings = settings
+        self._session = session
+        self._clock = clock
+        self._on_scrape = on_scrape
+        self._scraped: dict[PodKey, _Scraped] = {}
+        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self.last_round_at: float | None = None
+        """Monotonic second at which a whole round ended: the loop's heartbeat."""
+
+    def pods(self, namespace: str) -> Iterable[PodState]:
+        """The namespace's pods as they stand; those just discovered have no windows yet."""
+        for key, target in self._targets.by_key.items():
+            if key.namespace == namespace:
+                scraped = self._scraped.get(key)
+                if scraped is None:
+                    yield PodState(target, self._clock(), failure="not scraped yet")
+                else:
+                    yield PodState(
+                        target, scraped.known_since, scraped.windows, scraped.failure, scraped.models
+                    )
+
+    async def run(self) -> None:
+        """Rounds at a fixed pace; a round that overruns is followed at once by the next."""
+        due = self._clock()
+        while True:
+            await self.scrape_all()
+            due = max(due + self._settings.interval, self._clock())
+            await asyncio.sleep(due - self._clock())
+
+    async def scrape_all(self) -> None:
+        """One round over all current targets."""
+        current = self._targets.by_key
+        for key in [key for key in self._scraped if key not in current]:
+            del self._scraped[key]
+        async with asyncio.TaskGroup() as group:
+            for target in current.values():
+                scraped = self._keep(target)
+                if target.phase is Phase.RUNNING and target.metrics_url is not None:
+                    group.create_task(self._scrape(target, target.metrics_url, scraped))
+        self.last_round_at = self._clock()
+
+    def _keep(self, target: Target) -> _Scraped:
+        scraped = self._scraped.get(target.key)
+        if scraped is None:
+            now = self._clock()
+            born = now if target.born_in_sight else None
+            history = PodHistory(self._families, self._windows, self._settings.interval, born)
+            scraped = _Scraped(now, SeriesTable(self._families.names()), history)
+            self._scraped[target.key] = scraped
+        return scraped
+
+    async def _scrape(self, target: Target, url: str, scraped: _Scraped) -> None:
+        async with self._limit:
+            at = self._clock()
+            failure: str | None = None
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    page = await self._read(url, _MAX_PAGE_BYTES)
+                windows = scraped.history.add(at, parse_exposition(page.decode(), scraped.table))
+                await self._read_new_configs(target, scraped, windows)
+                scraped.windows = windows
+            except (
+                TimeoutError,
+                aiohttp.ClientError,
+                OSError,
+                ValueError,
+                MalformedExpositionError,
+            ) as error:
+                failure = _say(error)
+            if failure != scraped.failure:
+                log.info(
+                    "scrape_changed", pod=target.key.pod, namespace=target.key.namespace, failure=failure
+                )
+            scraped.failure = failure
+            self._on_scrape(target, failure, self._clock() - at)
+
+    async def _read_new_configs(
+        self, target: Target, scraped: _Scraped, windows: Mapping[float, PodWindow]
+    ) -> None:
+        """Reads the configuration of models that are shown and not known yet; one that cannot be read stays unknown and is
+        tried again, more and more rarely."""
+        served = {
+            key.model
+            for window in windows.values()
+            for key, row in window.rows.items()
+            if key.model and SUCCESS in row.increase
+        }
+        for model in scraped.models.keys() - served:
+            del scraped.models[model]
+        missing = sorted(served - scraped.models.keys())[:_MAX_CONFIGS_A_SCRAPE]
+        if not missing or target.http_url is None or self._clock() < scraped.configs_due:
+            return
+        failures: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                for model in missing:
+                    url = f"{target.http_url}/v2/models/{quote(model, safe='')}/config"
+                    try:
+                        scraped.models[model] = parse_model_config(await self._read(url, _MAX_CONFIG_BYTES))
+                    except (aiohttp.ClientError, OSError, ValueError) as error:
+                        failures[model] = _say(error)
+        except TimeoutError as error:
+            failures[missing[-1]] = _say(error)
+        scraped.config_failures = scraped.config_failures + 1 if failures else 0
+        if failures:
+            wait = self._settings.interval * 2 ** min(scraped.config_failures, 4)
+            scraped.configs_due = self._clock() + wait
+            log.warning("model_config_unreadable", pod=target.key.pod, url=target.http_url, failures=failures)
+
+    async def _read(self, url: str, most: int) -> bytes:
+        """The body. Raises ClientError for a status other than 200, ValueError for more than `most` bytes."""
+        async with self._session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                raise _StatusError(f"answers HTTP {response.status}")
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > most:
+                    raise ValueError(f"sends more than {most} bytes")
+                chunks.append(chunk)
+            return b"".join(chunks)
+
+
+class _StatusError(aiohttp.ClientError):
+    pass
+
+
+def _say(error: BaseException) -> str:
+    """The failure in words without numbers that move, so that they are the same at every scrape."""
+    match error:
+        case TimeoutError():
+            return "timed out"
+        case _StatusError() | MalformedExpositionError() | ValueError():
+            return str(error)[:120]
+        case aiohttp.ClientConnectorError():
+            return "connection refused or unreachable"
+        case _:
+            return "connection broke"

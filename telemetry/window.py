@@ -1,0 +1,251 @@
+"""One pod's counters over a window: what increased, reset-safe, and what the gauges showed.
+
+Triton's counters start at zero when a process starts or a model is loaded, only grow, and move only when a request
+*completes*. So
+- a counter that fell, or that appears on a pod already sampled, began again at zero: its whole value is new;
+- if one counter of a model fell, the model was loaded anew, and all its counters began again, even those that have
+  grown past their old value (all but `nv_inference_request_failure`, which survives an unload);
+- while requests wait and none completes, the passing of time is no evidence of less work: the row is *stalled* and
+  keeps its last increases.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from telemetry.exposition import Series
+
+PENDING: Final = "nv_inference_pending_request_count"
+SUCCESS: Final = "nv_inference_request_success"
+FAILURE: Final = "nv_inference_request_failure"
+_COMPLETIONS: Final = (SUCCESS, FAILURE)
+
+
+class RowKey(NamedTuple):
+    """A row of a pod: a model version (its GPU-labelled twin series are summed into it), or one GPU."""
+
+    model: str
+    version: str
+    gpu: str
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """What to keep of a page, by how it is read. Quantiles are (family, quantile label) pairs."""
+
+    counters: frozenset[str]
+    gauges: frozenset[str]
+    quantiles: frozenset[tuple[str, str]]
+
+    def names(self) -> frozenset[str]:
+        return self.counters | self.gauges | {family for family, _ in self.quantiles}
+
+
+@dataclass(frozen=True, slots=True)
+class RowWindow:
+    """One row over the window; families that the page does not show are absent, never zero."""
+
+    seconds: float
+    """Span of the increases. A rate is increase / seconds."""
+    increase: Mapping[str, float]
+    mean: Mapping[str, float]
+    """Gauges, averaged over the window's samples."""
+    last: Mapping[str, float]
+    """Gauges, and quantiles as `family{quantile}`; NaN where Triton says so (no traffic in its own 60 s)."""
+    stalled_seconds: float = 0.0
+    """How long requests have waited with none completing; 0 when the row moves or nothing waits."""
+
+    @property
+    def flat(self) -> bool:
+        return not any(self.increase.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PodWindow:
+    """A pod's rows as of its last sample."""
+
+    at: float
+    """Monotonic seconds of the last sample."""
+    full: bool
+    """The samples cover the window, or the pod's whole life is known."""
+    rows: Mapping[RowKey, RowWindow]
+
+
+@dataclass(slots=True)
+class _Row:
+    """Running state of one row."""
+
+    raw: dict[Series, float] = field(default_factory=dict)
+    total: dict[str, float] = field(default_factory=dict)  # increase since first seen, per counter family
+    waiting: bool = False  # requests were seen waiting, and none has completed since
+    stalled: bool = False
+    completed_at: float = 0.0
+    held: dict[float, RowWindow] = field(default_factory=dict)  # by window: as it was when the row stalled
+
+
+class _Sample(NamedTuple):
+    at: float
+    totals: dict[RowKey, dict[str, float]]
+    gauges: dict[RowKey, dict[str, float]]
+
+
+class PodHistory:
+    """Bounded samples of one pod, and the windows ending at the newest.
+
+    `windows` are the lengths wanted, in seconds; `interval` is the scrape interval, half of which a window may be short by.
+    `born_at`: the monotonic second at which the pod was seen before its container ran, so that its counters began at zero
+    after it; None for a pod with an unknown past.
+    """
+
+    def __init__(
+        self,
+        families: Families,
+        windows: Collection[float],
+        interval: float,
+        born_at: float | None = None,
+    ) -> None:
+        self._families = families
+        self._quantiles = {family for family, _ in families.quantiles}
+        self._windows = tuple(windows)
+        self._longest = max(self._windows)
+        self._slack = interval / 2
+        self._rows: dict[RowKey, _Row] = {}
+        self._samples: deque[_Sample] = deque(maxlen=int(2 * self._longest / interval) + 4)
+        self._born_at = born_at
+
+    def add(self, at: float, page: Iterable[tuple[Series, float]]) -> Mapping[float, PodWindow]:
+        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`."""
+        if self._samples and at - self._samples[-1].at > 2 * self._longest:
+            self._forget()
+        first = not self._samples
+        counters, gauges = self._sort(page)
+        if first and not any(value for series in counters.values() for value in series.values()):
+            self._born_at = at if self._born_at is None else self._born_at
+        from_zero = not first or self._born_at is not None
+        if first and self._born_at is not None:
+            self._samples.append(_Sample(min(self._born_at, at), {}, {}))
+        for key in self._rows.keys() | counters.keys():
+            self._advance(key, at, counters.get(key, {}), gauges.get(key, {}), from_zero=from_zero)
+        self._samples.append(_Sample(at, {k: dict(r.total) for k, r in self._rows.items()}, gauges))
+        while len(self._samples) > 2 and self._samples[1].at <= at - self._longest - self._slack:
+            self._samples.popleft()
+        windows = {seconds: self._window(seconds) for seconds in self._windows}
+        for key in [key for key, row in self._rows.items() if not row.raw]:
+            if not any(key in window.rows for window in windows.values()):
+                del self._rows[key]
+        return windows
+
+    def _forget(self) -> None:
+        """After a silence longer than two windows the past says nothing of the present: start over."""
+        self._rows.clear()
+        self._samples.clear()
+        self._born_at = None
+
+    def _sort(
+        self, page: Iterable[tuple[Series, float]]
+    ) -> tuple[dict[RowKey, dict[Series, float]], dict[RowKey, dict[str, float]]]:
+        """Counters by row and series; gauges and quantiles by row and family (twins summed, quantiles kept)."""
+        counters: dict[RowKey, dict[Series, float]] = {}
+        gauges: dict[RowKey, dict[str, float]] = {}
+        for series, value in page:
+            family, labels = series.family, series.labels
+            model = labels.get("model", "")
+            key = RowKey(model, labels.get("version", ""), "" if model else labels.get("gpu_uuid", ""))
+            if family in self._families.counters:
+                counters.setdefault(key, {})[series] = value
+            elif family in self._quantiles:
+                if (family, labels.get("quantile", "")) in self._families.quantiles:
+                    _keep_quantile(gauges.setdefault(key, {}), f"{family}{{{labels['quantile']}}}", value)
+            elif family in self._families.gauges:
+                row = gauges.setdefault(key, {})
+                row[family] = row.get(family, 0.0) + value
+        return counters, gauges
+
+    def _advance(
+        self,
+        key: RowKey,
+        at: float,
+        counters: Mapping[Series, float],
+        gauges: Mapping[str, float],
+        *,
+        from_zero: bool,
+    ) -> None:
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = _Row(completed_at=at)
+            row.raw = {} if from_zero else dict(counters)
+            row.total = {series.family: 0.0 for series in counters}
+        begun_again = any(value < row.raw.get(series, 0.0) for series, value in counters.items())
+        completed = False
+        for series, value in counters.items():
+            before = row.raw.get(series, 0.0)
+            if value < before or (begun_again and series.family != FAILURE):
+                before = 0.0
+            increase = value - before
+            if series.family in _COMPLETIONS and increase > 0:
+                completed = True
+            row.total[series.family] = row.total.get(series.family, 0.0) + increase
+        row.raw = dict(counters)
+        if completed or not counters:
+            row.waiting, row.completed_at = False, at
+        row.waiting = row.waiting or gauges.get(PENDING, 0.0) > 0
+        row.stalled = row.waiting and bool(counters) and not completed
+
+    def _window(self, seconds: float) -> PodWindow:
+        newest = self._samples[-1]
+        wanted = newest.at - seconds + self._slack
+        start = self._samples[0]
+        for sample in self._samples:
+            if sample.at > wanted:
+                break
+            start = sample
+        covered = start.at <= wanted
+        full = covered or self._born_at is not None
+        span = newest.at - start.at if covered else max(newest.at - start.at, seconds if full else 0.0)
+        inside = [sample for sample in self._samples if sample.at > start.at] or [newest]
+        rows: dict[RowKey, RowWindow] = {}
+        for key, row in self._rows.items():
+            fresh = self._row_window(key, row, start, inside, span)
+            if fresh is not None:
+                rows[key] = self._hold(row, seconds, fresh, newest.at)
+        for key, gauges in newest.gauges.items():
+            if key not in self._rows:
+                rows[key] = RowWindow(span, {}, _means(key, inside), gauges)
+        return PodWindow(newest.at, full, rows)
+
+    def _row_window(
+        self, key: RowKey, row: _Row, start: _Sample, inside: list[_Sample], span: float
+    ) -> RowWindow | None:
+        """The row over the window; None for a model that is gone and has done nothing in the window."""
+        before = start.totals.get(key, {})
+        increase = {family: total - before.get(family, 0.0) for family, total in row.total.items()}
+        if not row.raw and not any(increase.values()):
+            return None
+        return RowWindow(span, increase, _means(key, inside), inside[-1].gauges.get(key, {}))
+
+    @staticmethod
+    def _hold(row: _Row, seconds: float, fresh: RowWindow, now: float) -> RowWindow:
+        """The window as it was when the row last moved, with the gauges of now, while requests wait in vain."""
+        if not row.stalled:
+            row.held[seconds] = fresh
+            return fresh
+        held = row.held.setdefault(seconds, fresh)
+        return RowWindow(held.seconds, held.increase, fresh.mean, fresh.last, now - row.completed_at)
+
+
+def _keep_quantile(row: dict[str, float], name: str, value: float) -> None:
+    """Twin series: the larger, and a number rather than NaN."""
+    before = row.get(name)
+    if before is None or before != before or value > before:
+        row[name] = value
+
+
+def _means(key: RowKey, samples: Iterable[_Sample]) -> dict[str, float]:
+    """Gauges of the row averaged over the samples that show them; quantiles have no mean."""
+    sums: dict[str, list[float]] = {}
+    for sample in samples:
+        for family, value in sample.gauges.get(key, {}).items():
+            if "{" not in family:
+                sums.setdefault(family, []).append(value)
+    return {family: sum(values) / len(values) for family, values in sums.items()}
