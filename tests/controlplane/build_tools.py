@@ -1,6 +1,7 @@
 """The real Kubernetes programs that tests run, built from source by Go once per machine.
 
-`python -m tests.controlplane.build_tools` builds them ahead and prints their folder. Standard library only."""
+`python -m tests.controlplane.build_tools` builds them ahead and prints their folder. Standard library
+only."""
 
 import os
 import re
@@ -44,8 +45,8 @@ class Tools:
 def ensure_tools() -> Tools:
     """The programs' paths; builds what no earlier run built.
 
-    etcd, kube-apiserver and kubectl come from `$KUBEBUILDER_ASSETS` where it is set and has them; the other two are in no such
-    bundle."""
+    etcd, kube-apiserver and kubectl come from `$KUBEBUILDER_ASSETS` where it is set and has them; the other
+    two are in no such bundle."""
     key = content_key(
         (module / name for module in MODULES for name in ("go.mod", "go.sum")), LINK_FLAGS, *PROGRAMS, *STAGES
     )
@@ -125,7 +126,13 @@ def _stages(source: Path) -> str:
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     ended = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        command,
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     if ended.returncode != 0:
         raise RuntimeError(
