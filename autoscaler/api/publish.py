@@ -1,0 +1,195 @@
+"""Makes kube-apiserver trust this replica: its own CA stands in the APIService's `caBundle`.
+
+Replicas share the field, so each adds itself by compare-and-swap (read, change, write back with the version
+read) and takes out only what is expired or unreadable. An APIService that names another Service is another
+adapter's and is never touched.
+"""
+
+import asyncio
+import base64
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import structlog
+from cryptography import x509
+
+from autoscaler.api.certificates import bundle_holds, decode_bundle, merge_bundle
+from autoscaler.api.documents import GROUP, VERSION
+from telemetry.kubernetes_api import KubernetesApi, KubernetesError
+
+log = structlog.get_logger(__name__)
+
+API_SERVICE = f"{VERSION}.{GROUP}"
+API_SERVICE_PATH = f"/apis/apiregistration.k8s.io/v1/apiservices/{API_SERVICE}"
+ATTEMPTS = 6
+BACKOFF_SECONDS = 0.1
+RECHECK_SECONDS = 30.0
+
+
+class PublicationState(StrEnum):
+    """Where the own CA stands."""
+
+    PUBLISHED = "published"
+    ABSENT = "absent"
+    OWNED_BY_ANOTHER = "owned_by_another"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The outcome of one look; the message says what to do unless it is published."""
+
+    state: PublicationState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """The Service in front of this program, which the APIService must name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+async def publish_ca(
+    api: KubernetesApi,
+    service: ServiceRef,
+    certificate: x509.Certificate,
+    now: datetime,
+    *,
+    backoff_seconds: float = BACKOFF_SECONDS,
+) -> Publication:
+    """Adds this CA certificate to the APIService, and says so only after reading it back. Raises nothing but
+    cancellation: every failure is a `Publication`.
+
+    On a conflict it looks again, at most `ATTEMPTS` times, after `backoff_seconds`, doubled each time, with
+    jitter."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+        try:
+            found = await _read(api)
+            outcome = _judge(found, service, certificate)
+            if outcome is None:
+                await api.put(API_SERVICE_PATH, _with_certificate(found, certificate, now))
+                outcome = _judge(await _read(api), service, certificate)
+            if outcome is not None:
+                return outcome
+        except KubernetesError as error:
+            if error.status != 409:
+                return _failure(error)
+        except (msgspec.DecodeError, TypeError, AttributeError) as error:
+            return Publication(
+                PublicationState.UNREACHABLE, f"APIService {API_SERVICE} is not readable: {error}"
+            )
+    message = f"APIService {API_SERVICE} is changed by others as fast as it is written"
+    return Publication(PublicationState.UNREACHABLE, message)
+
+
+class CaPublisher:
+    """Keeps the own CA published, and knows whether it is: what `/readyz` asks."""
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        service: ServiceRef,
+        certificate: x509.Certificate,
+        now: Callable[[], datetime],
+        *,
+        recheck_seconds: float = RECHECK_SECONDS,
+    ) -> None:
+        self._api = api
+        self._service = service
+        self._certificate = certificate
+        self._now = now
+        self._recheck_seconds = recheck_seconds
+        self.publication = Publication(PublicationState.UNREACHABLE, "not looked yet")
+
+    async def keep_published(self) -> None:
+        """Looks every half to one and a half times the interval, and adds the CA again where somebody took
+        it out (`kubectl apply`, a GitOps controller, another adapter's chart); ends only by cancellation."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._recheck_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+
+    async def refresh(self) -> None:
+        """Looks once; a change of state is logged."""
+        before = self.publication
+        self.publication = await publish_ca(self._api, self._service, self._certificate, self._now())
+        if self.publication != before:
+            level = log.info if self.publication.state is PublicationState.PUBLISHED else log.warning
+            level(
+                "own CA in the APIService", state=str(self.publication.state), cause=self.publication.message
+            )
+
+
+async def _read(api: KubernetesApi) -> dict[str, Any]:
+    return msgspec.json.decode(await api.get(API_SERVICE_PATH), type=dict[str, Any])
+
+
+def _judge(found: dict[str, Any], service: ServiceRef, certificate: x509.Certificate) -> Publication | None:
+    """The outcome that this APIService leaves, or None if the certificate is to be added."""
+    spec = found.get("spec") or {}
+    reference = spec.get("service")
+    if reference is None:
+        owner = "kube-apiserver itself (spec.service is empty)"
+        return Publication(PublicationState.OWNED_BY_ANOTHER, _owned_by(owner, service))
+    owner_ref = ServiceRef(str(reference.get("namespace")), str(reference.get("name")))
+    if owner_ref != service:
+        return Publication(PublicationState.OWNED_BY_ANOTHER, _owned_by(f"Service {owner_ref}", service))
+    if spec.get("insecureSkipTLSVerify"):
+        message = (
+            f"APIService {API_SERVICE} has insecureSkipTLSVerify, which excludes a caBundle;"
+            " remove it from its manifest"
+        )
+        return Publication(PublicationState.REFUSED, message)
+    if bundle_holds(decode_bundle(spec.get("caBundle") or ""), certificate):
+        return Publication(PublicationState.PUBLISHED)
+    return None
+
+
+def _owned_by(owner: str, service: ServiceRef) -> str:
+    return (
+        f"APIService {API_SERVICE} belongs to {owner}, not to Service {service}: only one adapter can serve"
+        " the group. Remove the other, or use KEDA's metrics-api trigger with this one"
+    )
+
+
+def _with_certificate(found: dict[str, Any], certificate: x509.Certificate, now: datetime) -> bytes:
+    """The APIService as read, `resourceVersion` included, with the certificate in its bundle. The status is
+    left as it is: the API server ignores it here."""
+    spec = found["spec"]
+    merged = merge_bundle(decode_bundle(spec.get("caBundle") or ""), certificate, now)
+    if merged.expired or merged.unreadable or merged.superseded:
+        log.info(
+            "certificates dropped from caBundle",
+            expired=merged.expired,
+            unreadable=merged.unreadable,
+            superseded=merged.superseded,
+        )
+    return msgspec.json.encode(found | {"spec": spec | {"caBundle": base64.b64encode(merged.pem).decode()}})
+
+
+def _failure(error: KubernetesError) -> Publication:
+    match error.status:
+        case 404:
+            message = f"APIService {API_SERVICE} does not exist; create it with kubectl create -f"
+            return Publication(PublicationState.ABSENT, message)
+        case 403:
+            message = (
+                f"no right to get and update APIService {API_SERVICE}: the service account's ClusterRole"
+                f" needs get and update of apiservices.apiregistration.k8s.io, resourceNames [{API_SERVICE}]"
+            )
+            return Publication(PublicationState.REFUSED, message)
+        case 400 | 422:
+            return Publication(PublicationState.REFUSED, f"APIService {API_SERVICE} was refused: {error}")
+    return Publication(PublicationState.UNREACHABLE, f"APIService {API_SERVICE} cannot be reached: {error}")
