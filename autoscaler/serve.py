@@ -3,10 +3,11 @@
 import asyncio
 import signal as os_signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import aiohttp
 import structlog
@@ -138,9 +139,9 @@ class Daemon:
         log.info("serving", signals=sorted(rows), port=daemon.server.port, plain_port=server.plain_port)
         return daemon
 
-    def jobs(self) -> Sequence[asyncio._CoroutineLike[None]]:
+    def jobs(self) -> Sequence[Coroutine[Any, Any, None]]:
         """What runs for as long as the daemon does; none of them returns by itself."""
-        jobs = [
+        jobs: list[Coroutine[Any, Any, None]] = [
             self.scraper.run(),
             self.trust.keep(),
             self.publisher.keep_published(),

@@ -46,7 +46,7 @@ class Target:
     """Seen before its container ran, so its counters began at zero while we were looking."""
     node: str = ""
     workload: Workload | None = None
-    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+    labels: Mapping[str, str] = field(default_factory=dict)
     workload_guessed: bool = False
     """The workload's name was worked out from the pod alone: its owner is not looked up yet, or cannot be."""
     problem: str = ""

@@ -57,7 +57,14 @@ class Daemon:
 
     async def start(self) -> None:
         """Returns once /livez answers; `until_ready` waits for more."""
-        command: list[str | Path] = [sys.executable, "-m", "autoscaler", "serve", "-c", self._folder / "config.yaml"]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "autoscaler",
+            "serve",
+            "-c",
+            self._folder / "config.yaml",
+        ]
         command += ["--kubeconfig", self._kubeconfig]
         self._process = await LocalProcess.start("triton-autoscaler", command, log=self.log)
         await self._process.wait_until(lambda: self._answers("/livez"), seconds=READY_SECONDS)

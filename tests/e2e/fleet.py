@@ -66,6 +66,16 @@ class Fleet:
             )
             await asyncio.sleep(0.5)
 
+    async def until_counted(self, pods: set[str], *, seconds: float = 60.0) -> None:
+        """Returns once each of these pods was scraped, and something that it did is in the answer."""
+        deadline = time.monotonic() + seconds
+        while True:
+            trace = (await self.ask("triton_inference_concurrency", explain=True)).get("pods", [])
+            if {row["pod"] for row in trace if row.get("contribution", 0) > 0} >= pods:
+                return
+            assert time.monotonic() < deadline, f"{pods} are not all counted: {json.dumps(trace)}"
+            await asyncio.sleep(0.5)
+
 
 def milli(quantity: str) -> int:
     """A Kubernetes quantity in thousandths."""

@@ -30,12 +30,8 @@ async def test_load_scales_a_deployment_up_and_its_end_scales_it_down(
         try:
             await fleet.hpa.until_wanted(3, seconds=90)
             await fleet.tritons.until(3)
+            await fleet.until_counted(set(fleet.tritons.servers))
             await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
-            trace = await fleet.ask("triton_inference_concurrency", explain=True)
-            assert {pod["pod"] for pod in trace["pods"] if pod["standing"] == "answered"} == set(
-                fleet.tritons.servers
-            )
-            assert all(sum(pod["increase"].values()) > 0 for pod in trace["pods"]), trace
         finally:
             running.cancel()
         await fleet.until_value(0.0, 0.0)
