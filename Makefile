@@ -36,7 +36,8 @@ check: .venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/triton-autoscaler check
 
 test: .venv tools triton
 	$(BIN)/python -m pytest --require-real

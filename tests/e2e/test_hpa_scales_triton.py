@@ -17,49 +17,33 @@ WORKERS = 6
 TARGET = "2"
 
 
-async def test_load_scales_a_deployment_up_and_its_end_scales_it_down(
+async def test_the_hpa_follows_load_and_holds_while_blind(
     control_plane: ControlPlane, triton_install: TritonInstall, tmp_path: Path
 ) -> None:
-    """1 -> 3 under load, the new Tritons are scraped, and back to 1 within three syncs of being truly idle."""
+    """1 -> 3 under load, held at 3 through three kinds of blindness with no stabilization window to hide behind, and back to 1
+    within three syncs of being truly idle."""
     async with real_fleet(
-        control_plane, triton_install, tmp_path, namespace="scales", average=TARGET
+        control_plane, triton_install, tmp_path, namespace="follows", average=TARGET
     ) as fleet:
         await fleet.until_value(0.0, 0.0)
-        load = Load(fleet.tritons.urls, "slow", value=0.0)
-        running = asyncio.create_task(load.closed_loop(workers=WORKERS, seconds=400))
-        try:
-            await fleet.hpa.until_wanted(3, seconds=90)
-            await fleet.tritons.until(3)
-            await fleet.until_counted(set(fleet.tritons.servers))
-            await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
-        finally:
-            running.cancel()
-        await fleet.until_value(0.0, 0.0)
-        await fleet.hpa.syncs(3)
-        assert fleet.hpa.replicas[-1].wanted == 1, fleet.hpa.story()
-
-
-async def test_blindness_never_scales_down_and_idleness_does(
-    control_plane: ControlPlane, triton_install: TritonInstall, tmp_path: Path
-) -> None:
-    """With no stabilization window to hide behind: all scrapes failing, the daemon killed, the one loaded Triton frozen."""
-    async with real_fleet(
-        control_plane, triton_install, tmp_path, namespace="blind", average=TARGET
-    ) as fleet:
         load = Load(fleet.tritons.urls, "slow", timeout_seconds=3.0)
         running = asyncio.create_task(load.closed_loop(workers=WORKERS, seconds=600))
-        await fleet.hpa.until_wanted(3, seconds=90)
-        await fleet.tritons.until(3)
-        await fleet.until_value(WORKERS * 0.8)
-
+        await _scales_to_three_and_scrapes_them(fleet)
         await _all_scrapes_fail(fleet)
         await _daemon_is_killed_and_restarted(fleet)
         running.cancel()
         await _the_loaded_one_of_three_freezes(fleet)
-
         await fleet.until_value(0.0, 0.0)
         await fleet.hpa.syncs(3)
-        assert fleet.hpa.moves[-1][1] == 1, fleet.hpa.story()
+        assert fleet.hpa.replicas[-1].wanted == 1, fleet.hpa.story()
+        assert fleet.hpa.scale_downs == [(3, 1)], fleet.hpa.story()
+
+
+async def _scales_to_three_and_scrapes_them(fleet: Fleet) -> None:
+    await fleet.hpa.until_wanted(3, seconds=90)
+    await fleet.tritons.until(3)
+    await fleet.until_counted(set(fleet.tritons.servers))
+    await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
 
 
 async def _all_scrapes_fail(fleet: Fleet) -> None:
