@@ -1,7 +1,8 @@
 """Things built once per machine and kept outside the checkout.
 
-A build is keyed by what it is made from, made in a folder beside its final place under a lock, and renamed into place when it is
-whole: a folder that exists under its final name is always complete. Standard library only, for it runs before anything is installed."""
+A build is keyed by what it is made from, made in a folder beside its final place under a lock, and renamed
+into place when it is whole: a folder that exists under its final name is always complete. Standard library
+only, for it runs before anything is installed."""
 
 import fcntl
 import hashlib
@@ -49,8 +50,9 @@ def content_key(files: Iterable[Path], *others: str) -> str:
 def build_once(folder: Path, build: Build, *, needs_bytes: int) -> Path:
     """Returns `folder`, filled by `build` unless an earlier run did so.
 
-    `needs_bytes` is the disk space that the build takes while it runs; too little is an error before it starts. Virtual
-    environments hold absolute paths, so `build` gets the final name's sibling and must not write its own path into files."""
+    `needs_bytes` is the disk space that the build takes while it runs; too little is an error before it
+    starts. Virtual environments hold absolute paths, so `build` gets the final name's sibling and must not
+    write its own path into files."""
     if folder.is_dir():
         return folder
     progress = Progress(folder.parent.name)
@@ -74,7 +76,8 @@ def require_disk(folder: Path, needs_bytes: int, progress: Progress) -> None:
     )
     if free < needs_bytes:
         raise OSError(
-            f"{folder}: {free / 1e9:.1f} GB free, {needs_bytes / 1e9:.1f} GB needed; set TRITON_OPS_CACHE to a larger disk"
+            f"{folder}: {free / 1e9:.1f} GB free, {needs_bytes / 1e9:.1f} GB needed; "
+            "set TRITON_OPS_CACHE to a larger disk"
         )
 
 

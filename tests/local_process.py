@@ -1,6 +1,8 @@
-"""One child process on this machine that cannot outlive the run: log file, deadline for readiness, bounded stop."""
+"""One child process on this machine that cannot outlive the run: log file, deadline for readiness, bounded
+stop."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import random
@@ -19,7 +21,8 @@ class ProcessFailed(Exception):
 
 
 class LocalProcess:
-    """A running program in a process group of its own. The kernel kills it when the run dies, even by SIGKILL."""
+    """A running program in a process group of its own. The kernel kills it when the run dies, even by
+    SIGKILL."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
@@ -60,7 +63,8 @@ class LocalProcess:
     async def wait_until(
         self, ready: Callable[[], Awaitable[bool]], *, seconds: float, every_seconds: float = 0.1
     ) -> None:
-        """Returns once `ready()` is true; `ProcessFailed` with the log's tail when the process ends or time runs out first."""
+        """Returns once `ready()` is true; `ProcessFailed` with the log's tail when the process ends or time
+        runs out first."""
         deadline = time.monotonic() + seconds
         while not await ready():
             if not self.running:
@@ -76,15 +80,21 @@ class LocalProcess:
         except ProcessLookupError:
             return
 
+    def freeze(self) -> None:
+        """Stops the program alone: helpers that share a lock with it may let go of it, as on a starved machine."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     async def stop(self, *, seconds: float) -> None:
-        """SIGTERM to the program alone, which then ends its helpers; after `seconds`, or once it ended, SIGKILL to the group."""
+        """SIGTERM to the program alone, which then ends its helpers; after `seconds`, or once it ended,
+        SIGKILL to the group."""
         if self.running:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), seconds)
-            except TimeoutError:
-                pass
         self.signal(signal.SIGKILL)
         await self._process.wait()
 
@@ -93,8 +103,16 @@ class LocalProcess:
         return f"--- last lines of {self.log}\n" + "\n".join(text.splitlines()[-lines:])
 
 
+async def eventually(reached: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
+    """Returns once `reached()` is true, for what cannot be watched; `TimeoutError` after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await reached():  # noqa: ASYNC110 - there is nothing to be told by
+            await asyncio.sleep(0.05)
+
+
 def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
-    """Ports that nobody listens on now, outside the range from which the kernel takes outgoing connections' own ports."""
+    """Ports that nobody listens on now, outside the range from which the kernel takes outgoing connections'
+    own ports."""
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(12000, 32000)

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 FRONT_PROXY = "front-proxy-client"
 """The one common name that the request-header CA vouches for."""
 
-# trustme marks the alternative names as critical, and Go refuses a certificate whose list of them is critical and empty.
+# trustme marks the alternative names as critical, and Go refuses a certificate whose list of them is critical
+# and empty.
 ANY_NAME = "client.triton-ops.test"
 
 
@@ -23,7 +24,8 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class Certificates:
-    """`cluster` signs servers and clients of kube-apiserver, `request_header` the aggregator's identity towards extension servers."""
+    """`cluster` signs servers and clients of kube-apiserver, `request_header` the aggregator's identity
+    towards extension servers."""
 
     folder: Path
     cluster: trustme.CA
@@ -50,7 +52,8 @@ class Certificates:
         return self._write(common_name.replace(":", "-"), leaf)
 
     def front_proxy(self, common_name: str = FRONT_PROXY, *, signer: trustme.CA | None = None) -> KeyPair:
-        """A client certificate as the aggregator's; other names or signers are those that an extension server must refuse."""
+        """A client certificate as the aggregator's; other names or signers are those that an extension server
+        must refuse."""
         leaf = (signer or self.request_header).issue_cert(ANY_NAME, common_name=common_name)
         return self._write(f"front-proxy-{common_name}{'-other-ca' if signer else ''}", leaf)
 

@@ -1,4 +1,5 @@
-"""The command line of each part of the control plane, with the reason for every option that is not plainly an address or a key."""
+"""The command line of each part of the control plane, with the reason for every option that is not plainly an
+address or a key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def controller_manager(
         f"--tls-private-key-file={server.key}",
         f"--root-ca-file={certificates.cluster_ca}",
         f"--service-account-private-key-file={certificates.service_account.key}",
-        "--use-service-account-credentials=true",  # the HPA then comes with its own rights, as on a real cluster
+        "--use-service-account-credentials=true",  # the HPA comes with its own rights, as on a real cluster
         "--leader-elect=false",
         f"--controllers={','.join(CONTROLLERS)}",
         f"--horizontal-pod-autoscaler-sync-period={options.hpa_sync_seconds:g}s",

@@ -1,13 +1,15 @@
-"""A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and kwok's simulated nodes and pods.
+"""A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and kwok's
+simulated nodes and pods.
 
-Every simulated pod has a loopback address of its own, which a process of this machine can bind: see `tests/tritons/pods.py`."""
+Every simulated pod has a loopback address of its own, which a process of this machine can bind: see
+`tests/tritons/pods.py`."""
 
 import asyncio
 import base64
 import json
 import re
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,7 +41,7 @@ class ControlPlane:
         self.logs = folder / "logs"
         self.kubeconfig = folder / "admin.kubeconfig"
         self._tools = tools
-        self._options = options or Options()
+        self.options = options or Options()
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -70,7 +72,7 @@ class ControlPlane:
         )
         self.pod_network = self._take_pod_network()
 
-        ports, options = self._ports, self._options
+        ports, options = self._ports, self.options
         await self._run("etcd", components.etcd(self._tools, ports, self.folder / "etcd"))
         await self._run(
             "kube-apiserver",
@@ -86,7 +88,8 @@ class ControlPlane:
         await self.api.apply([components.node(f"node-{number}") for number in range(options.nodes)])
 
     async def create_namespace(self, name: str) -> str:
-        """Returns when pods can be created in it: Kubernetes adds the default service account a moment later."""
+        """Returns when pods can be created in it: Kubernetes adds the default service account a moment
+        later."""
         await self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         await self._until_found("v1", "ServiceAccount", "default", name)
         return name
@@ -108,7 +111,8 @@ class ControlPlane:
     ) -> None:
         """Lets the API server send `external.metrics.k8s.io` to a server on this machine's `port`.
 
-        That server's certificate must name `<service>.<namespace>.svc`. `ca_bundle` is PEM; None leaves it to the server itself."""
+        That server's certificate must name `<service>.<namespace>.svc`. `ca_bundle` is PEM; None leaves it to
+        the server itself."""
         await self.create_namespace(namespace)
         metadata = {"name": service, "namespace": namespace}
         ports = [{"name": "https", "port": port, "protocol": "TCP"}]
@@ -143,18 +147,19 @@ class ControlPlane:
         await self.api.delete("apiregistration.k8s.io/v1", "APIService", "v1beta1.external.metrics.k8s.io")
 
     async def wait_for_external_metrics(self, *, seconds: float = 30.0) -> None:
-        """Returns when the aggregator finds the server available; `TimeoutError` with the reason it gives for not doing so."""
+        """Returns when the aggregator finds the server available; `TimeoutError` with the reason it gives for
+        not doing so."""
         condition: Object = {}
         try:
             async with asyncio.timeout(seconds):
                 fields = "metadata.name=v1beta1.external.metrics.k8s.io"
-                async for _, found in self.api.watch(
-                    "apiregistration.k8s.io/v1", "APIService", fields=fields
-                ):
-                    conditions = found.get("status", {}).get("conditions", [])
-                    condition = next((each for each in conditions if each["type"] == "Available"), {})
-                    if condition.get("status") == "True":
-                        return
+                watch = self.api.watch("apiregistration.k8s.io/v1", "APIService", fields=fields)
+                async with aclosing(watch) as changes:
+                    async for _, found in changes:
+                        conditions = found.get("status", {}).get("conditions", [])
+                        condition = next((each for each in conditions if each["type"] == "Available"), {})
+                        if condition.get("status") == "True":
+                            return
         except TimeoutError as late:
             raise TimeoutError(
                 f"external.metrics.k8s.io not available after {seconds:g} s: {condition}"
@@ -163,7 +168,8 @@ class ControlPlane:
     async def service_account_kubeconfig(
         self, namespace: str, name: str, *, expiration_seconds: int = 3600
     ) -> Path:
-        """A kubeconfig with a fresh token of the service account, which must exist: a daemon then runs with its own rights."""
+        """A kubeconfig with a fresh token of the service account, which must exist: a daemon then runs with
+        its own rights."""
         await self._until_found("v1", "ServiceAccount", name, namespace)
         path = await self.api.path("v1", "ServiceAccount", name, namespace)
         request = {
@@ -198,7 +204,8 @@ class ControlPlane:
         return path
 
     async def hpa_syncs(self) -> dict[str, int]:
-        """How often the HPA controller reconciled any HPA since it started, by its own counter's label `error`.
+        """How often the HPA controller reconciled any HPA since it started, by its own counter's label
+        `error`.
 
         `none` are decisions made from metrics that it got."""
         async with self._http.get(f"{self._controller_manager}/metrics") as answer:
@@ -229,11 +236,13 @@ class ControlPlane:
 
     async def _until_found(self, api_version: str, kind: str, name: str, namespace: str) -> None:
         async with asyncio.timeout(READY_SECONDS):
-            async for _ in self.api.watch(api_version, kind, namespace, fields=f"metadata.name={name}"):
-                return
+            watch = self.api.watch(api_version, kind, namespace, fields=f"metadata.name={name}")
+            async with aclosing(watch) as found:
+                await anext(found)
 
     def _take_pod_network(self) -> str:
-        """127.N with an N that no other run on this machine has: who holds the guard's socket has the network."""
+        """127.N with an N that no other run on this machine has: who holds the guard's socket has the
+        network."""
         for second in range(1, 250):
             guard = socket.socket()
             try:

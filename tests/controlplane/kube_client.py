@@ -1,9 +1,10 @@
-"""The Kubernetes API as the tests' administrator uses it: plain JSON over aiohttp, objects as dictionaries."""
+"""The Kubernetes API as the tests' administrator uses it: plain JSON over aiohttp, objects as
+dictionaries."""
 
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,7 +26,8 @@ class ApiRefused(Exception):
 
 
 class KubeClient:
-    """An async context manager around one API server and one identity: a client certificate in `tls`, or a bearer `token`."""
+    """An async context manager around one API server and one identity: a client certificate in `tls`, or a
+    bearer `token`."""
 
     def __init__(self, server: str, tls: ssl.SSLContext, *, token: str | None = None) -> None:
         self.server = server
@@ -47,7 +49,8 @@ class KubeClient:
         await self._http.close()
 
     async def apply(self, manifests: str | Object | list[Object]) -> list[Object]:
-        """Creates or updates each object by server-side apply, in order; YAML may hold several. Returns them as stored."""
+        """Creates or updates each object by server-side apply, in order; YAML may hold several. Returns them
+        as stored."""
         applied = []
         for manifest in _as_objects(manifests):
             metadata = manifest["metadata"]
@@ -111,8 +114,9 @@ class KubeClient:
         *,
         selector: str = "",
         fields: str = "",
-    ) -> AsyncIterator[tuple[str, Object]]:
-        """(ADDED, MODIFIED or DELETED, object), first those that exist, without end: a watch that the server ends is opened anew.
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """(ADDED, MODIFIED or DELETED, object), first those that exist, without end: a watch that the server
+        ends is opened anew.
 
         After a reopening the existing objects come again as ADDED."""
         path = await self.path(api_version, kind, None, namespace)
@@ -121,7 +125,7 @@ class KubeClient:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS)
             async with self._http.get(self.server + path, params=query, timeout=timeout) as answer:
                 await _raise_for(answer, "GET", path)
-                while line := await _long_line(answer.content):
+                async for line in _lines(answer.content):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
                         break
@@ -182,11 +186,10 @@ async def _raise_for(answer: aiohttp.ClientResponse, method: str, path: str) -> 
     raise ApiRefused(message, answer.status, status.get("reason", ""))
 
 
-async def _long_line(stream: aiohttp.StreamReader) -> bytes:
-    """One line of any length, empty at the end: aiohttp's own readline refuses lines longer than its buffer."""
-    line = b""
-    async for chunk, _ in stream.iter_chunks():
-        line += chunk
-        if line.endswith(b"\n"):
-            break
-    return line
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: aiohttp's own refuses those longer than its buffer, as large events are."""
+    begun = b""
+    async for chunk in stream.iter_any():
+        *lines, begun = (begun + chunk).split(b"\n")
+        for line in lines:
+            yield line

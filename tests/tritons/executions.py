@@ -1,7 +1,9 @@
-"""The ground truth: what the test models really executed, written by themselves, apart from every counter of Triton.
+"""The ground truth: what the test models really executed, written by themselves, apart from every counter of
+Triton.
 
-Each execution appends a line when it starts and one when it ends to a file of its model instance in the folder named by
-`$TRITON_GROUND_TRUTH`. Standard library only: models import it inside Triton's Python stub."""
+Each execution appends a line when it starts and one when it ends to a file of its model instance in the
+folder named by `$TRITON_GROUND_TRUTH`. Standard library only: models import it inside Triton's Python
+stub."""
 
 import json
 import os
@@ -16,7 +18,8 @@ FOLDER_VARIABLE = "TRITON_GROUND_TRUTH"
 
 @dataclass(frozen=True)
 class Execution:
-    """One call of a model's execute(), or one decoupled request's work. Times in nanoseconds; ends are None while it runs."""
+    """One call of a model's execute(), or one decoupled request's work. Times in nanoseconds; ends are None
+    while it runs."""
 
     model: str
     version: str

@@ -1,4 +1,5 @@
-"""A real Triton Inference Server from a pinned wheel, installed once per machine in a virtual environment of its own.
+"""A real Triton Inference Server from a pinned wheel, installed once per machine in a virtual environment of
+its own.
 
 `python -m tests.tritons.install` installs it ahead and prints its folder. Standard library only."""
 
@@ -40,7 +41,8 @@ class TritonInstall:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The Python stub finds numpy through the `python3` that is first on PATH and libpython through LD_LIBRARY_PATH."""
+        """The Python stub finds numpy through the `python3` that is first on PATH and libpython through
+        LD_LIBRARY_PATH."""
         own = {
             "PATH": f"{self.folder / 'venv/bin'}:{os.environ.get('PATH', os.defpath)}",
             "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),
@@ -72,15 +74,18 @@ def preflight() -> list[str]:
     if libc != "glibc" or tuple(int(part) for part in version.split(".")[:2]) < OLDEST_GLIBC:
         wanted = ".".join(map(str, OLDEST_GLIBC))
         problems.append(
-            f"Triton's wheel needs glibc {wanted} (Debian 12, Ubuntu 22.04 or newer); this is {libc or 'no glibc'} {version}"
+            f"Triton's wheel needs glibc {wanted} (Debian 12, Ubuntu 22.04 or newer); "
+            f"this is {libc or 'no glibc'} {version}"
         )
     if sysconfig.get_python_version() != PYTHON:
         problems.append(
-            f"Triton's tests run with Python {PYTHON}; this is {sysconfig.get_python_version()}: install python{PYTHON}"
+            f"Triton's tests run with Python {PYTHON}; this is {sysconfig.get_python_version()}: "
+            f"install python{PYTHON}"
         )
     elif not _has_shared_libpython():
         problems.append(
-            f"Triton's Python backend needs libpython{PYTHON}.so.1.0: install libpython{PYTHON} (Debian, Ubuntu)"
+            f"Triton's Python backend needs libpython{PYTHON}.so.1.0: "
+            f"install libpython{PYTHON} (Debian, Ubuntu)"
         )
     return problems
 
@@ -108,7 +113,8 @@ def _run(command: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if ended.returncode != 0:
         raise RuntimeError(
-            f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
+            f"{' '.join(command)} ended with {ended.returncode}:\n"
+            f"{ended.stdout[-2000:]}{ended.stderr[-4000:]}"
         )
 
 

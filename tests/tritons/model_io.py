@@ -1,12 +1,13 @@
-"""What every test model does with Triton's Python backend: INPUT in, OUTPUT out, one FP32 each, and its execution record.
+"""What every test model does with Triton's Python backend: INPUT in, OUTPUT out, one FP32 each, and its
+execution record.
 
 Imported only inside Triton's Python stub, where `triton_python_backend_utils` exists."""
 
 import json
 from typing import Any
 
-import numpy
-import triton_python_backend_utils as backend
+import numpy  # type: ignore[import-not-found, unused-ignore]
+import triton_python_backend_utils as backend  # type: ignore[import-not-found]
 
 from tests.tritons.executions import Recorder
 

@@ -25,7 +25,8 @@ class Model:
 
 
 def lay_out(repository: Path, *models: Model | str) -> Path:
-    """Writes the models into `repository` and returns it; a string stands for the model as it is. An ensemble brings its parts."""
+    """Writes the models into `repository` and returns it; a string stands for the model as it is. An ensemble
+    brings its parts."""
     wanted = [Model(model) if isinstance(model, str) else model for model in models]
     names = {model.name or model.source for model in wanted}
     if any(model.source == "ensemble" for model in wanted):

@@ -1,6 +1,6 @@
 """One real tritonserver process on this machine."""
 
-import asyncio
+import contextlib
 import signal
 import uuid
 from collections.abc import Sequence
@@ -38,9 +38,11 @@ class Ports:
 
 
 class TritonServer:
-    """An async context manager: ready inside, gone after. What it did is added to `install.inferences` when it stops.
+    """An async context manager: ready inside, gone after. What it did is added to `install.inferences` when
+    it stops.
 
-    On 127.0.0.1, where everything else is too, it takes free ports; on an address of its own Triton's usual ones."""
+    On 127.0.0.1, where everything else is too, it takes free ports; on an address of its own Triton's usual
+    ones."""
 
     def __init__(
         self,
@@ -52,7 +54,8 @@ class TritonServer:
         ports: Ports | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
-        """`folder` takes the log and the ground truth. `arguments` come last, so they override the usual ones."""
+        """`folder` takes the log and the ground truth. `arguments` come last, so they override the usual
+        ones."""
         self.address = address
         self.ports = ports or (Ports(*free_ports(3)) if address == "127.0.0.1" else Ports())
         self.folder = folder
@@ -87,7 +90,8 @@ class TritonServer:
             await self._http.close()
 
     async def start(self) -> None:
-        """Returns when the server is ready, or, with models that failed to load, when it has tried them all."""
+        """Returns when the server is ready, or, with models that failed to load, when it has tried them
+        all."""
         self.ground_truth.mkdir(parents=True, exist_ok=True)
         self._process = await LocalProcess.start(
             f"tritonserver {self.address}:{self.ports.http}",
@@ -98,19 +102,18 @@ class TritonServer:
         await self._process.wait_until(self._is_serving, seconds=READY_SECONDS)
 
     async def stop(self) -> None:
-        """Counts the inferences, then ends the server; a frozen or hung one is killed. Without effect when it is stopped."""
+        """Counts the inferences, then ends the server; a frozen or hung one is killed. Without effect when it
+        is stopped."""
         if self._process is None:
             return
-        try:
+        # A server that cannot say what it did counts as none.
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, TritonRefused):
             self._install.inferences += sum((await self.success_counts()).values())
-        except (aiohttp.ClientError, TimeoutError, TritonRefused):
-            pass  # a server that cannot say what it did counts as none
         process, self._process = self._process, None
         try:
             await process.stop(seconds=STOP_SECONDS)
         finally:
-            for region in SHARED_MEMORY.glob(f"{self._shared_memory}*"):
-                region.unlink(missing_ok=True)
+            self._remove_shared_memory()
 
     async def restart(self) -> None:
         """The same server anew: its counters start at zero, its log and ground truth go on."""
@@ -118,11 +121,14 @@ class TritonServer:
         await self.start()
 
     def pause(self) -> None:
-        """Freezes it: the sockets stay open and nothing answers."""
-        self._running().signal(signal.SIGSTOP)
+        """Freezes it (SIGSTOP): the sockets stay open and nothing answers.
+
+        The Python backend's stub goes on. Frozen together, the server can wake before a stub that holds their common lock, and
+        then ends itself with boost's lock_exception, a crash that no test here is about."""
+        self._running().freeze()
 
     def resume(self) -> None:
-        self._running().signal(signal.SIGCONT)
+        self._running().thaw()
 
     def kill(self) -> None:
         """Ends it as a crash would. `stop` or `restart` clean up after it."""
@@ -188,6 +194,10 @@ class TritonServer:
             return bool(rows := await self.index()) and all(_is_settled(row) for row in rows)
         except (aiohttp.ClientError, TimeoutError, TritonRefused):
             return False
+
+    def _remove_shared_memory(self) -> None:
+        for region in SHARED_MEMORY.glob(f"{self._shared_memory}*"):
+            region.unlink(missing_ok=True)
 
     def _running(self) -> LocalProcess:
         if self._process is None:

@@ -1,4 +1,5 @@
-"""Answers INPUT milliseconds after execute() returned, from a thread: as vLLM's models do, and as Triton's counters cannot see."""
+"""Answers INPUT milliseconds after execute() returned, from a thread: as vLLM's models do, and as Triton's
+counters cannot see."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""INPUT 0 raises out of execute(), 1 is answered with an error response (which Triton counts as success), other values with themselves."""
+"""INPUT 0 raises out of execute(); 1 gets an error response, a success to Triton; others are echoed."""
 
 from typing import Any
 

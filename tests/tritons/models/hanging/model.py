@@ -1,4 +1,5 @@
-"""Does not return until a file `release` appears in the ground-truth folder, or INPUT seconds (at most 120) have passed."""
+"""Does not return until a file `release` appears in the ground-truth folder, or INPUT seconds (at most 120)
+have passed."""
 
 import os
 import time
