@@ -51,7 +51,7 @@ def test_a_silent_target_stands_for_two_scrapes_and_at_most_30_s(scrape: str, ma
     [
         ("targets: {}\n", "1:1: targets: give either static targets or kubernetes, one of them"),
         (STATIC + "  kubernetes: {}\n", "1:1: targets: give either static targets or kubernetes, one of them"),
-        (STATIC + "  - {pod: a, metrics_url: http://b/metrics}\n", "1:1: targets: static target default/a is given twice; pods need names of their own"),
+        (STATIC + "  - {pod: a, metrics_url: http://b/metrics}\n", "1:1: targets: static target default/a is given twice"),
         ("targets:\n  static:\n  - {pod: a, metrics_url: a:8002/metrics}\n", "3:14: metrics_url: string should match pattern"),
         ("targets:\n  kubernetes: {selector: 'a in ('}\n", "2:3: kubernetes: selector: "),
         (STATIC + "scrape: {timeout: 5s}\n", "4:1: scrape: timeout 5s must be less than interval 5s"),
