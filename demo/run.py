@@ -77,7 +77,9 @@ class Show:
         if first and self._began is not None:
             self._first_number = time.monotonic() - self._began
         if self._live:
-            self._live.update(screen(self._about, self._run, self._console.width), refresh=True)
+            self._live.update(
+                screen(self._about, self._run, self._console.width, self._first_number), refresh=True
+            )
             return
         for line in plain_lines(self._about, before, now):
             self._print(line)

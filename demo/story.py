@@ -118,7 +118,7 @@ def _phases(seconds: Sequence[float]) -> tuple[Phase, ...]:
     )
 
 
-FULL = Story(_phases((12, 20, 22, 12, 14, 12)), window=10, look_every=5, scale_down_after=10)
+FULL = Story(_phases((12, 20, 22, 12, 13, 13)), window=10, look_every=5, scale_down_after=10)
 """Of 92 s, for people who watch."""
 SHORT = Story(_phases((5, 8, 10, 6, 8, 5)), window=5, look_every=2, scale_down_after=4)
 """Of 42 s, for logs and CI."""
