@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from autoscaler.answer import Answer, NoData, Reason, Value
 from demo.clients import Truth
 from demo.story import SCALED_ON, Story
@@ -23,9 +25,8 @@ PLAIN_WORDS: Mapping[str, str] = {
 """Why there is no value, in at most 17 characters; the whole message is shown below."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One signal as it is served now."""
+class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One signal as it is served now. (A Struct, for recordings leave out what is empty.)"""
 
     state: Literal["value", "idle", "no data"]
     value: float | None = None
