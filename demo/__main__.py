@@ -40,10 +40,13 @@ def main() -> int:
             )
         asyncio.run(_until_stopped(telling))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("\nStopped. Nothing is left running.")
+        print("Stopped. Nothing is left running.")
         return INTERRUPTED
     except ProcessFailed as problem:
         print(f"Triton did not start: {problem}", file=sys.stderr)
+        return FAILED
+    except OSError as problem:
+        print(f"The demo could not go on: {problem}", file=sys.stderr)
         return FAILED
     print("\nWhat next:")
     for line in NEXT:

@@ -66,9 +66,11 @@ class Show:
             self._live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._live:
             self._live.stop()
+        if kind is not None and self._began is not None:
+            self._print("\nStopping Triton ...")
 
     def add(self, now: Observation) -> None:
         before = self._run[-1] if self._run else None

@@ -35,7 +35,6 @@ def screen(about: About, run: Sequence[Observation], width: int, first_number: f
     lines = [
         _title(about, now, width),
         _acts(about, now),
-        Text(),
         Text(act.headline, style="bold"),
         Text(act.look),
         Text(),
