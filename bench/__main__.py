@@ -1,6 +1,6 @@
 """`python -m bench`: how fast the two hot paths are, against what people would have without them.
 
-Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series. `--smoke` is for CI: seconds, few rounds."""
+Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series."""
 
 import asyncio
 import json

@@ -74,11 +74,15 @@ def _reference(page: str) -> list[tuple[str, dict[str, str], float]]:
 
 
 def _same_samples(page: str) -> int:
-    """How many samples both parsers find, which must be the same ones."""
+    """How many samples both parsers find, which must be the same ones. prometheus_client gives counters OpenMetrics' name, with
+    `_total`; none of Triton's has it."""
     ours = {
         (s.family, *sorted(s.labels.items())): value for s, value in parse_exposition(page, SeriesTable())
     }
-    theirs = {(name, *sorted(labels.items())): value for name, labels, value in _reference(page)}
+    theirs = {
+        (name.removesuffix("_total"), *sorted(labels.items())): value
+        for name, labels, value in _reference(page)
+    }
     if ours.keys() != theirs.keys() or any(
         value != theirs[key] and not (math.isnan(value) and math.isnan(theirs[key]))
         for key, value in ours.items()

@@ -162,7 +162,8 @@ def _report(run: Run) -> list[str]:
     scenario, misses = run.scenario, []
     print(
         f"\n{scenario.name}: {len(run.record.requests)} requests, {len(run.record.served)} executed, "
-        f"generator late by at most {run.record.lateness() * 1000:.1f} ms, front end {run.record.front_end_seconds * 1000:.2f} ms, "
+        f"generator late by at most {run.record.lateness() * 1000:.1f} ms, front end {run.record.front_end_seconds * 1000:.2f} ms "
+        f"(longest stall {run.record.longest_stall():.2f} s), "
         f"no value: {dict(_silences(run.observed.readings)) or 'never'}"
     )
     print(
