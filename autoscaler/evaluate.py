@@ -48,12 +48,13 @@ def evaluate(
     facts = Facts(selected, settings)
     expanded = [replace(pod, rows=expand_ensembles(signal, pod, facts)) for pod in selected]
     counted = relevant(expanded)
+    departed = [pod for pod in expanded if pod.standing is Standing.DEPARTED]
     try:
-        _refuse(signal, selector, expanded, counted, facts, settings)
-        answer: Answer = pool(signal, counted, settings)
+        _refuse(signal, selector, [pod for pod in expanded if pod not in departed], counted, facts, settings)
+        answer: Answer = pool(signal, counted, departed, settings)
     except Refusal as refusal:
         answer = _no_data(refusal)
-    return replace(answer, trace=_trace(signal, expanded, counted)) if explain else answer
+    return replace(answer, trace=_trace(signal, expanded, [*counted, *departed])) if explain else answer
 
 
 def _no_data(refusal: Refusal) -> NoData:

@@ -1,7 +1,8 @@
 """The formulas: how the rows of many pods become one number.
 
 Totals are sums, in which a pod that does not answer counts as the larger of its own last contribution and the mean of the others;
-while a pod's past is unknown there is no such contribution, and no total.
+while a pod's past is unknown there is no such contribution, and no total. What a pod did before it left counts until it slides
+out of the window.
 Ratios are ratios of sums. Quantiles are never averaged: their maximum is served as the upper bound that it is.
 """
 
@@ -26,11 +27,13 @@ class Refusal(Exception):
         self.message = message
 
 
-def pool(signal: Signal, pods: Sequence[SelectedPod], settings: Settings) -> Value:
-    """The signal over these pods. Raises Refusal."""
+def pool(
+    signal: Signal, pods: Sequence[SelectedPod], departed: Sequence[SelectedPod], settings: Settings
+) -> Value:
+    """The signal over these pods; those that `departed` still count in totals. Raises Refusal."""
     match signal.formula:
         case Total():
-            value, labels = _total(signal, signal.formula, pods, settings), dict[str, str]()
+            value, labels = _total(signal, signal.formula, pods, departed, settings), dict[str, str]()
         case Ratio():
             value, labels = _ratio(signal, signal.formula, _covering(pods, settings)), {}
         case Quantile():
@@ -62,26 +65,41 @@ def contribution(signal: Signal, row: RowWindow) -> float | None:
         return None
 
 
-def _total(signal: Signal, formula: Total, pods: Sequence[SelectedPod], settings: Settings) -> float | None:
+def _total(
+    signal: Signal,
+    formula: Total,
+    pods: Sequence[SelectedPod],
+    departed: Sequence[SelectedPod],
+    settings: Settings,
+) -> float | None:
     """The sum, or None when idle."""
     missing = [pod for pod in pods if pod.standing is not Standing.ANSWERED]
     _refuse_expired(missing, settings)
     if unknown := [pod for pod in missing if pod.window is not None and not pod.window.full]:
         raise Refusal(Reason.WARMING_UP, _say_warming(unknown[0]))
-    own = {
-        pod.name: sum(
-            _term(signal, pod.name, term, row) for row in pod.rows.values() for term in formula.terms
-        )
-        for pod in pods
-        if pod.window is not None
-    }
-    answered = [own[pod.name] for pod in pods if pod.standing is Standing.ANSWERED]
-    if not answered and (unseen := [pod for pod in missing if pod.name not in own]):
+    answered = [_own(signal, formula, pod) for pod in pods if pod.standing is Standing.ANSWERED]
+    if not answered and (unseen := [pod for pod in missing if pod.window is None]):
         raise Refusal(Reason.NOT_ANSWERING, _say_silent(unseen[0]))
-    if not missing and _idle(pods):
+    fading = sum(_fading(signal, formula, pod) for pod in departed)
+    if not missing and not fading and _idle(pods):
         return None
     typical = sum(answered) / len(answered) if answered else 0.0
-    return sum(answered) + sum(max(own.get(pod.name, 0.0), typical) for pod in missing)
+    return sum(answered) + fading + sum(max(_own(signal, formula, pod), typical) for pod in missing)
+
+
+def _own(signal: Signal, formula: Total, pod: SelectedPod) -> float:
+    """What the pod's last window adds to a total; 0 for one that never answered."""
+    return sum(_term(signal, pod.name, term, row) for row in pod.rows.values() for term in formula.terms)
+
+
+def _fading(signal: Signal, formula: Total, pod: SelectedPod) -> float:
+    """What a pod that left did in the part of its last window that still lies in the present one.
+
+    Without it a total would dip while the others' windows take over its load, and each scale-down would ask for the next."""
+    try:
+        return _own(signal, formula, pod) * max(0.0, 1 - pod.age_seconds / signal.window)
+    except Refusal:
+        return 0.0
 
 
 def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[SelectedPod]:

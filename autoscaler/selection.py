@@ -1,7 +1,8 @@
 """Which pods and model rows a question is about, and how each pod stands.
 
 A pod *answered*, is *warming up* (its window is not covered yet), is *silent* (it should answer and does not), or is *new*
-(nothing can have happened in it). Pods that are terminating or whose container is stopped are left out of both sides.
+(nothing can have happened in it). It *departed* when it terminates or its container stopped: it leaves ratios at once, and totals
+as its last window slides out, since what it did in the window was done.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ class Standing(StrEnum):
     WARMING_UP = "warming_up"
     SILENT = "silent"
     NEW = "new"
+    DEPARTED = "departed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,12 @@ def select_pods(
     chosen: list[SelectedPod] = []
     for state in sorted(pods, key=lambda state: state.target.key):
         labels = _pod_labels(state, settings)
-        if state.target.phase in (Phase.TERMINATING, Phase.STOPPED) or not _all(on_pods, labels):
+        if not _all(on_pods, labels):
             continue
         window = state.windows.get(signal.window)
         standing, age = _stand(state, window, signal.window, settings, now)
+        if standing is Standing.DEPARTED and age >= signal.window:
+            continue
         rows = {} if window is None else _matching_rows(signal, window, labels, on_rows)
         chosen.append(SelectedPod(state, standing, age, window, rows))
     return chosen
@@ -79,7 +83,8 @@ def select_pods(
 
 def relevant(pods: Sequence[SelectedPod]) -> list[SelectedPod]:
     """Pods that serve what was asked for, and silent ones that may: a pod that never answered may serve it unless
-    others of its workload answer and do not."""
+    others of its workload answer and do not. Departed pods are not among them."""
+    pods = [pod for pod in pods if pod.standing is not Standing.DEPARTED]
     serving: dict[Workload | None, bool] = {}
     for pod in pods:
         if pod.window is not None:
@@ -176,6 +181,8 @@ def _all(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool
 def _stand(
     state: PodState, window: PodWindow | None, seconds: float, settings: Settings, now: float
 ) -> tuple[Standing, float]:
+    if state.target.phase in (Phase.TERMINATING, Phase.STOPPED):
+        return Standing.DEPARTED, seconds if window is None else now - window.at
     if window is not None:
         age = now - window.at
         if state.failure is not None or age > settings.max_age:

@@ -122,7 +122,7 @@ class Daemon:
         """Opens both ports. The TLS port answers once the front proxy's CA is known."""
         api = await stack.enter_async_context(KubernetesClient(kubeconfig=kubeconfig, context=context))
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=True)
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
         daemon = cls(config, rows, api, session)
         server = config.server

@@ -10,11 +10,13 @@ from telemetry.window import PodWindow
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """One target with its windows by length in seconds; no windows until it answered once."""
+    """One target with its windows by length in seconds; no windows until it answered once.
+
+    A pod that left is handed on as terminating, with the windows that it had, while they reach into the present."""
 
     target: Target
     known_since: float
-    """Monotonic second at which the target was first seen."""
+    """Monotonic second since which a target that never answered should have: when it was first seen ready."""
     windows: Mapping[float, PodWindow] = field(default_factory=dict)
     failure: str | None = None
     """Why the last scrape failed, in words that stay the same while the cause does; None when it answered."""

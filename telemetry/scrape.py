@@ -5,7 +5,7 @@ It makes `PodState`s; nothing here decides what a silence means.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import quote
 
@@ -22,6 +22,9 @@ _MAX_PAGE_BYTES: Final = 32 * 2**20
 _MAX_CONFIG_BYTES: Final = 4 * 2**20
 _MAX_CONFIGS_A_SCRAPE: Final = 64
 _AT_ONCE: Final = 100
+_AS_IS: Final = {
+    "Accept-Encoding": "identity"
+}  # a body cut short must show as such, and none may unfold to gigabytes
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +41,7 @@ class ScrapeSettings:
 class _Scraped:
     """What the loop keeps of one target between scrapes."""
 
+    target: Target
     known_since: float
     table: SeriesTable
     history: PodHistory
@@ -46,6 +50,9 @@ class _Scraped:
     models: dict[str, ModelFacts] = field(default_factory=dict)
     config_failures: int = 0
     configs_due: float = 0.0
+
+    def state(self, target: Target) -> PodState:
+        return PodState(target, self.known_since, self.windows, self.failure, self.models)
 
 
 class Scraper:
@@ -72,21 +79,25 @@ class Scraper:
         self._clock = clock
         self._on_scrape = on_scrape
         self._scraped: dict[PodKey, _Scraped] = {}
+        self._departed: list[PodState] = []
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
 
     def pods(self, namespace: str) -> Iterable[PodState]:
-        """The namespace's pods as they stand; those just discovered have no windows yet."""
-        for key, target in self._targets.by_key.items():
+        """The namespace's pods as they stand, those just discovered without windows, those just gone as terminating."""
+        current = self._targets.by_key
+        for key, target in current.items():
             if key.namespace == namespace:
                 scraped = self._scraped.get(key)
                 if scraped is None:
                     yield PodState(target, self._clock(), failure="not scraped yet")
                 else:
-                    yield PodState(
-                        target, scraped.known_since, scraped.windows, scraped.failure, scraped.models
-                    )
+                    yield scraped.state(target)
+        for key, scraped in self._scraped.items():
+            if key.namespace == namespace and key not in current:
+                yield scraped.state(replace(scraped.target, phase=Phase.TERMINATING))
+        yield from (state for state in self._departed if state.target.key.namespace == namespace)
 
     async def run(self) -> None:
         """Rounds at a fixed pace; a round that overruns is followed at once by the next."""
@@ -99,12 +110,7 @@ class Scraper:
     async def scrape_all(self) -> None:
         """One round over all current targets."""
         current = self._targets.by_key
-        for key in [key for key in self._scraped if key not in current]:
-            del self._scraped[key]
-        for target in current.values():
-            if target.phase is Phase.STOPPED:
-                # Nothing of that container is in flight, and the next one's counters begin at zero in our sight.
-                self._scraped[target.key] = self._new(born_in_sight=True)
+        self._keep_departed(current)
         async with asyncio.TaskGroup() as group:
             for target in current.values():
                 scraped = self._keep(target)
@@ -112,18 +118,35 @@ class Scraper:
                     group.create_task(self._scrape(target, target.metrics_url, scraped))
         self.last_round_at = self._clock()
 
+    def _keep_departed(self, current: Mapping[PodKey, Target]) -> None:
+        """Sets aside what pods did that are gone or whose container stopped, for as long as it lies in a window."""
+        recent = self._clock() - max(self._windows)
+        self._departed = [s for s in self._departed if any(w.at > recent for w in s.windows.values())]
+        for key, scraped in list(self._scraped.items()):
+            target = current.get(key)
+            if target is None:
+                self._departed.append(scraped.state(replace(scraped.target, phase=Phase.TERMINATING)))
+                del self._scraped[key]
+            elif target.phase is Phase.STOPPED:
+                # Nothing of that container is in flight, and the next one's counters begin at zero in our sight.
+                self._departed.append(scraped.state(target))
+                self._scraped[key] = self._new(target, born_in_sight=True)
+
     def _keep(self, target: Target) -> _Scraped:
         scraped = self._scraped.get(target.key)
         if scraped is None:
-            scraped = self._scraped[target.key] = self._new(born_in_sight=target.born_in_sight)
+            scraped = self._scraped[target.key] = self._new(target, born_in_sight=target.born_in_sight)
+        scraped.target = target
+        if not scraped.windows and not target.ready:
+            scraped.known_since = self._clock()
         return scraped
 
-    def _new(self, *, born_in_sight: bool) -> _Scraped:
+    def _new(self, target: Target, *, born_in_sight: bool) -> _Scraped:
         now = self._clock()
         history = PodHistory(
             self._families, self._windows, self._settings.interval, now if born_in_sight else None
         )
-        return _Scraped(now, SeriesTable(self._families.names()), history)
+        return _Scraped(target, now, SeriesTable(self._families.names()), history)
 
     async def _scrape(self, target: Target, url: str, scraped: _Scraped) -> None:
         async with self._limit:
@@ -190,7 +213,7 @@ class Scraper:
 
     async def _read(self, url: str, most: int) -> bytes:
         """The body. Raises ClientError for a status other than 200, ValueError for more than `most` bytes."""
-        async with self._session.get(url, allow_redirects=False) as response:
+        async with self._session.get(url, allow_redirects=False, headers=_AS_IS) as response:
             if response.status != 200:
                 raise _StatusError(f"answers HTTP {response.status}")
             chunks: list[bytes] = []

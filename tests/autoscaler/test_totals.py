@@ -14,6 +14,7 @@ from tests.autoscaler.fleet import (
     MODEL_SIGNALS,
     NOW,
     PENDING_SIGNAL,
+    QUEUE_SIGNAL,
     RATE,
     TOTALS,
     ask,
@@ -125,10 +126,28 @@ def test_a_pod_that_answers_counts_ready_or_not() -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.TERMINATING, Phase.STOPPED])
-@pytest.mark.parametrize("age", [1.0, 60.0])
-def test_a_pod_on_its_way_out_leaves_both_sides(phase: Phase, age: float) -> None:
+@pytest.mark.parametrize(("age", "fading"), [(0.0, 10.0), (15.0, 5.0), (30.0, 0.0), (60.0, 0.0)])
+def test_a_pod_that_left_fades_from_a_total_as_its_window_slides_out(
+    phase: Phase, age: float, fading: float
+) -> None:
+    """What it did in the window was done: others take over its load no faster than their own windows fill."""
     leaving = pod("b", row(300), phase=phase, age=age, failure="timed out")
-    assert ask(RATE, pod("a", row(30)), leaving) == Value(1.0, 1.0, 30)
+    assert ask(RATE, pod("a", row(30)), leaving) == Value(1.0 + fading, 1.0, 30)
+
+
+@pytest.mark.parametrize("phase", [Phase.TERMINATING, Phase.STOPPED])
+def test_a_pod_that_left_leaves_both_sides_of_a_ratio(phase: Phase) -> None:
+    leaving = pod("b", row(300, queue_ms=900), phase=phase, failure="timed out")
+    assert ask(QUEUE_SIGNAL, pod("a", row(30, queue_ms=2)), leaving) == Value(2.0, 1.0, 30)
+
+
+def test_a_fleet_whose_busy_pod_just_crashed_is_not_idle() -> None:
+    crashed = pod("b", row(300), phase=Phase.STOPPED, age=3.0)
+    assert ask(RATE, pod("a", row()), crashed) == Value(9.0, 1.0, 30)
+
+
+def test_a_fleet_whose_only_pod_just_crashed_is_no_data() -> None:
+    assert isinstance(ask(RATE, pod("a", row(300), phase=Phase.STOPPED, age=3.0)), NoData)
 
 
 def test_a_whole_fleet_on_its_way_out_is_no_data() -> None:

@@ -11,8 +11,8 @@ is busy until its request before has ended, so *i* certainly waits from entering
 and partly not.
 
 `entered` is no earlier than `sent`, and no earlier than the sending of any request that was executed before: the queue is first
-in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while a model is loaded by call: the call holds one of Triton's HTTP threads, and requests on
-connections of that thread stand still before the queue, seconds long, where no counter can see them.
+in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while a
+model is loaded by call: the call holds one of Triton's HTTP threads, and requests on connections of that thread stand still before the queue, seconds long, where no counter can see them.
 """
 
 import json

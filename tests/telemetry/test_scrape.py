@@ -98,6 +98,17 @@ class Fleet:
         self.now += 5
         return self.known()
 
+    def states(self, pod: str) -> list[PodState]:
+        """The pod as it stands, and what it was before it last stopped."""
+        return [state for state in self.scraper.pods("prod") if state.target.key.pod == pod]
+
+    def standing(self, pod: str) -> list[tuple[Phase, float | None]]:
+        """Phase and second of the last sample."""
+        return [
+            (state.target.phase, state.windows[WINDOW].at if state.windows else None)
+            for state in self.states(pod)
+        ]
+
     def known(self) -> dict[str, PodState]:
         return {state.target.key.pod: state for state in self.scraper.pods("prod")}
 
@@ -247,18 +258,23 @@ async def test_only_a_running_pod_is_asked(fleet: Fleet, phase: Phase) -> None:
     assert (fleet.a.asked, fleet.b.asked[:1]) == ([], ["/metrics"])
 
 
-async def test_a_container_that_stopped_takes_its_past_with_it(fleet: Fleet) -> None:
-    """Nothing of it is in flight. While the next one loads it has no last contribution that could expire, and it is born in
-    sight: its counters count from zero."""
+async def test_a_container_that_stopped_departs_and_the_next_one_begins_anew(fleet: Fleet) -> None:
+    """What it did is set aside as stopped until it slides out of the window. While the next one loads it has no last contribution
+    that could expire, and it is born in sight: its counters count from zero."""
     await fleet.round()
     fleet.change("a", phase=Phase.STOPPED)
     await fleet.round()
     fleet.change("a", phase=Phase.RUNNING, ready=False)
     fleet.a.page = _reset
-    assert (await fleet.round())["a"].windows == {}
+    await fleet.round()
+    assert fleet.standing("a") == [(Phase.RUNNING, None), (Phase.STOPPED, 100.0)]
     fleet.a.page = model(4, failure=0, pending=0)
-    window = (await fleet.round())["a"].windows[WINDOW]
+    await fleet.round()
+    window = fleet.states("a")[0].windows[WINDOW]
     assert (window.full, window.rows[M].increase[SUCCESS]) == (True, 4.0)
+    for _ in range(5):
+        await fleet.round()
+    assert [phase for phase, _ in fleet.standing("a")] == [Phase.RUNNING]
 
 
 async def test_a_models_configuration_is_read_once(fleet: Fleet) -> None:
@@ -297,13 +313,19 @@ async def test_a_model_may_have_any_name(fleet: Fleet) -> None:
     assert (await fleet.round())["a"].models == {"a/b ?#%": ModelFacts()}
 
 
-async def test_a_target_that_disappears_is_forgotten(fleet: Fleet) -> None:
+async def test_a_target_that_disappears_departs_until_its_window_has_passed(fleet: Fleet) -> None:
+    """At once, not at the next round: between the two its work must be neither lost nor counted twice."""
     await fleet.round()
     kept = dict(fleet.targets.by_key)
     fleet.targets.replace({k: t for k, t in kept.items() if k.pod == "b"})
-    assert list(await fleet.round()) == ["b"]
+    assert fleet.standing("a") == [(Phase.TERMINATING, 100.0)]
+    for _ in range(5):
+        await fleet.round()
+        assert fleet.standing("a") == [(Phase.TERMINATING, 100.0)]
+    await fleet.round()
+    assert fleet.standing("a") == []
     fleet.targets.replace(kept)
-    assert [state.windows for state in fleet.scraper.pods("prod") if state.target.key.pod == "a"] == [{}]
+    assert [state.windows for state in fleet.states("a")] == [{}]
 
 
 async def test_another_namespace_shows_nothing(fleet: Fleet) -> None:
