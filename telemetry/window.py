@@ -11,7 +11,7 @@ Triton's counters start at zero when a process starts or a model is loaded, only
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from telemetry.exposition import Series
@@ -208,7 +208,8 @@ class PodHistory:
         for key, row in self._rows.items():
             fresh = self._row_window(key, row, start, inside, span)
             if fresh is not None:
-                rows[key] = self._hold(row, seconds, fresh, newest.at)
+                lived = max(newest.at - start.at, 2 * self._slack)
+                rows[key] = self._hold(row, seconds, _over_whole_window(fresh, lived), newest.at)
         for key, gauges in newest.gauges.items():
             if key not in self._rows:
                 rows[key] = RowWindow(span, {}, _means(key, inside), gauges)
@@ -249,3 +250,12 @@ def _means(key: RowKey, samples: Iterable[_Sample]) -> dict[str, float]:
             if "{" not in family:
                 sums.setdefault(family, []).append(value)
     return {family: sum(values) / len(values) for family, values in sums.items()}
+
+
+def _over_whole_window(row: RowWindow, lived: float) -> RowWindow:
+    """The row with its gauges' means over the whole span, as its rates are: before a pod's first sample nothing waited in it, as
+    nothing completed. `lived`: seconds of the span since then."""
+    if lived >= row.seconds:
+        return row
+    share = lived / row.seconds
+    return replace(row, mean={family: value * share for family, value in row.mean.items()})
