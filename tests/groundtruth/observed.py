@@ -55,7 +55,7 @@ class Observed:
         at, stalled = reading.sampled_at, row["stalled_seconds"]
         seconds = self._exactly(at - stalled, row["window_seconds"])
         since = at - reading.answer.window_seconds + self.interval / 2
-        gauges = [scrape for scrape in self.scrapes if since < scrape.at <= at + 0.001]
+        gauges = [scrape for scrape in self.scrapes[1:] if since < scrape.at <= at + 0.001]
         return Window(at - stalled, seconds, stalled, gauges)
 
     def _exactly(self, end: float, seconds: float) -> float:
@@ -84,7 +84,7 @@ async def observing(
         settings = ScrapeSettings(interval=interval, timeout=0.9 * interval)
         families, windows = needed_families(rows), {row.window for row in rows.values()}
         scraper = Scraper(targets, families, windows, settings, session, time.monotonic, note)
-        await scraper.scrape_all()  # an idle server first: its counters are zero
+        await scraper.scrape_all()  # an idle server first: its counters are zero, and its windows start here
         running = [
             group.create_task(scraper.run()),
             group.create_task(_ask(rows, scraper, observed, every)),

@@ -11,14 +11,16 @@ is busy until its request before has ended, so *i* certainly waits from entering
 and partly not.
 
 `entered` is no earlier than `sent`, and no earlier than the sending of any request that was executed before: the queue is first
-in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while a model is loaded by call: the call holds one of Triton's HTTP threads, and requests on
-connections of that thread stand still before the queue, seconds long, where no counter can see them.
+in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while a model
+is loaded by call: the call holds one of Triton's HTTP threads, and requests on connections of that thread stand still before
+the queue, seconds long, where no counter can see them. One that was sent during a call and not answered before the call ended
+may have stood there for all of its time (`stood_still`).
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -48,6 +50,7 @@ class Served:
     answered: bool
     free: float
     """When its instance had ended the request before it; before all times for the instance's first."""
+    stood_still: bool
 
     @property
     def queued(self) -> float:
@@ -55,7 +58,7 @@ class Served:
 
     @property
     def unseen(self) -> float:
-        return self.started - max(self.entered, self.free)
+        return self.queued if self.stood_still else self.started - max(self.entered, self.free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,16 @@ class Window:
     gauges: Sequence[Scrape]
 
 
+@dataclass(slots=True)
+class Disturbance:
+    """What was done to the server meanwhile, in monotonic seconds."""
+
+    calls: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when a load or unload call ran."""
+    removals: list[float] = field(default_factory=list)
+    """When counters began to be taken away, by an unload or a crash."""
+
+
 class Record:
     """One run: every request, every execution, every sample, and when models or servers went away."""
 
@@ -99,17 +112,17 @@ class Record:
         requests: Iterable[Request],
         executions: Sequence[Sequence[tuple[int, float, float]]],
         scrapes: Sequence[Scrape],
-        removals: Sequence[float],
+        disturbance: Disturbance,
         instances: int,
     ) -> None:
-        """`executions`: number, start and end of each request of one instance's life, a life a sequence. `removals`: when
-        the counters began to be taken away, by an unload or a crash."""
+        """`executions`: number, start and end of each request of one instance's life, a life a sequence."""
         self.requests = list(requests)
         self.scrapes = scrapes
         self._instances = instances
         executed = {number for life in executions for number, _, _ in life}
         by_number = {request.number: request for request in self.requests}
-        self.served = _serve(by_number, executions, [r for r in self.requests if r.status in NO_SUCH_MODEL])
+        turned_away = [request for request in self.requests if request.status in NO_SUCH_MODEL]
+        self.served = _serve(by_number, executions, turned_away, disturbance)
         taken = [
             request
             for number, request in by_number.items()
@@ -117,8 +130,8 @@ class Record:
         ]
         self.present = [Presence(s.entered, s.started, s.ended) for s in self.served]
         self.present += [Presence(r.sent, r.done, r.done) for r in taken if r.done is not None]
-        self.hidden = {id(served) for served in self.served if self._is_hidden(served, removals)}
-        found_free = [s.unseen for s in self.served if s.free <= s.sent == s.entered]
+        self.hidden = {id(served) for served in self.served if self._is_hidden(served, disturbance.removals)}
+        found_free = [s.unseen for s in self.served if s.free <= s.sent == s.entered and not s.stood_still]
         self.front_end_seconds = sum(found_free) / len(found_free)
         """Mean time from sending to executing of the requests that found a free instance: nothing but overhead."""
 
@@ -161,9 +174,11 @@ class Record:
     def _sampling(self, window: Window, start: float, end: float) -> float:
         """The gauge is read at moments: what that costs here, and requests that entered or left around those moments."""
         lasting = sum(_overlap(p.entered, p.started, start, end) for p in self.present) / window.seconds
-        seen = [sum(p.entered <= scrape.at < p.started for p in self.present) for scrape in window.gauges]
+        seen = sum(p.entered <= scrape.at < p.started for p in self.present for scrape in window.gauges)
         unsure = sum(self._unsure(scrape) for scrape in window.gauges)
-        return abs(sum(seen) / len(seen) - lasting) + unsure / len(seen)
+        # Before the first sample of all nothing waited: that part of the window is seen, as zero.
+        seconds_a_sample = (end - max(start, self.scrapes[0].at)) / window.seconds / len(window.gauges)
+        return abs(seen * seconds_a_sample - lasting) + unsure * seconds_a_sample
 
     def _unsure(self, scrape: Scrape) -> int:
         """Requests of which nobody can say whether the gauge counted them at this sample."""
@@ -172,6 +187,7 @@ class Record:
         sure = sum(
             s.entered + self.front_end_seconds <= scrape.at and max(s.entered, s.free) > until
             for s in self.served
+            if not s.stood_still
         )
         return possible - sure
 
@@ -229,6 +245,7 @@ def _serve(
     requests: Mapping[int, Request],
     lives: Iterable[Sequence[tuple[int, float, float]]],
     turned_away: Sequence[Request],
+    disturbance: Disturbance,
 ) -> list[Served]:
     """The executed requests in the order of execution."""
     executions: list[tuple[float, float, float, float, float, Request]] = []
@@ -245,7 +262,21 @@ def _serve(
         entered = max(entered, request.sent, born)
         read = ended if request.done is None else request.done
         counted_by = max(ended, min(read + REPORT_SECONDS, following))
-        served.append(Served(request.sent, entered, started, ended, counted_by, request.status == 200, free))
+        served.append(
+            Served(
+                request.sent,
+                entered,
+                started,
+                ended,
+                counted_by,
+                request.status == 200,
+                free,
+                any(
+                    begun <= request.sent <= over and read > over - REPORT_SECONDS
+                    for begun, over in disturbance.calls
+                ),
+            )
+        )
     return served
 
 
