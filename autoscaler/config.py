@@ -15,7 +15,7 @@ from telemetry.scrape import ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Workload
 
 _HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
-_Port = Annotated[int, Field(ge=0, le=65535)]
+_Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 

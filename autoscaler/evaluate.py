@@ -126,14 +126,15 @@ def _refuse_unseen_work(signal: Signal, pod: SelectedPod, key: RowKey, facts: Fa
 def _refuse_stall(
     signal: Signal, pod: SelectedPod, key: RowKey, row: RowWindow, facts: Facts, settings: Settings
 ) -> None:
-    """A hung model completes nothing; an ensemble's own row shows nothing of a part that hangs."""
-    if signal.stalled == "value":
-        return
-    stalled = row.stalled_seconds > signal.window
-    found = facts.of(pod, key.model)
-    if found and found.parts and pod.window is not None:
-        parts = [part for name, part in pod.window.rows.items() if name.model in found.parts]
-        stalled = stalled or any(part.stalled_seconds > settings.max_age for part in parts)
+    """A hung model completes nothing, and one that has not moved since it was first seen says nothing of its rates; an
+    ensemble's own row shows nothing of a part that hangs."""
+    stalled = row.stalled_seconds > 0 and row.seconds == 0 and signal.reads_counters()
+    if signal.stalled == "no_data":
+        stalled = stalled or row.stalled_seconds > signal.window
+        inside = facts.parts_of(pod, key.model)
+        if inside and pod.window is not None:
+            parts = [part for name, part in pod.window.rows.items() if name.model in inside]
+            stalled = stalled or any(part.stalled_seconds > settings.max_age for part in parts)
     if stalled:
         raise Refusal(
             Reason.STALLED,

@@ -1,6 +1,7 @@
 """The formulas: how the rows of many pods become one number.
 
-Totals are sums, in which a pod that does not answer counts as the larger of its own last contribution and the mean of the others.
+Totals are sums, in which a pod that does not answer counts as the larger of its own last contribution and the mean of the others;
+while a pod's past is unknown there is no such contribution, and no total.
 Ratios are ratios of sums. Quantiles are never averaged: their maximum is served as the upper bound that it is.
 """
 
@@ -37,7 +38,10 @@ def pool(signal: Signal, pods: Sequence[SelectedPod], settings: Settings) -> Val
     idle = value is None
     number = signal.idle if value is None else value
     if number is None or not math.isfinite(number) or not 0 <= number * 1000 <= _MAX_MILLI:
-        raise Refusal(Reason.NOT_REPRESENTABLE, f"{signal.name} came out as {number}, which no HPA can use")
+        raise Refusal(
+            Reason.NOT_REPRESENTABLE,
+            f"{signal.name} came out as a number that no HPA can use: NaN, infinite, negative or past 64 bits",
+        )
     ages = [pod.age_seconds for pod in pods if pod.window is not None]
     return Value(number, max(ages, default=0.0), round(signal.window), idle, labels)
 
@@ -60,6 +64,10 @@ def contribution(signal: Signal, row: RowWindow) -> float | None:
 
 def _total(signal: Signal, formula: Total, pods: Sequence[SelectedPod], settings: Settings) -> float | None:
     """The sum, or None when idle."""
+    missing = [pod for pod in pods if pod.standing is not Standing.ANSWERED]
+    _refuse_expired(missing, settings)
+    if unknown := [pod for pod in missing if pod.window is not None and not pod.window.full]:
+        raise Refusal(Reason.WARMING_UP, _say_warming(unknown[0]))
     own = {
         pod.name: sum(
             _term(signal, pod.name, term, row) for row in pod.rows.values() for term in formula.terms
@@ -68,12 +76,8 @@ def _total(signal: Signal, formula: Total, pods: Sequence[SelectedPod], settings
         if pod.window is not None
     }
     answered = [own[pod.name] for pod in pods if pod.standing is Standing.ANSWERED]
-    missing = [pod for pod in pods if pod.standing is not Standing.ANSWERED]
-    _refuse_expired(missing, settings)
     if not answered and (unseen := [pod for pod in missing if pod.name not in own]):
         raise Refusal(Reason.NOT_ANSWERING, _say_silent(unseen[0]))
-    if not answered and (warming := [pod for pod in missing if pod.standing is Standing.WARMING_UP]):
-        raise Refusal(Reason.WARMING_UP, _say_warming(warming[0]))
     if not missing and _idle(pods):
         return None
     typical = sum(answered) / len(answered) if answered else 0.0

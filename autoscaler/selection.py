@@ -114,6 +114,17 @@ class Facts:
             or self._shared.get((pod.state.target.workload, model))
         )
 
+    def parts_of(self, pod: SelectedPod, model: str) -> frozenset[str]:
+        """Models inside an ensemble, through the ensembles inside it; none for other models."""
+        inside: set[str] = set()
+        unread = [model]
+        while unread:
+            found = self.of(pod, unread.pop())
+            new = set(found.parts) - inside if found else set()
+            inside |= new
+            unread += new
+        return frozenset(inside - {model})
+
 
 def expand_ensembles(signal: Signal, pod: SelectedPod, facts: Facts) -> Mapping[RowKey, RowWindow]:
     """The pod's rows with an ensemble or its parts, never both.
@@ -128,7 +139,7 @@ def expand_ensembles(signal: Signal, pod: SelectedPod, facts: Facts) -> Mapping[
         ensemble = pending.pop()
         found = facts.of(pod, ensemble.model)
         parts = set(found.parts) if found else set()
-        overlaps = any(key.model in parts for key in rows)
+        overlaps = not facts.parts_of(pod, ensemble.model).isdisjoint(key.model for key in rows)
         if ensemble.model in expanded or not (signal.ensembles == "parts" or overlaps):
             continue
         expanded.add(ensemble.model)

@@ -3,21 +3,23 @@
 import asyncio
 import signal as os_signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import aiohttp
 import structlog
 from aiohttp import web
 
 from autoscaler.api.app import make_api_app
-from autoscaler.api.certificates import OwnCa, load_certificate, make_own_ca
-from autoscaler.api.front_proxy import FrontProxy, FrontProxyTrust
+from autoscaler.api.certificates import make_own_ca
+from autoscaler.api.front_proxy import FrontProxyTrust
+from autoscaler.api.front_proxy_port import FrontProxyPort
 from autoscaler.api.plain import Condition, make_plain_app
 from autoscaler.api.publish import CaPublisher, PublicationState, ServiceRef
-from autoscaler.api.server import ApiServer, front_proxy_context
+from autoscaler.api.server import ApiServer
 from autoscaler.config import Config
 from autoscaler.core import Autoscaler
 from autoscaler.own_metrics import OwnMetrics
@@ -31,7 +33,6 @@ log = structlog.get_logger(__name__)
 
 LIVE_ROUNDS = 5
 """Scrape rounds that may be overdue before the loop counts as dead."""
-CERTIFICATE_CHECK_SECONDS = 3600.0
 DRAIN_SECONDS = 5.0
 
 
@@ -91,17 +92,21 @@ class Daemon:
             rows, self.scraper.pods, config.settings(), time.monotonic, self.metrics.answered
         )
         service = ServiceRef(config.server.service.namespace, config.server.service.name)
-        self._ca: OwnCa = make_own_ca(datetime.now(UTC))
-        self._certificate = self._ca.issue(service.name, service.namespace, datetime.now(UTC))
-        self.publisher = CaPublisher(api, service, self._ca.certificate, lambda: datetime.now(UTC))
-        self.trust = FrontProxyTrust(api, self._trust, service_account=f"{service.namespace}:{service.name}")
-        self._api_app = make_api_app(
+        own_ca = make_own_ca(_now())
+        self.publisher = CaPublisher(api, service, own_ca.certificate, _now)
+        app = make_api_app(
             self.autoscaler,
-            allowed_names=self.trust.allowed_names,
-            now=lambda: datetime.now(UTC),
+            allowed_names=lambda: self.trust.allowed_names(),
+            now=_now,
             program_version=version("triton-ops"),
         )
-        self._server: ApiServer | None = None
+        self.server = ApiServer(app, host=config.server.address, port=config.server.port)
+        self._port = FrontProxyPort(
+            self.server, lambda now: own_ca.issue(service.name, service.namespace, now), _now
+        )
+        self.trust = FrontProxyTrust(
+            api, self._port.trust, service_account=f"{service.namespace}:{service.name}"
+        )
         self._ready_once = False
 
     @classmethod
@@ -121,9 +126,7 @@ class Daemon:
         )
         daemon = cls(config, rows, api, session)
         server = config.server
-        daemon._server = await stack.enter_async_context(
-            ApiServer(daemon._api_app, host=server.address, port=server.port)
-        )
+        await stack.enter_async_context(daemon.server)
         plain = web.AppRunner(
             make_plain_app(live=daemon.live, ready=daemon.ready, registry=daemon.metrics.registry),
             access_log=None,
@@ -133,16 +136,16 @@ class Daemon:
         await plain.setup()
         stack.push_async_callback(plain.cleanup)
         await web.TCPSite(plain, server.address, server.plain_port).start()
-        log.info("serving", signals=sorted(rows), port=daemon._server.port, plain_port=server.plain_port)
+        log.info("serving", signals=sorted(rows), port=daemon.server.port, plain_port=server.plain_port)
         return daemon
 
-    def jobs(self) -> Sequence[asyncio._CoroutineLike[None]]:
+    def jobs(self) -> Sequence[Coroutine[Any, Any, None]]:
         """What runs for as long as the daemon does; none of them returns by itself."""
-        jobs = [
+        jobs: list[Coroutine[Any, Any, None]] = [
             self.scraper.run(),
             self.trust.keep(),
             self.publisher.keep_published(),
-            self._renew_certificate(),
+            self._port.keep_renewed(),
         ]
         return jobs if self.pod_targets is None else [self.pod_targets.run(), *jobs]
 
@@ -171,20 +174,7 @@ class Daemon:
         self._ready_once = self._ready_once or full or waited >= 60.0
         return self._ready_once
 
-    async def _trust(self, front_proxy: FrontProxy) -> None:
-        """Serves, from now on, whoever this request-header CA vouches for."""
-        assert self._server is not None  # noqa: S101 -- start() opened it before any job runs
-        context = front_proxy_context(front_proxy.ca_pem)
-        load_certificate(context, self._certificate)
-        await self._server.use(context)
 
-    async def _renew_certificate(self) -> None:
-        """A new leaf from the same CA well before the old one ends."""
-        while True:
-            await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
-            now = datetime.now(UTC)
-            if now >= self._certificate.renew_at and self.trust.front_proxy is not None:
-                service = self._config.server.service
-                self._certificate = self._ca.issue(service.name, service.namespace, now)
-                await self._trust(self.trust.front_proxy)
-                log.info("serving certificate renewed")
+def _now() -> datetime:
+    """Wall time, for certificates and the answers' timestamps alone."""
+    return datetime.now(UTC)

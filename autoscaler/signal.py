@@ -23,7 +23,7 @@ class Term(_Row):
     families: tuple[Family, ...] = Field(min_length=1)
     read: Literal["rate", "mean"]
     """rate: counter increase a second over the window; mean: a gauge averaged over the window's samples."""
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     optional: tuple[Family, ...] = ()
     """Families of `families` that older or idle servers do not show, and whose absence means none of it happened."""
 
@@ -48,7 +48,7 @@ class Ratio(_Row):
     kind: Literal["ratio_of_rates", "ratio_of_gauges"]
     numerator: tuple[Family, ...] = Field(min_length=1)
     denominator: tuple[Family, ...] = Field(min_length=1)
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class Quantile(_Row):
@@ -58,7 +58,7 @@ class Quantile(_Row):
     kind: Literal["quantile"]
     family: Family
     quantile: Annotated[str, BeforeValidator(str)]
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class HpaTarget(_Row):
@@ -74,7 +74,7 @@ class Signal(_Row):
     meaning: str = Field(min_length=1)
     formula: Annotated[Total | Ratio | Quantile, Field(discriminator="kind")]
     window: Seconds
-    idle: float | None = Field(ge=0)
+    idle: float | None = Field(ge=0, allow_inf_nan=False)
     """Value when every target answered and nothing happened; null where there is no such thing."""
     scope: Literal["model", "gpu"] = "model"
     ensembles: Literal["parts", "own", "both"] = "parts"
@@ -94,6 +94,16 @@ class Signal(_Row):
             if family not in self.families():
                 raise ValueError(f"remedies: {family!r} is not a family of this signal's formula")
         return self
+
+    def reads_counters(self) -> bool:
+        """Whether a part of the formula moves only when a request completes."""
+        match self.formula:
+            case Total(terms=terms):
+                return any(term.read == "rate" for term in terms)
+            case Ratio(kind=kind):
+                return kind == "ratio_of_rates"
+            case Quantile():
+                return False
 
     def families(self) -> frozenset[str]:
         match self.formula:
@@ -118,13 +128,13 @@ def load_signals(folder: Path) -> Mapping[str, Signal]:
         except InvalidFileError as error:
             problems += error.problems
             continue
-        if signal.name in signals or file.stem != signal.name:
+        if file.stem != signal.name:
             problems.append(
                 Problem(
                     str(file), 1, 1, f"signal {signal.name!r} belongs in {signal.name}.yaml, one row a file"
                 )
             )
-        signals[signal.name] = signal
+        signals.setdefault(signal.name, signal)
     if problems:
         raise InvalidFileError(problems)
     return signals

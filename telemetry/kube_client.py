@@ -203,7 +203,8 @@ class KubernetesClient:
         elif isinstance(error, aiohttp.ClientConnectorError):
             # Without the local details that aiohttp's own text has, so that the message stays the same while
             # the cause does.
-            cause = error.os_error.strerror or str(error.os_error)
+            code = error.os_error.errno or 0
+            cause = os.strerror(code) if code > 0 else error.os_error.strerror or str(error.os_error)
             advice = "check that this is the API server's address and that it is up"
         else:
             cause, advice = f"{type(error).__name__} {error}".rstrip(), "check the path to the API server"

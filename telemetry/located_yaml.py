@@ -60,12 +60,19 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
         if root is None:
             raise InvalidFileError([problem(0, 0, "the file is empty")])
         marks: dict[_Path, yaml.Mark] = {}
-        repeated = _collect_marks(root, (), marks)
+        repeated, circular = _collect_marks(root, marks)
+        if circular:
+            raise InvalidFileError(
+                [problem(m.line, m.column, "an alias may not stand inside its own anchor") for m in circular]
+            )
         data = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         raise InvalidFileError([problem(line, column, f"not valid YAML: {error.problem}")]) from error
+    except yaml.YAMLError as error:  # of the reader, before there are marks
+        said = getattr(error, "reason", "it cannot be read")
+        raise InvalidFileError([problem(0, 0, f"not valid YAML: {said}")]) from error
     problems = [
         problem(mark.line, mark.column, f"{key!r} is given twice; keep one") for key, mark in repeated
     ]
@@ -82,24 +89,39 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
 
 
 def _collect_marks(
-    node: yaml.Node, path: _Path, marks: dict[_Path, yaml.Mark]
-) -> list[tuple[str, yaml.Mark]]:
-    """Fills `marks` with where each value (each key, in a mapping) begins; returns keys given twice."""
+    root: yaml.Node, marks: dict[_Path, yaml.Mark]
+) -> tuple[list[tuple[str, yaml.Mark]], list[yaml.Mark]]:
+    """Fills `marks` with where each value (each key, in a mapping) begins; returns keys given twice, and where a node
+    contains itself. An aliased node is walked once, since aliases of aliases unfold without bound."""
     repeated: list[tuple[str, yaml.Mark]] = []
-    marks.setdefault(path, node.start_mark)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                repeated.append((name, key.start_mark))
-            seen.add(name)
-            marks[(*path, name)] = key.start_mark
-            repeated += _collect_marks(value, (*path, name), marks)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            repeated += _collect_marks(value, (*path, index), marks)
-    return repeated
+    circular: list[yaml.Mark] = []
+    walked: set[int] = set()
+    above: set[int] = set()
+
+    def walk(node: yaml.Node, path: _Path) -> None:
+        marks.setdefault(path, node.start_mark)
+        if id(node) in above:
+            circular.append(node.start_mark)
+        if id(node) in walked:
+            return
+        walked.add(id(node))
+        above.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+                if name in seen:
+                    repeated.append((name, key.start_mark))
+                seen.add(name)
+                marks[(*path, name)] = key.start_mark
+                walk(value, (*path, name))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                walk(value, (*path, index))
+        above.discard(id(node))
+
+    walk(root, ())
+    return repeated, circular
 
 
 def _nearest(loc: tuple[str | int, ...], marks: dict[_Path, yaml.Mark]) -> yaml.Mark:

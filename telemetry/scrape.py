@@ -101,6 +101,10 @@ class Scraper:
         current = self._targets.by_key
         for key in [key for key in self._scraped if key not in current]:
             del self._scraped[key]
+        for target in current.values():
+            if target.phase is Phase.STOPPED:
+                # Nothing of that container is in flight, and the next one's counters begin at zero in our sight.
+                self._scraped[target.key] = self._new(born_in_sight=True)
         async with asyncio.TaskGroup() as group:
             for target in current.values():
                 scraped = self._keep(target)
@@ -111,17 +115,21 @@ class Scraper:
     def _keep(self, target: Target) -> _Scraped:
         scraped = self._scraped.get(target.key)
         if scraped is None:
-            now = self._clock()
-            born = now if target.born_in_sight else None
-            history = PodHistory(self._families, self._windows, self._settings.interval, born)
-            scraped = _Scraped(now, SeriesTable(self._families.names()), history)
-            self._scraped[target.key] = scraped
+            scraped = self._scraped[target.key] = self._new(born_in_sight=target.born_in_sight)
         return scraped
+
+    def _new(self, *, born_in_sight: bool) -> _Scraped:
+        now = self._clock()
+        history = PodHistory(
+            self._families, self._windows, self._settings.interval, now if born_in_sight else None
+        )
+        return _Scraped(now, SeriesTable(self._families.names()), history)
 
     async def _scrape(self, target: Target, url: str, scraped: _Scraped) -> None:
         async with self._limit:
             at = self._clock()
             failure: str | None = None
+            detail: str | None = None
             try:
                 async with asyncio.timeout(self._settings.timeout):
                     page = await self._read(url, _MAX_PAGE_BYTES)
@@ -135,10 +143,14 @@ class Scraper:
                 ValueError,
                 MalformedExpositionError,
             ) as error:
-                failure = _say(error)
+                failure, detail = _say(error), str(error)[:200] or None
             if failure != scraped.failure:
                 log.info(
-                    "scrape_changed", pod=target.key.pod, namespace=target.key.namespace, failure=failure
+                    "scrape_changed",
+                    pod=target.key.pod,
+                    namespace=target.key.namespace,
+                    failure=failure,
+                    detail=detail,
                 )
             scraped.failure = failure
             self._on_scrape(target, failure, self._clock() - at)
@@ -200,7 +212,11 @@ def _say(error: BaseException) -> str:
     match error:
         case TimeoutError():
             return "timed out"
-        case _StatusError() | MalformedExpositionError() | ValueError():
+        case MalformedExpositionError():
+            return "sends a page that is not in the Prometheus text format"
+        case UnicodeDecodeError():
+            return "sends a page that is not UTF-8 text"
+        case _StatusError() | ValueError():
             return str(error)[:120]
         case aiohttp.ClientConnectorError():
             return "connection refused or unreachable"

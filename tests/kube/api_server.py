@@ -23,14 +23,21 @@ class ApiServer:
         self.done = asyncio.Event()
         self.url = ""
         self._script: list[tuple[str, Reply]] = []
+        self._any: dict[str, Reply] = {}
 
     def expect(self, request: str, reply: Reply) -> None:
         self._script.append((request, reply))
+
+    def expect_any(self, request: str, reply: Reply) -> None:
+        """A request that may come at any time, and as often as it likes."""
+        self._any[request] = reply
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         query = {k: v for k, v in request.query.items() if k != "timeoutSeconds"}
         asked = request.path + ("?" + "&".join(f"{k}={v}" for k, v in sorted(query.items())) if query else "")
         self.requests.append(asked)
+        if asked in self._any:
+            return await self._any[asked](request)
         if not self._script or self._script[0][0] != asked:
             self.unexpected.append(asked)
             self.done.set()

@@ -1,0 +1,78 @@
+"""One TLS port kept true: it trusts today's front proxy and shows a certificate that has not ended."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from autoscaler.api.certificates import ServingCertificate, load_certificate
+from autoscaler.api.front_proxy import FrontProxy
+from autoscaler.api.server import ApiServer, front_proxy_context
+
+log = structlog.get_logger(__name__)
+
+RENEWAL_CHECK_SECONDS = 60.0
+FILE_REREAD = timedelta(minutes=1)
+
+
+class FrontProxyPort:
+    """Puts an `ApiServer` to work once the front proxy is known, and again whenever it or the certificate
+    changes.
+
+    `certificate` makes or reads a serving certificate for this moment."""
+
+    def __init__(
+        self,
+        server: ApiServer,
+        certificate: Callable[[datetime], ServingCertificate],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._server = server
+        self._certificate = certificate
+        self._now = now
+        self._front_proxy: FrontProxy | None = None
+        self._serving: ServingCertificate | None = None
+
+    async def trust(self, front_proxy: FrontProxy) -> None:
+        """Serves those who hold a certificate of this CA, and from now on nobody else. Raises
+        `ssl.SSLError` or `OSError` where the certificate or the CA cannot be used; what was served before
+        goes on."""
+        await self._serve(front_proxy, self._serving or self._certificate(self._now()))
+
+    async def keep_renewed(self, *, check_seconds: float = RENEWAL_CHECK_SECONDS) -> None:
+        """Replaces the certificate once it is due; ends only by cancellation."""
+        while True:
+            await asyncio.sleep(check_seconds)
+            await self.renew_if_due()
+
+    async def renew_if_due(self) -> None:
+        """Looks once. A failure is logged and tried again at the next look."""
+        if self._front_proxy is None or self._serving is None or self._now() < self._serving.renew_at:
+            return
+        try:
+            renewed = self._certificate(self._now())
+            if _same(renewed, self._serving):
+                self._serving = renewed
+            else:
+                await self._serve(self._front_proxy, renewed)
+                log.info("serving certificate renewed")
+        except OSError as error:  # a file is missing, or OpenSSL refuses the pair
+            log.warning("serving certificate not renewed", cause=str(error))
+
+    async def _serve(self, front_proxy: FrontProxy, serving: ServingCertificate) -> None:
+        context = front_proxy_context(front_proxy.ca_pem)
+        load_certificate(context, serving)
+        await self._server.use(context)
+        self._front_proxy, self._serving = front_proxy, serving
+
+
+def read_serving_certificate(certificate: Path, key: Path, now: datetime) -> ServingCertificate:
+    """The pair that cert-manager or a person keeps in files, due to be read again in a minute. Raises
+    `OSError`."""
+    return ServingCertificate(certificate.read_bytes(), key.read_bytes(), renew_at=now + FILE_REREAD)
+
+
+def _same(one: ServingCertificate, other: ServingCertificate) -> bool:
+    return (one.certificate_pem, one.key_pem) == (other.certificate_pem, other.key_pem)

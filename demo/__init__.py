@@ -1,0 +1,1 @@
+"""`python -m demo`: the autoscaler on one real Triton under real load, without a cluster."""

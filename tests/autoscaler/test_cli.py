@@ -1,0 +1,126 @@
+"""The command line: results on stdout, mistakes on stderr with exit 2, and no heavy import before it is needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from autoscaler.cli import main
+from autoscaler.value_view import render_trace
+from tests.autoscaler.fleet import SIGNALS
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["value", "--help"], ["serve", "-h"]])
+def test_help_imports_neither_kubernetes_nor_aiohttp(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom autoscaler.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print({'kubernetes', 'aiohttp', 'pydantic', 'structlog'} & set(sys.modules), file=sys.stderr)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert (done.stderr.strip(), done.stdout.startswith("Usage: ")) == ("set()", True)
+
+
+def test_signals_lists_what_ships() -> None:
+    text, document = run("signals"), json.loads(run("signals", "-o", "json").stdout)
+    assert [name for name in SIGNALS if name not in text.stdout] == []
+    assert (document["schema"], [row["name"] for row in document["signals"]]) == (
+        "triton-ops/signals/v1",
+        list(SIGNALS),
+    )
+
+
+def test_check_of_right_files_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("targets: {kubernetes: {}}\n")
+    done = run("check", str(file))
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "ok: 6 signals, 1 configuration files\n", "")
+
+
+def test_check_of_wrong_files_tells_all_of_them_with_exit_2(tmp_path: Path) -> None:
+    wrong, empty = tmp_path / "wrong.yaml", tmp_path / "empty.yaml"
+    wrong.write_text("targets: {kubernetes: {}}\nscrap: {}\n")
+    empty.write_text("")
+    done = run("check", str(wrong), str(empty), str(tmp_path / "nowhere.yaml"))
+    assert (done.exit_code, done.stdout, isinstance(done.exception, SystemExit)) == (2, "", True)
+    told = done.stderr
+    assert "wrong.yaml:2:1: unknown key 'scrap'; did you mean 'scrape'?\n    scrap: {}\n    ^" in told
+    assert "empty.yaml:1:1: the file is empty" in told
+    assert "nowhere.yaml:1:1: cannot be read" in told
+
+
+@pytest.mark.parametrize("command", [["signals"], ["check"]])
+def test_wrong_rules_are_exit_2(tmp_path: Path, command: list[str]) -> None:
+    done = run(*command, "--rules", str(tmp_path))
+    assert (done.exit_code, "no signal rows here" in done.stderr) == (2, True)
+
+
+def test_a_wrong_configuration_does_not_serve(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("targets: {}\n")
+    done = run("serve", "-c", str(tmp_path / "c.yaml"))
+    assert (done.exit_code, "one of them" in done.stderr) == (2, True)
+
+
+def test_a_value_without_a_cluster_could_not_look(tmp_path: Path) -> None:
+    done = run("value", "triton_request_rate", "--kubeconfig", str(tmp_path / "nowhere"))
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (3, True)
+
+
+POD = {
+    "pod": "a",
+    "standing": "answered",
+    "counted": True,
+    "age_seconds": 1.234567,
+    "failure": None,
+    "model": "m",
+    "version": "1",
+    "window_seconds": 30.0,
+    "increase": {"nv_inference_request_success": 60.0},
+    "mean": {"nv_inference_pending_request_count": 0.5},
+    "contribution": 2.0,
+}
+
+
+def test_a_trace_is_shown_number_first() -> None:
+    quiet = {"pod": "b", "standing": "silent", "counted": False, "age_seconds": None, "failure": "timed out"}
+    trace = {
+        "signal": "triton_request_rate",
+        "namespace": "prod",
+        "selector": "model=m",
+        "state": "value",
+        "value": "2",
+        "labels": {"source": "scrape"},
+        "pods": [POD, quiet],
+    }
+    assert render_trace(trace).splitlines() == [
+        "triton_request_rate in prod for model=m",
+        "2",
+        "source=scrape",
+        "POD  MODEL  STANDING                         AGE     WINDOW  PENDING  CONTRIBUTION",
+        "a    m:1    answered                         1.235s  30s     0.5      2",
+        "b    -      silent (not counted): timed out  -       -       -        -",
+        "increase over the window:",
+        "a m:1: nv_inference_request_success +60",
+    ]
+
+
+def test_a_trace_without_a_number_says_why() -> None:
+    trace = {
+        "signal": "s",
+        "namespace": "prod",
+        "state": "no_data",
+        "reason": "no_targets",
+        "message": "none here",
+    }
+    assert render_trace(trace).splitlines()[:2] == [
+        "s in prod for everything",
+        "no data (no_targets): none here",
+    ]

@@ -1,0 +1,160 @@
+"""Configuration and signal rows: all mistakes at load, with their places; what ships is right."""
+
+from pathlib import Path
+
+import pytest
+
+from autoscaler.config import parse_config
+from autoscaler.selection import Settings
+from autoscaler.signal import Signal, load_signals, needed_families
+from telemetry.located_yaml import InvalidFileError
+from telemetry.model_config import ModelFacts, parse_model_config
+from telemetry.rules_dir import rules_dir
+from telemetry.target import PodKey, Workload
+from telemetry.window import Families
+from tests.autoscaler.fleet import CONCURRENCY, MEMORY_SIGNAL, MODEL_SIGNALS, QUEUE_SIGNAL, RATE, SIGNALS
+
+STATIC = "targets:\n  static:\n  - {pod: a, metrics_url: http://a:8002/metrics}\n"
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(InvalidFileError) as caught:
+        parse_config(text)
+    return [f"{p.line}:{p.column}: {p.message}" for p in caught.value.problems]
+
+
+def test_a_static_target_is_a_ready_pod() -> None:
+    config = parse_config(
+        "targets:\n  static:\n  - pod: a\n    metrics_url: http://a:8002/metrics\n    http_url: http://a:8000/\n"
+        "    workload: w\n"
+    )
+    target = config.targets.static[0].target()
+    assert (target.key, target.http_url, target.workload, target.ready) == (
+        PodKey("default", "a", ""),
+        "http://a:8000",
+        Workload("Static", "w"),
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("scrape", "max_age"),
+    [("", 10), ("interval: 15s", 30), ("interval: 30s", 32), ("interval: 1s, timeout: 500ms", 2), ("max_age: 20s", 20)],
+)  # fmt: skip
+def test_a_silent_target_stands_for_two_scrapes_and_at_most_30_s(scrape: str, max_age: float) -> None:
+    config = parse_config(f"{STATIC}scrape: {{{scrape}}}\nmodels: [{{name: e, ensemble_of: [a, b]}}]\n")
+    assert config.settings() == Settings(max_age=max_age, models={"e": ModelFacts(parts=("a", "b"))})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("targets: {}\n", "1:1: targets: give either static targets or kubernetes, one of them"),
+        (STATIC + "  kubernetes: {}\n", "1:1: targets: give either static targets or kubernetes, one of them"),
+        (STATIC + "  - {pod: a, metrics_url: http://b/metrics}\n", "1:1: targets: static target default/a is given twice"),
+        ("targets:\n  static:\n  - {pod: a, metrics_url: a:8002/metrics}\n", "3:14: metrics_url: string should match pattern"),
+        ("targets:\n  kubernetes: {selector: 'a in ('}\n", "2:3: kubernetes: selector: "),
+        (STATIC + "scrape: {timeout: 5s}\n", "4:1: scrape: timeout 5s must be less than interval 5s"),
+        (STATIC + "scrape: {max_age: 6s}\n", "4:1: scrape: max_age 6s must be at least interval plus timeout, 7s"),
+        (STATIC + "pod_labels: [model]\n", "4:14: 0: always selectable, and means something else than the pod label; leave it out"),
+        (STATIC + "scrap: {}\n", "4:1: unknown key 'scrap'; did you mean 'scrape'?"),
+        (STATIC + "server: {port: 65536}\n", "4:10: port: input should be less than or equal to 65535 (got 65536)"),
+        (STATIC + "server: {port: yes}\n", "4:10: port: input should be a valid integer"),
+        (STATIC + "server: {port: '6443'}\n", "4:10: port: input should be a valid integer"),
+        (STATIC + "server: {port: 1.5}\n", "4:10: port: input should be a valid integer"),
+    ],
+)  # fmt: skip
+def test_a_wrong_configuration_is_refused_with_its_place(text: str, problem: str) -> None:
+    assert [told[: len(problem)] for told in refused(text)] == [problem]
+
+
+def test_the_signals_that_ship_load_and_say_what_suits_them() -> None:
+    assert set(SIGNALS) == {*MODEL_SIGNALS, MEMORY_SIGNAL}
+    suits = {name: row.hpa.target for name, row in SIGNALS.items() if row.hpa.target != "AverageValue"}
+    assert suits == {QUEUE_SIGNAL: "Value", MEMORY_SIGNAL: "none", "triton_request_duration_p99_ms": "Value"}
+    assert {name for name, row in SIGNALS.items() if row.decoupled == "value"} == {RATE, MEMORY_SIGNAL}
+
+
+def test_what_is_kept_of_a_page_is_what_the_signals_need_and_what_tells_idle_from_hung() -> None:
+    outcomes = {"nv_inference_request_success", "nv_inference_request_failure"}
+    pending = {"nv_inference_pending_request_count"}
+    assert needed_families({RATE: SIGNALS[RATE]}) == Families(
+        frozenset(outcomes), frozenset(pending), frozenset()
+    )
+    assert needed_families(SIGNALS).quantiles == {("nv_inference_request_summary_us", "0.99")}
+
+
+RATE_ROW = (rules_dir() / "signals" / f"{RATE}.yaml").read_text()
+
+
+def load(folder: Path, **files: str) -> list[str]:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    with pytest.raises(InvalidFileError) as caught:
+        load_signals(folder)
+    return [f"{Path(p.file).name}:{p.line}: {p.message}" for p in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("unit:", "unti:", "unknown key 'unti'; did you mean 'unit'?"),
+        ("kind: total", "kind: totl", "formula: input tag 'totl'"),
+        ("read: rate", "read: average", "read: input should be 'rate' or 'mean' (got 'average')"),
+        ("window: 30s", "window: 30", "window: expected a duration above zero"),
+        ("idle: 0\n", "idle: -1\n", "idle: input should be greater than or equal to 0 (got -1)"),
+        ("idle: 0\n", "idle: .nan\n", "idle: "),
+        ("idle: 0\n", "idle: .inf\n", "idle: "),
+        ("optional: [nv_inference_request_failure]", "optional: [nv_other]", "optional family 'nv_other' is not one of families"),
+        ("sources:", "remedies: {nv_other: x}\nsources:", "remedies: 'nv_other' is not a family of this signal's formula"),
+        (RATE, "Rate", "name: string should match pattern"),
+    ],
+)  # fmt: skip
+def test_a_wrong_row_is_refused(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    assert old in RATE_ROW
+    told = load(tmp_path, **{RATE: RATE_ROW.replace(old, new, 1)})
+    assert any(problem in t for t in told), told
+
+
+def test_a_row_in_a_file_of_another_name_and_a_name_given_twice_are_refused(tmp_path: Path) -> None:
+    message = f"signal '{RATE}' belongs in {RATE}.yaml, one row a file"
+    assert load(tmp_path, copy=RATE_ROW, **{RATE: RATE_ROW}) == [f"copy.yaml:1: {message}"]
+
+
+def test_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    told = load(tmp_path, a="", b="[", c=RATE_ROW)
+    assert [t[:9] for t in told] == [
+        "a.yaml:1:",
+        "b.yaml:2:" if told[1][7] == "2" else "b.yaml:1:",
+        "c.yaml:1:",
+    ]
+
+
+def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
+    assert load(tmp_path / "nowhere")[0].endswith("no signal rows here: expected at least one *.yaml")
+
+
+def test_a_signal_knows_whether_it_reads_counters() -> None:
+    reads = {name for name, row in SIGNALS.items() if isinstance(row, Signal) and row.reads_counters()}
+    assert reads == {RATE, CONCURRENCY, QUEUE_SIGNAL}
+
+
+@pytest.mark.parametrize(
+    ("body", "facts"),
+    [
+        (b'{"name":"m","max_batch_size":8}', ModelFacts()),
+        (b'{"name":"m","model_transaction_policy":{"decoupled":true}}', ModelFacts(decoupled=True)),
+        (
+            b'{"name":"e","ensemble_scheduling":{"step":[{"model_name":"a"},{"model_name":"b"},{"model_name":"a"}]}}',
+            ModelFacts(parts=("a", "b")),
+        ),
+    ],
+)
+def test_a_models_configuration_tells_its_kind(body: bytes, facts: ModelFacts) -> None:
+    assert parse_model_config(body) == facts
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"name": 1}', b"\xff", b'{"error":"no such model"}'])
+def test_what_is_no_models_configuration_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="not a model configuration"):
+        parse_model_config(body)

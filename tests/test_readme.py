@@ -1,0 +1,53 @@
+"""The README is the front door: what it says to type exists, and what it shows is what ships."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from autoscaler.cli import main
+from autoscaler.config import parse_config, read_config
+from autoscaler.signal import load_signals
+from telemetry.rules_dir import rules_dir
+
+CHECKOUT = Path(__file__).parents[1]
+README = (CHECKOUT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_hpa_shown_is_the_hpa_that_ships() -> None:
+    [shown] = [body for language, body in BLOCKS if language == "yaml"]
+    shipped = (CHECKOUT / "deploy/examples/hpa.yaml").read_text()
+    assert yaml.safe_load(shown) == yaml.safe_load(shipped)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE))))
+def test_every_make_target_named_exists(target: str) -> None:
+    subprocess.run(["make", "-n", target], cwd=CHECKOUT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?:-f |\]\()((?:deploy|docs|rules)[\w./-]*)", README)))
+)
+def test_every_file_named_exists(path: str) -> None:
+    assert (CHECKOUT / path).exists()
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"triton-autoscaler (\w+)", README))))
+def test_every_command_named_exists(command: str) -> None:
+    assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+
+
+def test_the_table_lists_every_signal_with_its_target() -> None:
+    told = dict(re.findall(r"^\| `(triton_\w+)` \|[^|]*\| (\w+)", README, re.MULTILINE))
+    assert told == {name: row.hpa.target for name, row in load_signals(rules_dir() / "signals").items()}
+
+
+def test_the_example_configuration_and_the_manifest_are_valid() -> None:
+    read_config(CHECKOUT / "deploy/examples/config.yaml")
+    manifests = yaml.safe_load_all((CHECKOUT / "deploy/manifests/autoscaler.yaml").read_text())
+    [configuration] = [each for each in manifests if each["kind"] == "ConfigMap"]
+    parse_config(configuration["data"]["config.yaml"])
