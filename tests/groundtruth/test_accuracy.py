@@ -192,13 +192,18 @@ def _compare(run: Run, signal: str) -> Iterator[Compared]:
     for reading in run.observed.readings:
         if reading.signal != signal or not isinstance(reading.answer, Value):
             continue
-        window = run.observed.window(reading)
         of = {QUEUE: run.record.queue_ms, CONCURRENCY: run.record.concurrency, RATE: run.record.rate}
-        truth = of[signal](window)
-        if truth is None:
-            assert reading.answer.idle or reading.answer.value == 0
-            continue
-        yield Compared(reading, reading.answer.value, truth)
+        told, before = run.observed.windows(reading)
+        windows = [told] if run.record.moved(before) else [told, before]
+        truths = [truth for window in windows if (truth := of[signal](window)) is not None]
+        if truths:
+            yield min((Compared(reading, reading.answer.value, truth) for truth in truths), key=_share)
+        else:
+            assert reading.answer.idle
+
+
+def _share(compared: Compared) -> float:
+    return compared.share
 
 
 def _say(miss: Compared, run: Run) -> str:

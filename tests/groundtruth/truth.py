@@ -86,12 +86,13 @@ class Truth(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What an answer rested on. Counters moved in (`end - seconds`, `end`], gauges were read at `gauges`."""
+    """What an answer of the sample at `at` rested on. Counters moved in (`end - seconds`, `end`]; `gauges`: the samples of the
+    gauge's mean, several sets where the answer may be the mean of any of them."""
 
+    at: float
     end: float
     seconds: float
-    stalled_seconds: float
-    gauges: Sequence[Scrape]
+    gauges: Sequence[Sequence[Scrape]]
 
 
 @dataclass(slots=True)
@@ -143,6 +144,12 @@ class Record:
         """Seconds by which the latest request missed its schedule."""
         return max(request.sent - request.due for request in self.requests)
 
+    def moved(self, window: Window) -> bool:
+        """True if a request may have completed between the window's end and the sample."""
+        return any(
+            s.counted_by > window.end and s.ended < window.at + self._took(window.at) for s in self.served
+        )
+
     def rate(self, window: Window) -> Truth:
         """Answers a second. An answer near a sample may fall on either side of it; one that a removal hid is lost."""
         counted, uncertain = self._completed(window)
@@ -164,8 +171,7 @@ class Record:
 
     def concurrency(self, window: Window) -> Truth:
         """Requests waiting or executing, averaged over the window's time. See `_sampling` and `_crediting`."""
-        end = window.end + window.stalled_seconds
-        start = end - window.seconds
+        start, end = window.at - window.seconds, window.at
         value = sum(_overlap(p.entered, p.ended, start, end) for p in self.present) / window.seconds
         return Truth(
             value, self._sampling(window, start, end) + self._crediting(window) + self._overheads(window)
@@ -174,11 +180,14 @@ class Record:
     def _sampling(self, window: Window, start: float, end: float) -> float:
         """The gauge is read at moments: what that costs here, and requests that entered or left around those moments."""
         lasting = sum(_overlap(p.entered, p.started, start, end) for p in self.present) / window.seconds
-        seen = sum(p.entered <= scrape.at < p.started for p in self.present for scrape in window.gauges)
-        unsure = sum(self._unsure(scrape) for scrape in window.gauges)
         # Before the first sample of all nothing waited: that part of the window is seen, as zero.
-        seconds_a_sample = (end - max(start, self.scrapes[0].at)) / window.seconds / len(window.gauges)
-        return abs(seen * seconds_a_sample - lasting) + unsure * seconds_a_sample
+        lived = (end - max(start, self.scrapes[0].at)) / window.seconds
+        errors = [0.0]
+        for gauges in filter(None, window.gauges):
+            seen = sum(p.entered <= scrape.at < p.started for p in self.present for scrape in gauges)
+            unsure = sum(self._unsure(scrape) for scrape in gauges)
+            errors.append(abs(lived * seen / len(gauges) - lasting) + lived * unsure / len(gauges))
+        return max(errors)
 
     def _unsure(self, scrape: Scrape) -> int:
         """Requests of which nobody can say whether the gauge counted them at this sample."""
@@ -196,7 +205,7 @@ class Record:
         moved; a stalled row's window is moved by the stall; what a removal hid is missing."""
         counted, uncertain = self._completed(window)
         longest = max((s.ended - s.started for s in counted), default=0.0)
-        moved = self._instances * (longest + window.stalled_seconds)
+        moved = self._instances * (longest + window.at - window.end)
         return (moved + sum(s.ended - s.started for s in uncertain)) / window.seconds
 
     def _overheads(self, window: Window) -> float:
