@@ -53,8 +53,8 @@ def contribution(signal: Signal, row: RowWindow) -> float | None:
     """What one row alone would say, for explaining; None where it says nothing."""
     try:
         match signal.formula:
-            case Total(terms=terms):
-                return sum(_term(signal, "", term, row) for term in terms)
+            case Total() as total:
+                return _row_total(signal, total, "", row)
             case Ratio() as ratio:
                 above, below = _parts(signal, ratio, "", row)
                 return ratio.scale * above / below if below > 0 else None
@@ -89,7 +89,13 @@ def _total(
 
 def _own(signal: Signal, formula: Total, pod: SelectedPod) -> float:
     """What the pod's last window adds to a total; 0 for one that never answered."""
-    return sum(_term(signal, pod.name, term, row) for row in pod.rows.values() for term in formula.terms)
+    return sum(_row_total(signal, formula, pod.name, row) for row in pod.rows.values())
+
+
+def _row_total(signal: Signal, formula: Total, pod: str, row: RowWindow) -> float:
+    """The row's part of a total, no less than before its pod's last silence."""
+    own = sum(_term(signal, pod, term, row) for term in formula.terms)
+    return own if row.floor is None else max(own, _row_total(signal, formula, pod, row.floor))
 
 
 def _fading(signal: Signal, formula: Total, pod: SelectedPod) -> float:
@@ -186,6 +192,7 @@ def _parts(signal: Signal, formula: Ratio, pod: str, row: RowWindow) -> tuple[fl
 def _idle(pods: Sequence[SelectedPod]) -> bool:
     """Every row flat, with the pending gauge there and at zero; there must be a row to say so."""
     rows = [row for pod in pods for row in pod.rows.values()]
+    rows += [row.floor for row in rows if row.floor is not None]
     return bool(rows) and all(
         row.flat and row.mean.get(PENDING, 1.0) == 0 == row.last.get(PENDING, 0.0) for row in rows
     )

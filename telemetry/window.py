@@ -6,7 +6,9 @@ Triton's counters start at zero when a process starts or a model is loaded, only
 - if one counter of a model fell, the model was loaded anew, and all its counters began again, even those that have
   grown past their old value (all but `nv_inference_request_failure`, which survives an unload);
 - while requests wait and none completes, the passing of time is no evidence of less work: the row is *stalled* and
-  keeps its last increases, and the highest pending gauge: what was seen waiting has not left the server.
+  keeps its last increases, and the highest pending gauge: what was seen waiting has not left the server;
+- a pod that answers again after a silence did nothing in it as far as its counters know, though its clients went on: what it did
+  before stands beside its windows as their *floor* until they lie wholly after the silence.
 """
 
 from collections import deque
@@ -20,6 +22,7 @@ from telemetry.exposition import Series
 PENDING: Final = "nv_inference_pending_request_count"
 SUCCESS: Final = "nv_inference_request_success"
 FAILURE: Final = "nv_inference_request_failure"
+_SILENCE_INTERVALS: Final = 2.5  # two scrapes missed in a row: the pod was an error, or about to be
 _COMPLETIONS: Final = (SUCCESS, FAILURE)
 
 
@@ -57,6 +60,8 @@ class RowWindow:
     stalled_seconds: float = 0.0
     """How long requests have been seen waiting with none completing; 0 when the row moves or nothing waits. A row that was
     stalled when it was first seen, with an unknown past, has nothing to keep: its `seconds` are 0."""
+    floor: "RowWindow | None" = None
+    """The row as it was before the pod fell silent, while the window still reaches into that silence."""
 
     @property
     def flat(self) -> bool:
@@ -114,11 +119,16 @@ class PodHistory:
         self._rows: dict[RowKey, _Row] = {}
         self._samples: deque[_Sample] = deque(maxlen=int(2 * self._longest / interval) + 4)
         self._born_at = born_at
+        self._latest: Mapping[float, PodWindow] = {}
+        self._before_silence: Mapping[float, PodWindow] = {}
+        self._answers_since = float("-inf")  # the first sample after the last silence
 
     def add(self, at: float, page: Iterable[tuple[Series, float]]) -> Mapping[float, PodWindow]:
         """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`."""
         if self._samples and at - self._samples[-1].at > 2 * self._longest:
             self._forget()
+        elif self._samples and at - self._samples[-1].at > _SILENCE_INTERVALS * 2 * self._slack:
+            self._before_silence, self._answers_since = self._latest, at
         first = not self._samples
         counters, gauges = self._sort(page)
         if first and not any(value for series in counters.values() for value in series.values()):
@@ -138,12 +148,14 @@ class PodHistory:
         for key in [key for key, row in self._rows.items() if not row.raw]:
             if not any(key in window.rows for window in windows.values()):
                 del self._rows[key]
+        self._latest = windows
         return windows
 
     def _forget(self) -> None:
         """After a silence longer than two windows the past says nothing of the present: start over."""
         self._rows.clear()
         self._samples.clear()
+        self._before_silence = {}
         self._born_at = None
 
     def _sort(
@@ -214,7 +226,9 @@ class PodHistory:
         for key, row in self._rows.items():
             fresh = self._row_window(key, row, start, inside, span)
             if fresh is not None:
-                rows[key] = self._hold(row, seconds, fresh, newest.at)
+                lived = newest.at - start.at + 2 * self._slack  # a sample stands for the interval before it
+                held = self._hold(row, seconds, _over_whole_window(fresh, lived), newest.at)
+                rows[key] = replace(held, floor=self._floor(key, seconds, newest.at))
         for key, gauges in newest.gauges.items():
             if key not in self._rows:
                 rows[key] = RowWindow(span, {}, _means(key, inside), gauges)
@@ -234,6 +248,13 @@ class PodHistory:
             return None
         last = next((sample.gauges[key] for sample in reversed(inside) if key in sample.gauges), {})
         return RowWindow(span, increase, _means(key, inside), last)
+
+    def _floor(self, key: RowKey, seconds: float, now: float) -> RowWindow | None:
+        """The row before the last silence, or before the first of several that follow each other within a window."""
+        if not self._before_silence or now - self._answers_since >= seconds - self._slack:
+            return None
+        before = self._before_silence[seconds].rows.get(key)
+        return before and (before.floor or before)
 
     @staticmethod
     def _hold(row: _Row, seconds: float, fresh: RowWindow, now: float) -> RowWindow:
@@ -263,3 +284,12 @@ def _means(key: RowKey, samples: Iterable[_Sample]) -> dict[str, float]:
             if "{" not in family:
                 sums.setdefault(family, []).append(value)
     return {family: sum(values) / len(values) for family, values in sums.items()}
+
+
+def _over_whole_window(row: RowWindow, lived: float) -> RowWindow:
+    """The row with its gauges' means over the whole span, as its rates are: before a pod's first sample nothing waited in it, as
+    nothing completed. `lived`: seconds of the span since then."""
+    if lived >= row.seconds:
+        return row
+    share = lived / row.seconds
+    return replace(row, mean={family: value * share for family, value in row.mean.items()})

@@ -1,6 +1,7 @@
 """Totals under partial outages: a pod that does not answer can raise them, never lower them, and never for long."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,15 @@ def test_a_silent_pod_counts_as_the_mean_of_the_others_where_that_is_larger() ->
 def test_a_pod_that_never_answered_counts_as_the_mean_of_the_others_until_max_age() -> None:
     fleet = pod("a", row(30)), pod("b", row(90)), pod("c", known=5.0)
     assert number(ask(RATE, *fleet)) == 6.0
+
+
+def test_a_pod_that_answers_again_counts_at_least_as_before_its_silence() -> None:
+    thawed = replace(row(3), floor=row(60))
+    assert ask(RATE, pod("a", row(30)), pod("b", thawed)) == Value(3.0, 1.0, 30)
+
+
+def test_a_pod_that_answers_again_and_was_busy_before_is_not_idle_yet() -> None:
+    assert ask(RATE, pod("a", replace(row(), floor=row(60)))) == Value(2.0, 1.0, 30)
 
 
 SILENT_B = NoData(Reason.NOT_ANSWERING, "pod b does not answer scrapes (timed out)")

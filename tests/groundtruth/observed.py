@@ -48,15 +48,33 @@ class Observed:
     readings: list[Reading] = field(default_factory=list)
     scrapes: list[Scrape] = field(default_factory=list)
 
-    def window(self, reading: Reading) -> Window:
-        """The window of an answer with a value, by its own trace."""
+    def windows(self, reading: Reading) -> list[Window]:
+        """The window of an answer with a value, by its own trace; two where the trace leaves it open.
+
+        While requests wait and none completes, the answer keeps the increases of the sample before the first such one, and the
+        highest mean of the gauge since. That has lasted for `stalled_seconds`, 0 at the first such sample as in a row that
+        moves: then the window may be the one of the sample before, if nothing completed since."""
         assert isinstance(reading.answer, Value)
         (row,) = reading.answer.trace
         at, stalled = reading.sampled_at, row["stalled_seconds"]
-        seconds = self._exactly(at - stalled, row["window_seconds"])
-        since = at - reading.answer.window_seconds + self.interval / 2
-        gauges = [scrape for scrape in self.scrapes if since < scrape.at <= at + 0.001]
-        return Window(at - stalled, seconds, stalled, gauges)
+        newest = max(scrape.at for scrape in self.scrapes if scrape.at <= at + 0.001)
+        before = max(
+            (scrape.at for scrape in self.scrapes if scrape.at < newest - stalled - 0.002), default=at
+        )
+        length = reading.answer.window_seconds
+        gauges = [
+            self._gauges(scrape.at, length)
+            for scrape in self.scrapes[1:]
+            if before - 0.001 <= scrape.at <= at + 0.001
+        ]
+        return [
+            Window(at, end, self._exactly(end, row["window_seconds"]), gauges if held else gauges[-1:])
+            for end, held in ((at - stalled, stalled > 0), (before, True))
+        ]
+
+    def _gauges(self, at: float, length: float) -> list[Scrape]:
+        since = at - length + self.interval / 2
+        return [scrape for scrape in self.scrapes[1:] if since < scrape.at <= at + 0.001]
 
     def _exactly(self, end: float, seconds: float) -> float:
         """The span from its first sample, where there is one: the trace says milliseconds."""
@@ -84,11 +102,9 @@ async def observing(
         settings = ScrapeSettings(interval=interval, timeout=0.9 * interval)
         families, windows = needed_families(rows), {row.window for row in rows.values()}
         scraper = Scraper(targets, families, windows, settings, session, time.monotonic, note)
-        await scraper.scrape_all()  # an idle server first: its counters are zero
-        running = [
-            group.create_task(scraper.run()),
-            group.create_task(_ask(rows, scraper, observed, every)),
-        ]
+        running = [group.create_task(scraper.run()), group.create_task(_ask(rows, scraper, observed, every))]
+        while not observed.scrapes:  # noqa: ASYNC110 - an idle server first: its counters are zero, and its windows start here
+            await asyncio.sleep(0.01)
         yield observed
         for task in running:
             task.cancel()

@@ -5,6 +5,7 @@
 import asyncio
 import json
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -17,7 +18,7 @@ import pytest
 from autoscaler.answer import NoData, Reason, Value
 from tests.groundtruth.generator import Request
 from tests.groundtruth.observed import CONCURRENCY, MODEL, QUEUE, RATE, SIGNALS, Observed, Reading, observing
-from tests.groundtruth.truth import Record, Truth, read_lives
+from tests.groundtruth.truth import Disturbance, Record, Truth, read_lives
 from tests.tritons.install import TritonInstall
 from tests.tritons.repository import Model, lay_out
 from tests.tritons.server import CHECKOUT, TritonServer
@@ -47,7 +48,7 @@ STEADY = (
 RELOADS = Scenario("20/s, reloads", 20, 32, service_ms=40, instances=1, window=10)
 RESTART = Scenario("20/s, restart", 20, 30, service_ms=40, instances=1, window=10)
 
-During = Callable[[TritonServer, list[float]], Coroutine[None, None, None]]
+During = Callable[[TritonServer, Disturbance], Coroutine[None, None, None]]
 
 
 @dataclass
@@ -68,16 +69,15 @@ async def test_steady_load(scenario: Scenario, triton_install: TritonInstall, tm
 async def test_reloads(triton_install: TritonInstall, tmp_path: Path) -> None:
     """A load in place keeps the counters; an unload and a load start them at zero, and no jump shows either."""
 
-    async def reload(server: TritonServer, removals: list[float]) -> None:
-        loop = asyncio.get_running_loop()
+    async def reload(server: TritonServer, disturbance: Disturbance) -> None:
         await asyncio.sleep(8)
         (tmp_path / "models" / MODEL / "1/model.py").touch()
-        await server.load(MODEL)
+        await _timed(server.load(MODEL), disturbance)
         await asyncio.sleep(8)
-        removals.append(loop.time())
-        await server.unload(MODEL)
+        disturbance.removals.append(time.monotonic())
+        await _timed(server.unload(MODEL), disturbance)
         await asyncio.sleep(1.5)
-        await server.load(MODEL)
+        await _timed(server.load(MODEL), disturbance)
 
     run = await _run(RELOADS, triton_install, tmp_path, reload)
     assert _silences(run.observed.readings).keys() <= {Reason.NO_SERIES}
@@ -87,9 +87,9 @@ async def test_reloads(triton_install: TritonInstall, tmp_path: Path) -> None:
 async def test_a_restart(triton_install: TritonInstall, tmp_path: Path) -> None:
     """A crash and a new process: silent while it is gone, never zero, and right when it is back."""
 
-    async def restart(server: TritonServer, removals: list[float]) -> None:
+    async def restart(server: TritonServer, disturbance: Disturbance) -> None:
         await asyncio.sleep(12)
-        removals.append(asyncio.get_running_loop().time())
+        disturbance.removals.append(time.monotonic())
         server.kill()
         await server.restart()
 
@@ -107,7 +107,7 @@ async def _run(scenario: Scenario, install: TritonInstall, folder: Path, during:
     )
     repository = lay_out(folder / "models", model)
     arguments = ["--model-control-mode=explicit", f"--load-model={MODEL}"]
-    removals: list[float] = []
+    disturbance = Disturbance()
     async with (
         TritonServer(install, repository, folder, arguments=arguments) as server,
         observing(
@@ -116,14 +116,20 @@ async def _run(scenario: Scenario, install: TritonInstall, folder: Path, during:
         asyncio.TaskGroup() as group,
     ):
         if during is not None:
-            group.create_task(during(server, removals))
+            group.create_task(during(server, disturbance))
         requests = await _generate(server, scenario)
     lives = read_lives(server.ground_truth / "requests")
-    record = Record(requests, lives, observed.scrapes, removals, scenario.instances)
+    record = Record(requests, lives, observed.scrapes, disturbance, scenario.instances)
     assert record.lateness() < LATEST_SECONDS, (
         f"the load generator was {record.lateness():.3f} s late: no load of {scenario.name}, nothing to compare with"
     )
     return Run(scenario, observed, record)
+
+
+async def _timed(call: Coroutine[None, None, None], disturbance: Disturbance) -> None:
+    begun = time.monotonic()
+    await call
+    disturbance.calls.append((begun, time.monotonic()))
 
 
 async def _generate(server: TritonServer, scenario: Scenario) -> list[Request]:
@@ -186,13 +192,18 @@ def _compare(run: Run, signal: str) -> Iterator[Compared]:
     for reading in run.observed.readings:
         if reading.signal != signal or not isinstance(reading.answer, Value):
             continue
-        window = run.observed.window(reading)
         of = {QUEUE: run.record.queue_ms, CONCURRENCY: run.record.concurrency, RATE: run.record.rate}
-        truth = of[signal](window)
-        if truth is None:
-            assert reading.answer.idle or reading.answer.value == 0
-            continue
-        yield Compared(reading, reading.answer.value, truth)
+        told, before = run.observed.windows(reading)
+        windows = [told] if run.record.moved(before) else [told, before]
+        truths = [truth for window in windows if (truth := of[signal](window)) is not None]
+        if truths:
+            yield min((Compared(reading, reading.answer.value, truth) for truth in truths), key=_share)
+        else:
+            assert reading.answer.idle
+
+
+def _share(compared: Compared) -> float:
+    return compared.share
 
 
 def _say(miss: Compared, run: Run) -> str:

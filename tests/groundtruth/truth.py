@@ -1,24 +1,32 @@
-"""What really happened in a window, by the load generator's and the test model's own records, and how far an answer read from
+"""What really happened in a window, by the load generator's and the test model's own records, and how far an answer
+read from
 Triton's counters may be from it.
 
-No number here comes from Triton or from the program under test, but for the moments at which it took its samples. A tolerance
+No number here comes from Triton or from the program under test, but for the moments at which it took its samples. A
+tolerance
 is a sum of named errors that nobody who reads these counters at these moments can avoid; each is worked out from the
 records of the same window, so a slow machine widens it by as much as it was slow.
 
 For request *i*: `sent` <= `entered` Triton's queue <= leaves it <= `started` <= `ended` <= `counted_by` Triton. An instance
 is busy until its request before has ended, so *i* certainly waits from entering until then (`free`). What lies between
-`max(entered, free)` and `started` (front end, copying in, waking the model's process) is *unseen*: partly in Triton's queue time
+`max(entered, free)` and `started` (front end, copying in, waking the model's process) is *unseen*: partly in Triton's
+queue time
 and partly not.
 
-`entered` is no earlier than `sent`, and no earlier than the sending of any request that was executed before: the queue is first
-in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while a
-model is loaded by call: the call holds one of Triton's HTTP threads, and requests on connections of that thread stand still before the queue, seconds long, where no counter can see them.
+`entered` is no earlier than `sent`, and no earlier than the sending of any request that was executed before: the queue
+is first
+in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while
+a model
+is loaded by call: the call holds one of Triton's HTTP threads, and requests on connections of that thread stand still before
+the queue, seconds long, where no counter can see them. One that was sent during a call and not answered before the call
+ended
+may have stood there for all of its time (`stood_still`).
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -48,6 +56,7 @@ class Served:
     answered: bool
     free: float
     """When its instance had ended the request before it; before all times for the instance's first."""
+    stood_still: bool
 
     @property
     def queued(self) -> float:
@@ -55,7 +64,7 @@ class Served:
 
     @property
     def unseen(self) -> float:
-        return self.started - max(self.entered, self.free)
+        return self.queued if self.stood_still else self.started - max(self.entered, self.free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,23 @@ class Truth(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What an answer rested on. Counters moved in (`end - seconds`, `end`], gauges were read at `gauges`."""
+    """What an answer of the sample at `at` rested on. Counters moved in (`end - seconds`, `end`]; `gauges`: the samples of the
+    gauge's mean, several sets where the answer may be the mean of any of them."""
 
+    at: float
     end: float
     seconds: float
-    stalled_seconds: float
-    gauges: Sequence[Scrape]
+    gauges: Sequence[Sequence[Scrape]]
+
+
+@dataclass(slots=True)
+class Disturbance:
+    """What was done to the server meanwhile, in monotonic seconds."""
+
+    calls: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when a load or unload call ran."""
+    removals: list[float] = field(default_factory=list)
+    """When counters began to be taken away, by an unload or a crash."""
 
 
 class Record:
@@ -99,17 +119,17 @@ class Record:
         requests: Iterable[Request],
         executions: Sequence[Sequence[tuple[int, float, float]]],
         scrapes: Sequence[Scrape],
-        removals: Sequence[float],
+        disturbance: Disturbance,
         instances: int,
     ) -> None:
-        """`executions`: number, start and end of each request of one instance's life, a life a sequence. `removals`: when
-        the counters began to be taken away, by an unload or a crash."""
+        """`executions`: number, start and end of each request of one instance's life, a life a sequence."""
         self.requests = list(requests)
         self.scrapes = scrapes
         self._instances = instances
         executed = {number for life in executions for number, _, _ in life}
         by_number = {request.number: request for request in self.requests}
-        self.served = _serve(by_number, executions, [r for r in self.requests if r.status in NO_SUCH_MODEL])
+        turned_away = [request for request in self.requests if request.status in NO_SUCH_MODEL]
+        self.served = _serve(by_number, executions, turned_away, disturbance)
         taken = [
             request
             for number, request in by_number.items()
@@ -117,8 +137,8 @@ class Record:
         ]
         self.present = [Presence(s.entered, s.started, s.ended) for s in self.served]
         self.present += [Presence(r.sent, r.done, r.done) for r in taken if r.done is not None]
-        self.hidden = {id(served) for served in self.served if self._is_hidden(served, removals)}
-        found_free = [s.unseen for s in self.served if s.free <= s.sent == s.entered]
+        self.hidden = {id(served) for served in self.served if self._is_hidden(served, disturbance.removals)}
+        found_free = [s.unseen for s in self.served if s.free <= s.sent == s.entered and not s.stood_still]
         self.front_end_seconds = sum(found_free) / len(found_free)
         """Mean time from sending to executing of the requests that found a free instance: nothing but overhead."""
 
@@ -129,6 +149,12 @@ class Record:
     def lateness(self) -> float:
         """Seconds by which the latest request missed its schedule."""
         return max(request.sent - request.due for request in self.requests)
+
+    def moved(self, window: Window) -> bool:
+        """True if a request may have completed between the window's end and the sample."""
+        return any(
+            s.counted_by > window.end and s.ended < window.at + self._took(window.at) for s in self.served
+        )
 
     def rate(self, window: Window) -> Truth:
         """Answers a second. An answer near a sample may fall on either side of it; one that a removal hid is lost."""
@@ -151,8 +177,7 @@ class Record:
 
     def concurrency(self, window: Window) -> Truth:
         """Requests waiting or executing, averaged over the window's time. See `_sampling` and `_crediting`."""
-        end = window.end + window.stalled_seconds
-        start = end - window.seconds
+        start, end = window.at - window.seconds, window.at
         value = sum(_overlap(p.entered, p.ended, start, end) for p in self.present) / window.seconds
         return Truth(
             value, self._sampling(window, start, end) + self._crediting(window) + self._overheads(window)
@@ -161,9 +186,14 @@ class Record:
     def _sampling(self, window: Window, start: float, end: float) -> float:
         """The gauge is read at moments: what that costs here, and requests that entered or left around those moments."""
         lasting = sum(_overlap(p.entered, p.started, start, end) for p in self.present) / window.seconds
-        seen = [sum(p.entered <= scrape.at < p.started for p in self.present) for scrape in window.gauges]
-        unsure = sum(self._unsure(scrape) for scrape in window.gauges)
-        return abs(sum(seen) / len(seen) - lasting) + unsure / len(seen)
+        # Before the first sample of all nothing waited: that part of the window is seen, as zero.
+        lived = (end - max(start, self.scrapes[0].at)) / window.seconds
+        errors = [0.0]
+        for gauges in filter(None, window.gauges):
+            seen = sum(p.entered <= scrape.at < p.started for p in self.present for scrape in gauges)
+            unsure = sum(self._unsure(scrape) for scrape in gauges)
+            errors.append(abs(lived * seen / len(gauges) - lasting) + lived * unsure / len(gauges))
+        return max(errors)
 
     def _unsure(self, scrape: Scrape) -> int:
         """Requests of which nobody can say whether the gauge counted them at this sample."""
@@ -172,6 +202,7 @@ class Record:
         sure = sum(
             s.entered + self.front_end_seconds <= scrape.at and max(s.entered, s.free) > until
             for s in self.served
+            if not s.stood_still
         )
         return possible - sure
 
@@ -180,7 +211,7 @@ class Record:
         moved; a stalled row's window is moved by the stall; what a removal hid is missing."""
         counted, uncertain = self._completed(window)
         longest = max((s.ended - s.started for s in counted), default=0.0)
-        moved = self._instances * (longest + window.stalled_seconds)
+        moved = self._instances * (longest + window.at - window.end)
         return (moved + sum(s.ended - s.started for s in uncertain)) / window.seconds
 
     def _overheads(self, window: Window) -> float:
@@ -229,6 +260,7 @@ def _serve(
     requests: Mapping[int, Request],
     lives: Iterable[Sequence[tuple[int, float, float]]],
     turned_away: Sequence[Request],
+    disturbance: Disturbance,
 ) -> list[Served]:
     """The executed requests in the order of execution."""
     executions: list[tuple[float, float, float, float, float, Request]] = []
@@ -245,7 +277,21 @@ def _serve(
         entered = max(entered, request.sent, born)
         read = ended if request.done is None else request.done
         counted_by = max(ended, min(read + REPORT_SECONDS, following))
-        served.append(Served(request.sent, entered, started, ended, counted_by, request.status == 200, free))
+        served.append(
+            Served(
+                request.sent,
+                entered,
+                started,
+                ended,
+                counted_by,
+                request.status == 200,
+                free,
+                any(
+                    begun <= request.sent <= over and read > over - REPORT_SECONDS
+                    for begun, over in disturbance.calls
+                ),
+            )
+        )
     return served
 
 

@@ -143,7 +143,8 @@ def test_a_series_that_appears_with_its_first_failure_counts_from_zero() -> None
 
 
 def test_gpu_labelled_twins_are_one_row() -> None:
-    """Traffic is on the labelled twin, pending on the other; quantiles are not summed but the larger is taken."""
+    """Traffic is on the labelled twin, pending on the other; quantiles are not summed but the larger is taken. The pod is one
+    scrape old: three waited for a sixth of the window."""
     gpu = ',gpu_uuid="GPU-1"'
     summary = f'{P99}{{model="m",version="1",quantile="0.99"%s}} %s\n'
     page = (
@@ -155,7 +156,7 @@ def test_gpu_labelled_twins_are_one_row() -> None:
     )
     window = Pod(born_at=0.0).scrape(5.0, page)
     assert window.rows == {
-        M: RowWindow(30.0, {SUCCESS: 40.0}, {PENDING: 3.0}, {PENDING: 3.0, f"{P99}{{0.99}}": 1500.0}),
+        M: RowWindow(30.0, {SUCCESS: 40.0}, {PENDING: 0.5}, {PENDING: 3.0, f"{P99}{{0.99}}": 1500.0}),
         RowKey("", "", "GPU-1"): RowWindow(30.0, {}, {MEMORY: 5.0}, {MEMORY: 5.0}),
     }
 
@@ -165,6 +166,21 @@ def test_after_a_silence_longer_than_two_windows_the_past_is_unknown() -> None:
     pod.scrapes(steady(0, 60))
     window = pod.scrape(121.0, model(5000, pending=0))
     assert (window.full, window.rows[M].increase) == (False, {SUCCESS: 0.0})
+
+
+def test_what_a_pod_did_before_a_silence_is_a_floor_until_the_window_lies_after_it() -> None:
+    """Frozen with its clients waiting, it computes nothing; thawed, its counters say so, and that is no evidence of less load."""
+    pod = Pod()
+    before = pod.scrapes(steady(0, 60, per_second=4)).rows[M]
+    thawed = {float(at): model(240, pending=0) for at in range(100, 135, 5)}
+    floors = [pod.scrape(at, page).rows[M].floor for at, page in thawed.items()]
+    assert floors == [before] * 6 + [None]
+
+
+def test_one_missed_scrape_is_no_silence() -> None:
+    pod = Pod()
+    pod.scrapes(steady(0, 60))
+    assert pod.scrape(70.0, model(70, pending=0)).rows[M].floor is None
 
 
 def test_a_shorter_silence_is_one_long_window() -> None:
