@@ -2,23 +2,26 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
-# A changed lock file makes the environment anew.
-LOCK := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d' ' -f1)
-STAMP := .venv/made-from-$(LOCK)
+# A changed lock file makes the environment anew; a changed pyproject.toml only installs the checkout's own commands again.
+MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
+INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton demo check test clean
+.PHONY: all .venv preflight tools triton demo check test groundtruth bench clean
 .DEFAULT_GOAL := all
 
 all: check test
 
-.venv: $(STAMP)
+.venv: $(INSTALLED)
 
-$(STAMP):
+$(MADE):
 	$(if $(ANYWHERE),,$(PYTHON) -m scripts.preflight)
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(INSTALLED): $(MADE)
 	$(PIP) --no-build-isolation --no-deps -e .
 	touch $@
 
@@ -47,6 +50,14 @@ check: .venv
 
 test: .venv tools triton
 	$(BIN)/python -m pytest --require-real
+
+# Every rate, reload and restart against what the load and the models recorded; `make test` runs the shortest of them.
+groundtruth: .venv triton
+	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth
+
+# Ratios against a peer in the same run. BENCH=--smoke only shows that it runs.
+bench: .venv
+	$(BIN)/python -m bench $(BENCH)
 
 # The builds outside the checkout stay: remove ~/.cache/triton-ops to be rid of them.
 clean:

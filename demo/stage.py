@@ -1,8 +1,6 @@
 """One real Triton with clients, watched by the autoscaler's core on a static target: what makes the observations."""
 
 import asyncio
-import os
-import signal
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -104,13 +102,6 @@ class Stage:
             self._server.resume()
 
 
-class FreezableTriton(TritonServer):
-    def pause(self) -> None:
-        """Freezes the server and not the processes in which it runs Python models: frozen together under load, it holds
-        them for dead when it wakes, and ends with SIGSEGV in its Python backend."""
-        os.kill(self._running().pid, signal.SIGSTOP)
-
-
 @asynccontextmanager
 async def one_triton(story: Story, install: TritonInstall) -> AsyncIterator[Stage]:
     """A started Triton with the story's model; gone afterwards, also when it is frozen."""
@@ -120,7 +111,7 @@ async def one_triton(story: Story, install: TritonInstall) -> AsyncIterator[Stag
             "slow", MODEL, instances=story.instances, parameters={"service_ms": str(story.service_ms)}
         )
         repository = lay_out(folder / "models", model)
-        server = await stack.enter_async_context(FreezableTriton(install, repository, folder))
+        server = await stack.enter_async_context(TritonServer(install, repository, folder))
         http = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=CLIENT_TIMEOUT)
