@@ -226,15 +226,15 @@ def _absent(signal: Signal, pod: str, family: str) -> Refusal:
 def _nothing_completed(signal: Signal, pods: Sequence[SelectedPod]) -> Refusal:
     for pod in pods:
         for key, row in pod.rows.items():
-            if row.mean.get(PENDING, 0.0) > 0:
-                return Refusal(
-                    Reason.STALLED,
-                    f"pod {pod.name}: requests wait for model {key.model!r} and none has completed",
-                )
             if row.increase.get(FAILURE, 0.0) > 0:
                 return Refusal(
                     Reason.NO_SUCCESS,
                     f"pod {pod.name}: requests to model {key.model!r} fail and none succeeds",
+                )
+            if row.mean.get(PENDING, 0.0) > 0:
+                return Refusal(
+                    Reason.STALLED,
+                    f"pod {pod.name}: requests wait for model {key.model!r} and none has completed",
                 )
     return Refusal(
         Reason.NO_SUCCESS, f"{signal.name} has nothing to divide by: no request succeeded in the window"

@@ -53,6 +53,7 @@ class TritonServer:
         address: str = "127.0.0.1",
         ports: Ports | None = None,
         arguments: Sequence[str] = (),
+        summaries: bool = True,
     ) -> None:
         """`folder` takes the log and the ground truth. `arguments` come last, so they override the usual
         ones."""
@@ -65,6 +66,7 @@ class TritonServer:
         self._install = install
         self._repository = repository
         self._arguments = arguments
+        self._summaries = summaries
         self._shared_memory = f"triton-ops-{uuid.uuid4().hex[:12]}"
         self._process: LocalProcess | None = None
 
@@ -215,7 +217,7 @@ class TritonServer:
             f"--grpc-port={self.ports.grpc}",
             f"--metrics-port={self.ports.metrics}",
             "--metrics-interval-ms=500",
-            "--metrics-config=summary_latencies=true",
+            f"--metrics-config=summary_latencies={str(self._summaries).lower()}",
             "--exit-on-error=false",
             "--exit-timeout-secs=5",
             *self._arguments,

@@ -26,16 +26,20 @@ from tests.truths.watched import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SUMMARIES = ("--metrics-config", "summary_latencies=true")
-
 
 @asynccontextmanager
 async def triton(
-    install: TritonInstall, folder: Path, *models: Model | str, arguments: tuple[str, ...] = SUMMARIES
+    install: TritonInstall,
+    folder: Path,
+    *models: Model | str,
+    arguments: tuple[str, ...] = (),
+    summaries: bool = True,
 ) -> AsyncIterator[tuple[TritonServer, Watched]]:
     repository = lay_out(folder / "repository", *models)
     async with (
-        TritonServer(install, repository, folder / "server", arguments=arguments) as server,
+        TritonServer(
+            install, repository, folder / "server", arguments=arguments, summaries=summaries
+        ) as server,
         watched(server) as seen,
     ):
         yield server, seen
@@ -105,7 +109,7 @@ async def test_a_server_that_is_not_ready_counts_while_it_answers(
     triton_install: TritonInstall, tmp_path: Path
 ) -> None:
     """One failed load makes a whole Triton not ready, while its other model serves on."""
-    arguments = (*SUMMARIES, "--model-control-mode=explicit", "--load-model=slow")
+    arguments = ("--model-control-mode=explicit", "--load-model=slow")
     async with triton(triton_install, tmp_path, "slow", arguments=arguments) as (server, seen):
         with pytest.raises(TritonRefused):
             await server.load("no-such-model")
@@ -126,9 +130,7 @@ async def test_failed_requests_count_in_the_rate(triton_install: TritonInstall, 
 async def test_without_summaries_p99_says_how_to_have_them(
     triton_install: TritonInstall, tmp_path: Path
 ) -> None:
-    async with triton(
-        triton_install, tmp_path, "fast", arguments=("--metrics-config", "summary_latencies=false")
-    ) as (
+    async with triton(triton_install, tmp_path, "fast", summaries=False) as (
         server,
         seen,
     ):
