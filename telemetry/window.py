@@ -247,7 +247,7 @@ class PodHistory:
         if not increase:
             return None
         last = next((sample.gauges[key] for sample in reversed(inside) if key in sample.gauges), {})
-        return RowWindow(span, increase, _means(key, inside), last)
+        return RowWindow(span, increase, _means(key, inside, len(inside)), last)
 
     def _floor(self, key: RowKey, seconds: float, now: float) -> RowWindow | None:
         """The row before the last silence, or before the first of several that follow each other within a window."""
@@ -276,14 +276,15 @@ def _keep_quantile(row: dict[str, float], name: str, value: float) -> None:
         row[name] = value
 
 
-def _means(key: RowKey, samples: Iterable[_Sample]) -> dict[str, float]:
-    """Gauges of the row averaged over the samples that show them; quantiles have no mean."""
+def _means(key: RowKey, samples: Iterable[_Sample], count: int | None = None) -> dict[str, float]:
+    """Gauges of the row averaged over the samples that show them, or over `count` samples: a model that a page does not show is
+    not loaded, so nothing waits for it. Quantiles have no mean."""
     sums: dict[str, list[float]] = {}
     for sample in samples:
         for family, value in sample.gauges.get(key, {}).items():
             if "{" not in family:
                 sums.setdefault(family, []).append(value)
-    return {family: sum(values) / len(values) for family, values in sums.items()}
+    return {family: sum(values) / (count or len(values)) for family, values in sums.items()}
 
 
 def _over_whole_window(row: RowWindow, lived: float) -> RowWindow:

@@ -92,19 +92,19 @@ async def observing(
     target = Target(key, server.metrics_url, server.url, Phase.RUNNING, ready=True)
     targets = Targets()
     targets.replace({key: target})
-    observed = Observed(interval)
+    observed, sampled = Observed(interval), asyncio.Event()
 
     def note(target: Target, failure: str | None, seconds: float) -> None:
         if failure is None:
             observed.scrapes.append(Scrape(time.monotonic() - seconds, seconds))
+            sampled.set()
 
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         settings = ScrapeSettings(interval=interval, timeout=0.9 * interval)
         families, windows = needed_families(rows), {row.window for row in rows.values()}
         scraper = Scraper(targets, families, windows, settings, session, time.monotonic, note)
         running = [group.create_task(scraper.run()), group.create_task(_ask(rows, scraper, observed, every))]
-        while not observed.scrapes:  # noqa: ASYNC110 - an idle server first: its counters are zero, and its windows start here
-            await asyncio.sleep(0.01)
+        await sampled.wait()  # an idle server first: its counters are zero, and its windows start here
         yield observed
         for task in running:
             task.cancel()

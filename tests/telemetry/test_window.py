@@ -124,7 +124,7 @@ def test_a_vanished_model_fades_with_its_window_and_is_forgotten() -> None:
     pod = Pod()
     pod.scrapes({0.0: model(100, compute=0, pending=2), 5.0: model(103, compute=0, pending=2)})
     fading = pod.scrape(10.0)
-    assert fading.rows[M] == RowWindow(10.0, {SUCCESS: 3.0, COMPUTE: 0.0}, {PENDING: 2.0}, {PENDING: 2.0})
+    assert fading.rows[M] == RowWindow(10.0, {SUCCESS: 3.0, COMPUTE: 0.0}, {PENDING: 1.0}, {PENDING: 2.0})
     assert pod.scrapes(dict.fromkeys((15.0, 20.0, 25.0, 30.0, 35.0), "\n")).rows == {}
     assert pod.history._rows == {}
 

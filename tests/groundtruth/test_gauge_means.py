@@ -29,3 +29,12 @@ def test_an_old_pods_gauge_is_averaged_over_its_window() -> None:
     for at in range(21):
         windows = history.add(float(at), parse_exposition(_page(2 * at, 5), table))
     assert windows[10.0].rows[ROW].mean[PENDING] == 5.0
+
+
+def test_nothing_waits_for_a_model_while_it_is_unloaded() -> None:
+    """Unloaded for three of ten seconds, five waiting for the rest: the gauge's mean is over the same ten as the rates."""
+    history, table = PodHistory(FAMILIES, [10.0], interval=1.0), SeriesTable()
+    for at in range(21):
+        page = "\n" if at in (14, 15, 16) else _page(2 * at, 5)
+        windows = history.add(float(at), parse_exposition(page, table))
+    assert windows[10.0].rows[ROW].mean[PENDING] == pytest.approx(0.7 * 5)
