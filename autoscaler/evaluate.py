@@ -175,4 +175,5 @@ def _trace_row(signal: Signal, key: RowKey, row: RowWindow) -> dict[str, Any]:
         "last": {family: value for family, value in row.last.items() if family.partition("{")[0] in families},
         "stalled_seconds": round(row.stalled_seconds, 3),
         "contribution": contribution(signal, row),
+        "before_silence": None if row.floor is None else contribution(signal, row.floor),
     }
