@@ -294,7 +294,10 @@ async def test_a_model_that_was_unloaded_is_asked_for_again_when_it_returns(flee
     assert (await fleet.round())["a"].models == {"m": ModelFacts(decoupled=True)}
 
 
-@pytest.mark.parametrize("config", [_error, "not json", "[]", '{"name": 3}', "{}", None])
+_NESTED = '{"name": "m", "other": ' + "[" * 100_000
+
+
+@pytest.mark.parametrize("config", [_error, "not json", "[]", '{"name": 3}', "{}", _NESTED, None])
 async def test_an_unreadable_configuration_is_unknown_and_asked_for_more_and_more_rarely(
     fleet: Fleet, config: Reply | str | None
 ) -> None:
