@@ -9,6 +9,7 @@ Triton's counters start at zero when a process starts or a model is loaded, only
   keeps its last increases, and the highest pending gauge: what was seen waiting has not left the server.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -116,7 +117,8 @@ class PodHistory:
         self._born_at = born_at
 
     def add(self, at: float, page: Iterable[tuple[Series, float]]) -> Mapping[float, PodWindow]:
-        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`."""
+        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`. Raises ValueError for
+        a page that no Triton can mean; nothing of it is kept."""
         if self._samples and at - self._samples[-1].at > 2 * self._longest:
             self._forget()
         first = not self._samples
@@ -157,6 +159,9 @@ class PodHistory:
             model = labels.get("model", "")
             key = RowKey(model, labels.get("version", ""), "" if model else labels.get("gpu_uuid", ""))
             if family in self._families.counters:
+                if not 0 <= value < math.inf:
+                    # It would stay in the sums for as long as the pod lives.
+                    raise ValueError("shows a counter that is NaN, infinite or negative")
                 counters.setdefault(key, {})[series] = value
             elif family in self._quantiles:
                 if (family, labels.get("quantile", "")) in self._families.quantiles:
