@@ -24,6 +24,10 @@ FAILURE: Final = "nv_inference_request_failure"
 _COMPLETIONS: Final = (SUCCESS, FAILURE)
 
 
+MAX_ROWS: Final = 2000
+"""Most rows of a pod within its longest window: each costs time and memory at every sample."""
+
+
 class RowKey(NamedTuple):
     """A row of a pod: a model version (its GPU-labelled twin series are summed into it), or one GPU."""
 
@@ -123,6 +127,8 @@ class PodHistory:
             self._forget()
         first = not self._samples
         counters, gauges = self._sort(page)
+        if len(self._rows.keys() | counters.keys() | gauges.keys()) > MAX_ROWS:
+            raise ValueError(f"shows more than {MAX_ROWS} model versions and GPUs")
         if first and not any(value for series in counters.values() for value in series.values()):
             self._born_at = at
         elif first and self._born_at is not None and at - self._born_at > 2 * self._longest:
