@@ -83,7 +83,7 @@ def _refuse(
         for key, row in pod.rows.items():
             _refuse_unseen_work(signal, pod, key, facts)
             _refuse_stall(signal, pod, key, row, facts, settings)
-            if row.flat and PENDING not in row.mean:
+            if PENDING not in row.mean and row.flat:
                 raise Refusal(
                     Reason.CANNOT_TELL_IDLE,
                     f"pod {pod.name}: model {key.model!r} completes nothing, and without {PENDING} (Triton 23.09 or newer) "

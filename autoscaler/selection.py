@@ -8,6 +8,7 @@ as its last window slides out, since what it did in the window was done.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from autoscaler.selector import Requirement, Selector
 from autoscaler.signal import Signal
@@ -66,7 +67,7 @@ def select_pods(
 ) -> list[SelectedPod]:
     """Pods whose own labels match, in order of name, each with the rows that match; `now` in monotonic seconds."""
     on_pods = [r for r in selector.requirements if r.key not in ROW_LABELS]
-    on_rows = [r for r in selector.requirements if r.key in ROW_LABELS]
+    on_rows = _RowFilter([r for r in selector.requirements if r.key in ROW_LABELS])
     chosen: list[SelectedPod] = []
     for state in sorted(pods, key=lambda state: state.target.key):
         labels = _pod_labels(state, settings)
@@ -106,10 +107,11 @@ class Facts:
 
     def __init__(self, pods: Sequence[SelectedPod], settings: Settings) -> None:
         self._declared = settings.models
-        self._shared: dict[tuple[Workload | None, str], ModelFacts] = {}
-        for pod in pods:
-            for model, facts in pod.state.models.items():
-                self._shared.setdefault((pod.state.target.workload, model), facts)
+        self._pods = pods
+        read = (pod.state.models for pod in pods)
+        self._ensembles = {
+            model for known in (settings.models, *read) for model, facts in known.items() if facts.parts
+        }
 
     def of(self, pod: SelectedPod, model: str) -> ModelFacts | None:
         """None when nobody could read the model's configuration."""
@@ -119,8 +121,23 @@ class Facts:
             or self._shared.get((pod.state.target.workload, model))
         )
 
+    def may_be_ensemble(self, model: str) -> bool:
+        """Whether some pod's model of this name is one: most fleets have none, and need not look further."""
+        return model in self._ensembles
+
+    @cached_property
+    def _shared(self) -> Mapping[tuple[Workload | None, str], ModelFacts]:
+        """Made for the first pod that could not read a model for itself."""
+        shared: dict[tuple[Workload | None, str], ModelFacts] = {}
+        for pod in self._pods:
+            for model, facts in pod.state.models.items():
+                shared.setdefault((pod.state.target.workload, model), facts)
+        return shared
+
     def parts_of(self, pod: SelectedPod, model: str) -> frozenset[str]:
         """Models inside an ensemble, through the ensembles inside it; none for other models."""
+        if not self.may_be_ensemble(model):
+            return frozenset()
         inside: set[str] = set()
         unread = [model]
         while unread:
@@ -137,8 +154,11 @@ def expand_ensembles(signal: Signal, pod: SelectedPod, facts: Facts) -> Mapping[
     Where the signal says `parts`, or where a part is selected beside its ensemble, the ensemble stands for its parts."""
     if signal.scope != "model" or signal.ensembles == "both" or pod.window is None:
         return pod.rows
+    candidates = [key for key in pod.rows if facts.may_be_ensemble(key.model)]
+    pending = [key for key in candidates if (found := facts.of(pod, key.model)) and found.parts]
+    if not pending:
+        return pod.rows
     rows = dict(pod.rows)
-    pending = [key for key in rows if (found := facts.of(pod, key.model)) and found.parts]
     expanded: set[str] = set()
     while pending:
         ensemble = pending.pop()
@@ -197,18 +217,29 @@ def _stand(
     return Standing.SILENT, known
 
 
+class _RowFilter(dict[RowKey, bool]):
+    """Whether a row's labels satisfy the requirements, worked out once for all the pods that serve the model."""
+
+    def __init__(self, requirements: Sequence[Requirement]) -> None:
+        super().__init__()
+        self.requirements = requirements
+
+    def __missing__(self, key: RowKey) -> bool:
+        matches = _all(self.requirements, {"model": key.model, "version": key.version})
+        self[key] = matches
+        return matches
+
+
 def _matching_rows(
-    signal: Signal, window: PodWindow, pod_labels: Mapping[str, str], requirements: Sequence[Requirement]
+    signal: Signal, window: PodWindow, pod_labels: Mapping[str, str], on_rows: _RowFilter
 ) -> dict[RowKey, RowWindow]:
     """Rows of the signal's scope that match. A model's row without a success counter is what an unload left behind."""
     if signal.scope == "gpu":
-        if not _all(requirements, pod_labels):
+        if not _all(on_rows.requirements, pod_labels):
             return {}
         return {key: row for key, row in window.rows.items() if not key.model}
     return {
         key: row
         for key, row in window.rows.items()
-        if key.model
-        and SUCCESS in row.increase
-        and (not requirements or _all(requirements, {"model": key.model, "version": key.version}))
+        if key.model and SUCCESS in row.increase and (not on_rows.requirements or on_rows[key])
     }

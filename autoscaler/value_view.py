@@ -38,7 +38,13 @@ def render_trace(trace: Mapping[str, Any]) -> str:
     else:
         first = f"{trace.get('value')}" + ("  (idle)" if trace.get("state") == "idle" else "")
     labels = "  ".join(f"{name}={text}" for name, text in (trace.get("labels") or {}).items())
-    return "\n".join(filter(None, [asked, first, labels, *_pods(trace.get("pods") or [])]))
+    lines = filter(None, [asked, first, labels, *_pods(trace.get("pods") or [])])
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """The line with control characters escaped: a page chooses its models' names, and this ends in somebody's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _pods(pods: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -54,7 +60,7 @@ def _pods(pods: Sequence[Mapping[str, Any]]) -> list[str]:
         for pod in pods
         if pod.get("increase")
     ]
-    return ["", *table, "", "increase over the window:", *counters] if counters else ["", *table]
+    return [*table, "increase over the window:", *counters] if counters else table
 
 
 def _row(pod: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,6 +17,10 @@ _ESCAPE: Final = re.compile(r"\\(.)")
 _ESCAPED: Final = {"n": "\n", "\\": "\\", '"': '"'}
 
 
+MAX_LINES: Final = 50_000
+"""Most lines of a page: a thousand models on one GPU. A page of new series blocks the event loop for 10 µs a line."""
+
+
 class MalformedExpositionError(Exception):
     """The page is not in the text format; the message names the line. Nothing of such a page is used."""
 
@@ -54,7 +58,7 @@ class SeriesTable:
 
 
 def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]]:
-    """The page's samples in order, numbers raw. Raises `MalformedExpositionError`."""
+    """The page's samples in order, numbers raw. Raises `MalformedExpositionError`, ValueError above `MAX_LINES`."""
     if not text.endswith("\n"):
         raise MalformedExpositionError(
             "the page does not end with a line feed: it was cut short, or is not a metrics page"
@@ -63,6 +67,8 @@ def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]
     samples: list[tuple[Series, float]] = []
     append = samples.append
     lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        raise ValueError(f"sends more than {MAX_LINES} lines")
     for line in lines:
         key, _, number = line.rpartition(" ")
         try:

@@ -162,7 +162,7 @@ class KubernetesClient:
                     config_file=self._kubeconfig, context=self._context, client_configuration=settings
                 )
             client = ApiClient(configuration=settings)
-        except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # the client checks nothing: a wrong kubeconfig can fail as anything
             where = self._kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
             raise KubernetesError(
                 f"no usable Kubernetes credentials in {where} nor from a service account: {error};"

@@ -66,6 +66,8 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
                 [problem(m.line, m.column, "an alias may not stand inside its own anchor") for m in circular]
             )
         data = yaml.load(text, Loader=yaml.CSafeLoader)
+    except RecursionError:
+        raise InvalidFileError([problem(0, 0, "nested too deeply to be a file of ours")]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)

@@ -36,7 +36,7 @@ def parse_model_config(body: bytes) -> ModelFacts:
     """Facts from the answer to `GET /v2/models/MODEL/config`. Raises ValueError when it is not a model configuration."""
     try:
         config = msgspec.json.decode(body, type=_Config)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested without end
         raise ValueError(f"not a model configuration: {error}") from error
     parts = tuple(
         dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step if step.model_name)

@@ -18,7 +18,7 @@ from telemetry.pod_state import PodState
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.window import SUCCESS, Families, PodHistory, PodWindow
 
-_MAX_PAGE_BYTES: Final = 32 * 2**20
+_MAX_PAGE_BYTES: Final = 8 * 2**20
 _MAX_CONFIG_BYTES: Final = 4 * 2**20
 _MAX_CONFIGS_A_SCRAPE: Final = 64
 _AT_ONCE: Final = 100
@@ -202,9 +202,9 @@ class Scraper:
                     try:
                         scraped.models[model] = parse_model_config(await self._read(url, _MAX_CONFIG_BYTES))
                     except (aiohttp.ClientError, OSError, ValueError) as error:
-                        failures[model] = _say(error)
+                        failures[model[:100]] = _say(error)
         except TimeoutError as error:
-            failures[missing[-1]] = _say(error)
+            failures[missing[-1][:100]] = _say(error)
         scraped.config_failures = scraped.config_failures + 1 if failures else 0
         if failures:
             wait = self._settings.interval * 2 ** min(scraped.config_failures, 4)

@@ -11,6 +11,7 @@ Triton's counters start at zero when a process starts or a model is loaded, only
   before stands beside its windows as their *floor* until they lie wholly after the silence.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,10 @@ SUCCESS: Final = "nv_inference_request_success"
 FAILURE: Final = "nv_inference_request_failure"
 _SILENCE_INTERVALS: Final = 2.5  # two scrapes missed in a row: the pod was an error, or about to be
 _COMPLETIONS: Final = (SUCCESS, FAILURE)
+
+
+MAX_ROWS: Final = 2000
+"""Most rows of a pod within its longest window: each costs time and memory at every sample."""
 
 
 class RowKey(NamedTuple):
@@ -124,13 +129,16 @@ class PodHistory:
         self._answers_since = float("-inf")  # the first sample after the last silence
 
     def add(self, at: float, page: Iterable[tuple[Series, float]]) -> Mapping[float, PodWindow]:
-        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`."""
+        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`. Raises ValueError for
+        a page that no Triton can mean; nothing of it is kept."""
         if self._samples and at - self._samples[-1].at > 2 * self._longest:
             self._forget()
         elif self._samples and at - self._samples[-1].at > _SILENCE_INTERVALS * 2 * self._slack:
             self._before_silence, self._answers_since = self._latest, at
         first = not self._samples
         counters, gauges = self._sort(page)
+        if len(self._rows.keys() | counters.keys() | gauges.keys()) > MAX_ROWS:
+            raise ValueError(f"shows more than {MAX_ROWS} model versions and GPUs")
         if first and not any(value for series in counters.values() for value in series.values()):
             self._born_at = at
         elif first and self._born_at is not None and at - self._born_at > 2 * self._longest:
@@ -169,6 +177,9 @@ class PodHistory:
             model = labels.get("model", "")
             key = RowKey(model, labels.get("version", ""), "" if model else labels.get("gpu_uuid", ""))
             if family in self._families.counters:
+                if not 0 <= value < math.inf:
+                    # It would stay in the sums for as long as the pod lives.
+                    raise ValueError("shows a counter that is NaN, infinite or negative")
                 counters.setdefault(key, {})[series] = value
             elif family in self._quantiles:
                 if (family, labels.get("quantile", "")) in self._families.quantiles:

@@ -139,6 +139,27 @@ async def test_a_context_that_the_kubeconfig_lacks_is_told_at_start(tmp_path: Pa
             raise AssertionError
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "hello",
+        "[1]",
+        "",
+        "current-context: c\ncontexts: [{name: c, context: 3}]",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: 5\nusers: 5",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+        "clusters: [{name: c, cluster: {server: 1, certificate-authority-data: 5}}]\nusers: [{name: u, user: 3}]",
+    ],
+)
+async def test_a_kubeconfig_that_is_none_is_told_at_start(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(text)
+    with pytest.raises(KubernetesError, match=f"no usable Kubernetes credentials in {file}"):
+        async with KubernetesClient(kubeconfig=str(file)):
+            raise AssertionError
+
+
 async def test_in_a_pod_the_service_account_is_used_and_its_token_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_mistake_shows_the_persons_own_line() -> None:
         ("parts: []\n? [a]\n: 1\n", "2:3: not valid YAML: found unhashable key"),
         ("parts: *nowhere\n", "1:8: not valid YAML: found undefined alias"),
         ("parts: []\nport: 1 \x07\n", "1:1: not valid YAML: control characters are not allowed"),
+        (f"parts: {'[' * 3000}{']' * 3000}\n", "1:1: nested too deeply to be a file of ours"),
         ("parts: &a [*a]\n", "1:8: an alias may not stand inside its own anchor"),
     ],
 )  # fmt: skip

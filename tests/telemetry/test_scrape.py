@@ -209,6 +209,11 @@ FORMAT = "sends a page that is not in the Prometheus text format"
         (_moving_garbage, FORMAT),
         ("", FORMAT),
         (PAGE[:-1], FORMAT),
+        ("# a comment\n" * 50_000, "sends more than 50000 lines"),
+        (
+            "".join(model(1, name=f"m{n}") for n in range(2001)),
+            "shows more than 2000 model versions and GPUs",
+        ),
     ],
 )
 async def test_a_bad_target_costs_only_itself_and_says_the_same_at_every_scrape(
@@ -225,7 +230,7 @@ async def test_a_bad_target_costs_only_itself_and_says_the_same_at_every_scrape(
 async def test_an_endless_page_is_cut_off(fleet: Fleet) -> None:
     fleet.a.page = _endless
     states = await fleet.round()
-    assert states["a"].failure in ("timed out", "sends more than 33554432 bytes")
+    assert states["a"].failure in ("timed out", "sends more than 8388608 bytes")
     assert states["b"].failure is None
 
 
@@ -294,7 +299,10 @@ async def test_a_model_that_was_unloaded_is_asked_for_again_when_it_returns(flee
     assert (await fleet.round())["a"].models == {"m": ModelFacts(decoupled=True)}
 
 
-@pytest.mark.parametrize("config", [_error, "not json", "[]", '{"name": 3}', "{}", None])
+_NESTED = '{"name": "m", "other": ' + "[" * 100_000
+
+
+@pytest.mark.parametrize("config", [_error, "not json", "[]", '{"name": 3}', "{}", _NESTED, None])
 async def test_an_unreadable_configuration_is_unknown_and_asked_for_more_and_more_rarely(
     fleet: Fleet, config: Reply | str | None
 ) -> None:

@@ -190,6 +190,30 @@ def test_a_shorter_silence_is_one_long_window() -> None:
     assert (window.full, window.rows[M].increase, window.rows[M].seconds) == (True, {SUCCESS: 50.0}, 50.0)
 
 
+def test_a_pod_with_new_models_at_every_scrape_is_refused_until_the_old_ones_left() -> None:
+    """A row lives for a window after it was last shown, so pages of few models can be too many."""
+    pod = Pod()
+
+    def many(page: int) -> str:
+        return "".join(model(1, name=f"page{page}model{n}") for n in range(600))
+
+    pod.scrapes({0: model(1), 5: many(1), 10: many(2), 15: many(3)})
+    for at in range(20, 76, 5):
+        with pytest.raises(ValueError, match="more than 2000 model versions"):
+            pod.scrape(at, many(at))
+    assert len(pod.scrape(76, many(4)).rows) == 600
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1"])
+def test_a_counter_that_is_no_count_spoils_its_own_page_and_no_other(value: str) -> None:
+    pod = Pod()
+    pod.scrapes({0: model(10), 5: model(20)})
+    with pytest.raises(ValueError, match="NaN, infinite or negative"):
+        pod.scrape(10, f'{SUCCESS}{{model="m",version="1"}} {value}\n')
+    window = pod.scrapes({at: model(at * 4) for at in range(15, 60, 5)})
+    assert window.rows[M].increase[SUCCESS] == 120.0
+
+
 def test_memory_stays_bounded() -> None:
     pod = Pod()
     for at in range(0, 5000, 5):
