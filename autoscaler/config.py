@@ -42,7 +42,7 @@ class ScrapeSection(_Section):
     timeout: Seconds = 2.0
     """For one scrape; less than the interval, so that a mute target is known before it is asked again."""
     max_age: Seconds | None = None
-    """How long a silent target's last contribution stands in a total; by default two intervals, at most 30 s."""
+    """How long a silent target's last contribution stands in a total; by default until two scrapes have failed, at most 30 s."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -147,9 +147,9 @@ class Config(_Section):
 
     def settings(self) -> Settings:
         """What the evaluator needs of this."""
-        interval = self.scrape.interval
+        interval, timeout = self.scrape.interval, self.scrape.timeout
         return Settings(
-            max_age=self.scrape.max_age or max(min(2 * interval, 30.0), interval + self.scrape.timeout),
+            max_age=self.scrape.max_age or max(min(2 * interval + timeout, 30.0), interval + timeout),
             pod_labels=self.pod_labels,
             models={m.name: ModelFacts(m.decoupled, m.ensemble_of) for m in self.models},
         )

@@ -129,7 +129,13 @@ def test_a_trace_without_a_number_says_why() -> None:
 def test_a_models_name_cannot_write_to_the_terminal() -> None:
     """Triton's page chooses it; it may hold line feeds, colours, or text that runs backwards."""
     evil = "m\x1b[2J\n\u202e"
-    trace = {"signal": "s", "namespace": "n", "state": "no_data", "message": evil, "pods": [POD | {"model": evil}]}
+    trace = {
+        "signal": "s",
+        "namespace": "n",
+        "state": "no_data",
+        "message": evil,
+        "pods": [POD | {"model": evil}],
+    }
     shown = render_trace(trace)
     assert [line for line in shown.splitlines() if not line.isprintable()] == []
     assert shown.count(r"m\x1b[2J\n\u202e") == 3

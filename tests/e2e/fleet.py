@@ -25,8 +25,6 @@ CONFIG = {
     "targets": {"kubernetes": {"selector": "app.kubernetes.io/name=triton"}},
     "scrape": {"interval": "2s", "timeout": "1s"},
 }
-MAX_AGE_SECONDS = 4.0
-"""Two scrapes: the default for an interval of two seconds."""
 
 
 @dataclass(frozen=True)
