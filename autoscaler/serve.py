@@ -4,7 +4,7 @@ import asyncio
 import signal as os_signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -39,20 +39,29 @@ DRAIN_SECONDS = 5.0
 async def serve(
     config: Config, rows: Mapping[str, Signal], *, kubeconfig: str | None = None, context: str | None = None
 ) -> None:
-    """Runs until SIGINT or SIGTERM. Raises KubernetesError when the cluster's credentials cannot be read, OSError when a
-    port cannot be opened."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    """Runs until SIGINT or SIGTERM, which end a start that hangs too. Raises KubernetesError when the cluster's credentials
+    cannot be read, OSError when a port cannot be opened."""
+    running = asyncio.create_task(_run(config, rows, kubeconfig=kubeconfig, context=context))
+
+    def stop() -> None:
+        if not running.cancelling():
+            log.info("stopping")
+            running.cancel()
+
     for number in (os_signal.SIGINT, os_signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def _run(
+    config: Config, rows: Mapping[str, Signal], *, kubeconfig: str | None, context: str | None
+) -> None:
     async with AsyncExitStack() as stack:
         daemon = await Daemon.start(stack, config, rows, kubeconfig=kubeconfig, context=context)
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(job) for job in daemon.jobs()]
-            await stop.wait()
-            log.info("stopping")
-            for task in running:
-                task.cancel()
+            for job in daemon.jobs():
+                group.create_task(job)
 
 
 class Daemon:
