@@ -23,6 +23,9 @@ _MAX_PAGE_BYTES: Final = 8 * 2**20
 _MAX_CONFIG_BYTES: Final = 4 * 2**20
 _MAX_CONFIGS_A_SCRAPE: Final = 64
 _AT_ONCE: Final = 100
+_MUTE_AT_ONCE: Final = 2000
+"""Targets that timed out last time wait beside the others: a hundred at once, two seconds each, would stretch every round."""
+_TIMED_OUT: Final = "timed out"
 _AS_IS: Final = {
     "Accept-Encoding": "identity"
 }  # a body cut short must show as such, and none may unfold to gigabytes
@@ -82,6 +85,7 @@ class Scraper:
         self._scraped: dict[PodKey, _Scraped] = {}
         self._departed: list[PodState] = []
         self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._mute_limit = asyncio.Semaphore(_MUTE_AT_ONCE)
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
 
@@ -152,7 +156,7 @@ class Scraper:
         return _Scraped(target, now, SeriesTable(self._families.names()), history)
 
     async def _scrape(self, target: Target, url: str, scraped: _Scraped) -> None:
-        async with self._limit:
+        async with self._mute_limit if scraped.failure == _TIMED_OUT else self._limit:
             at = self._clock()
             failure: str | None = None
             detail: str | None = None
@@ -237,7 +241,7 @@ def _say(error: BaseException) -> str:
     """The failure in words without numbers that move, so that they are the same at every scrape."""
     match error:
         case TimeoutError():
-            return "timed out"
+            return _TIMED_OUT
         case MalformedExpositionError():
             return "sends a page that is not in the Prometheus text format"
         case UnicodeDecodeError():
