@@ -1,6 +1,7 @@
 """The daemon: targets, scrapes, and the two ports, in one task group; stop is start reversed."""
 
 import asyncio
+import resource
 import signal as os_signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -41,6 +42,7 @@ async def serve(
 ) -> None:
     """Runs until SIGINT or SIGTERM, which end a start that hangs too. Raises KubernetesError when the cluster's credentials
     cannot be read, OSError when a port cannot be opened."""
+    _allow_open_files()
     running = asyncio.create_task(_run(config, rows, kubeconfig=kubeconfig, context=context))
 
     def stop() -> None:
@@ -62,6 +64,12 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             for job in daemon.jobs():
                 group.create_task(job)
+
+
+def _allow_open_files() -> None:
+    """Each target holds a connection, and container runtimes set a soft limit of 1024 for programs that use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Daemon:

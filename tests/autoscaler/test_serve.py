@@ -1,6 +1,7 @@
 """The daemon as a process: it stops when it is told to, whatever it waits for, and says why it cannot start."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -32,7 +33,8 @@ def serving(folder: Path, user: object, port: int = 0) -> Iterator[subprocess.Po
         "current-context": "c",
     }
     (folder / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
-    command = [sys.executable, "-m", "autoscaler", "serve", "-c", str(folder / "config.yaml")]
+    command = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh"]
+    command += [sys.executable, "-m", "autoscaler", "serve", "-c", str(folder / "config.yaml")]
     command += ["--kubeconfig", str(folder / "kubeconfig")]
     with subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -53,6 +55,14 @@ def test_a_signal_stops_the_daemon_with_exit_0(tmp_path: Path, number: signal.Si
         process.send_signal(number)
         _, said = process.communicate(timeout=10)
     assert (process.returncode, "Traceback" in said, "stopping" in said) == (0, False, True)
+
+
+def test_the_daemon_may_open_as_many_files_as_the_machine_allows(tmp_path: Path) -> None:
+    """A fleet of a thousand pods needs more than the 1024 that a container usually begins with."""
+    with serving(tmp_path, {"token": "x"}) as process:
+        line_with('"serving"', process)
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    assert soft == hard > 256
 
 
 def test_a_signal_stops_a_daemon_whose_credentials_plug_in_hangs(tmp_path: Path) -> None:
