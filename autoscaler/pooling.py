@@ -194,7 +194,7 @@ def _idle(pods: Sequence[SelectedPod]) -> bool:
     rows = [row for pod in pods for row in pod.rows.values()]
     rows += [row.floor for row in rows if row.floor is not None]
     return bool(rows) and all(
-        row.flat and row.mean.get(PENDING, 1.0) == 0 == row.last.get(PENDING, 0.0) for row in rows
+        row.flat and row.mean.get(PENDING, 1.0) == 0 == row.last.get(PENDING, 1.0) for row in rows
     )
 
 

@@ -8,6 +8,8 @@ import structlog
 
 def configure_logs() -> None:
     """Call once, before anything is logged."""
+    # aiohttp writes a traceback of many lines for each request that is not HTTP, which anybody who reaches a port can send.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

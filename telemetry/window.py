@@ -184,7 +184,9 @@ class PodHistory:
             elif family in self._quantiles:
                 if (family, labels.get("quantile", "")) in self._families.quantiles:
                     _keep_quantile(gauges.setdefault(key, {}), f"{family}{{{labels['quantile']}}}", value)
-            elif family in self._families.gauges:
+            elif (
+                family in self._families.gauges and value >= 0
+            ):  # NaN or negative says nothing: missing, not zero
                 row = gauges.setdefault(key, {})
                 row[family] = row.get(family, 0.0) + value
         return counters, gauges

@@ -161,6 +161,15 @@ def test_gpu_labelled_twins_are_one_row() -> None:
     }
 
 
+@pytest.mark.parametrize("shown", ["NaN", "-1"])
+def test_a_gauge_that_is_nan_or_negative_is_missing_not_zero(shown: str) -> None:
+    page = model(0, pending=0).replace(
+        f'{PENDING}{{model="m",version="1"}} 0', f'{PENDING}{{model="m",version="1"}} {shown}'
+    )
+    assert shown in page
+    assert PENDING not in Pod().scrape(100.0, page).rows[M].mean
+
+
 def test_after_a_silence_longer_than_two_windows_the_past_is_unknown() -> None:
     pod = Pod()
     pod.scrapes(steady(0, 60))
