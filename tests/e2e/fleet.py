@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -73,6 +74,24 @@ class Fleet:
                 return
             assert time.monotonic() < deadline, f"{pods} are not all counted: {json.dumps(trace)}"
             await asyncio.sleep(0.5)
+
+    async def value_command(self, signal: str) -> tuple[int, str]:
+        """What `triton-autoscaler value` prints to a person with the administrator's kubeconfig, and how it exits."""
+        arguments = ("value", signal, "-n", self.namespace, "-l", "workload=triton")
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                "autoscaler",
+                *arguments,
+                "--kubeconfig",
+                str(self.control_plane.kubeconfig),
+            ),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 30)
+        return process.returncode or 0, output.decode()
 
 
 def milli(quantity: str) -> int:

@@ -44,6 +44,10 @@ async def _scales_to_three_and_scrapes_them(fleet: Fleet) -> None:
     await fleet.tritons.until(3)
     await fleet.until_counted(set(fleet.tritons.servers))
     await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
+    code, told = await fleet.value_command("triton_inference_concurrency")
+    assert code == 0, told
+    assert all(f"{pod} " in told for pod in fleet.tritons.servers), told
+    assert "nv_inference_compute_infer_duration_us +" in told, told
 
 
 async def _all_scrapes_fail(fleet: Fleet) -> None:
