@@ -67,7 +67,7 @@ async def _all_scrapes_fail(fleet: Fleet) -> None:
 async def _daemon_is_killed_and_restarted(fleet: Fleet) -> None:
     before = len(fleet.hpa.scale_downs)
     await fleet.daemon.kill()
-    await fleet.hpa.syncs(SYNCS // 2)
+    await fleet.hpa.syncs(SYNCS // 4)
     await fleet.daemon.start()
     await fleet.hpa.syncs(SYNCS)
     assert len(fleet.hpa.scale_downs) == before, fleet.hpa.story()

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from autoscaler.answer import Reason, Value
 from tests.tritons.install import TritonInstall
@@ -27,114 +28,115 @@ from tests.truths.watched import (
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@asynccontextmanager
-async def triton(
-    install: TritonInstall,
-    folder: Path,
-    *models: Model | str,
-    arguments: tuple[str, ...] = (),
-    summaries: bool = True,
-) -> AsyncIterator[tuple[TritonServer, Watched]]:
-    repository = lay_out(folder / "repository", *models)
-    async with (
-        TritonServer(
-            install, repository, folder / "server", arguments=arguments, summaries=summaries
-        ) as server,
-        watched(server) as seen,
-    ):
-        yield server, seen
-
-
-async def under_load(server: TritonServer, model: str, workers: int, **how: object) -> "asyncio.Task[object]":
-    """Load in a closed loop, running for longer than the window already."""
-    load = Load(lambda: [server.url], model, **how)  # type: ignore[arg-type]
-    running = asyncio.create_task(load.closed_loop(workers=workers, seconds=60))
+async def under_load(
+    server: TritonServer, *loads: tuple[str, int, dict[str, Any]]
+) -> list["asyncio.Task[Any]"]:
+    """Loads in closed loops (model, workers, how), running for longer than the window already."""
+    running = [
+        asyncio.create_task(
+            Load(lambda: [server.url], model, **how).closed_loop(workers=workers, seconds=120)
+        )
+        for model, workers, how in loads
+    ]
     await asyncio.sleep(WINDOW + 2.5)
     return running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def busy(
+    triton_install: TritonInstall, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Watched]:
+    """One server with a model for each truth, all under load at once: a model's answer is its own."""
+    folder = tmp_path_factory.mktemp("busy")
+    repository = lay_out(folder / "repository", "decoupled", "ensemble", "hanging", "failing")
+    async with (
+        TritonServer(triton_install, repository, folder / "server") as server,
+        watched(server) as seen,
+    ):
+        running = await under_load(
+            server,
+            ("decoupled", 8, {"value": 500.0, "api": "generate"}),
+            ("ensemble", 3, {"value": 100.0}),
+            ("hanging", 4, {"value": 60.0}),
+            ("failing", 1, {"value": 0.0}),
+        )
+        yield seen
+        server.release()
+        for task in running:
+            task.cancel()
+
+
+async def test_a_decoupled_model_has_a_rate_and_no_concurrency(busy: Watched) -> None:
+    """Eight requests of half a second each are in it, and its own counters tell of almost nothing."""
+    assert busy.number(RATE, "model=decoupled") == pytest.approx(16, rel=0.25)
+    for signal in (CONCURRENCY, PENDING, QUEUE, P99):
+        refusal = busy.refusal(signal, "model=decoupled")
+        assert (refusal.reason, "'decoupled'" in refusal.message) == (Reason.DECOUPLED, True)
+
+
+async def test_a_total_over_a_decoupled_model_is_no_data(busy: Watched) -> None:
+    """What is not seen of it would be missing from the sum."""
+    assert busy.refusal(CONCURRENCY, "model in (decoupled,slow)").reason is Reason.DECOUPLED
+
+
+async def test_an_ensemble_or_its_parts_are_counted_never_both(busy: Watched) -> None:
+    """Three requests in the server are three, asked by the ensemble, by its parts, or by all of them."""
+    for selector in ("model=ensemble", "model in (fast,slow)", "model in (ensemble,fast,slow)"):
+        assert busy.number(CONCURRENCY, selector) == pytest.approx(3, rel=0.25)
+    assert busy.number(RATE, "model=ensemble") == pytest.approx(10, rel=0.25)
+    assert busy.number(P99, "model=ensemble") > 200
+
+
+async def test_a_hung_model_is_not_idle(busy: Watched) -> None:
+    """Nothing completes: those waiting still count, and every rate and mean is no data that names the model."""
+    for signal in (RATE, QUEUE, P99):
+        refusal = busy.refusal(signal, "model=hanging")
+        assert (refusal.reason, "'hanging'" in refusal.message) == (Reason.STALLED, True)
+    assert busy.number(PENDING, "model=hanging") >= 3
+
+
+async def test_failed_requests_count_in_the_rate(busy: Watched) -> None:
+    """They have no durations: with nothing but failures there is no mean queue time."""
+    assert busy.number(RATE, "model=failing") > 10
+    assert busy.refusal(QUEUE, "model=failing").reason is Reason.NO_SUCCESS
 
 
 async def test_an_idle_server_is_idle_in_every_signal_but_memory(
     triton_install: TritonInstall, tmp_path: Path
 ) -> None:
     """A server without a GPU has no GPU memory: that is no data with a remedy, not zero."""
-    async with triton(triton_install, tmp_path, "slow") as (_, seen):
+    repository = lay_out(tmp_path / "repository", "slow")
+    async with (
+        TritonServer(triton_install, repository, tmp_path / "server") as server,
+        watched(server) as seen,
+    ):
         answers = [seen.ask(signal) for signal in (CONCURRENCY, PENDING, RATE, QUEUE, P99)]
-        assert [(answer.value, answer.idle) for answer in answers if isinstance(answer, Value)] == [
-            (0, True)
-        ] * 5
+        idle = [(answer.value, answer.idle) for answer in answers if isinstance(answer, Value)]
+        assert idle == [(0, True)] * 5
         refusal = seen.refusal(MEMORY)
-        assert refusal.reason is Reason.FAMILY_ABSENT
-        assert "DCGM" in refusal.message
-
-
-async def test_a_decoupled_model_has_a_rate_and_no_concurrency(
-    triton_install: TritonInstall, tmp_path: Path
-) -> None:
-    """Eight requests of half a second each are in it, and its own counters tell of almost nothing."""
-    async with triton(triton_install, tmp_path, "decoupled") as (server, seen):
-        running = await under_load(server, "decoupled", 8, value=500.0, api="generate")
-        assert seen.number(RATE) == pytest.approx(16, rel=0.25)
-        for signal in (CONCURRENCY, PENDING, QUEUE, P99):
-            refusal = seen.refusal(signal)
-            assert (refusal.reason, "'decoupled'" in refusal.message) == (Reason.DECOUPLED, True)
-        running.cancel()
-
-
-async def test_an_ensemble_or_its_parts_are_counted_never_both(
-    triton_install: TritonInstall, tmp_path: Path
-) -> None:
-    """Three requests in the server are three, whether asked by ensemble or over all models."""
-    async with triton(triton_install, tmp_path, "ensemble") as (server, seen):
-        running = await under_load(server, "ensemble", 3, value=100.0)
-        assert seen.number(CONCURRENCY) == pytest.approx(3, rel=0.25)
-        assert seen.number(CONCURRENCY, "model=ensemble") == pytest.approx(3, rel=0.25)
-        assert seen.number(RATE, "model=ensemble") == pytest.approx(10, rel=0.25)
-        assert seen.number(P99, "model=ensemble") > 200
-        running.cancel()
-
-
-async def test_a_hung_model_is_not_idle(triton_install: TritonInstall, tmp_path: Path) -> None:
-    """Nothing completes: those waiting still count, and every rate and mean is no data that names the model."""
-    async with triton(triton_install, tmp_path, Model("hanging"), "fast") as (server, seen):
-        running = await under_load(server, "hanging", 4, value=60.0)
-        assert seen.refusal(RATE, "model=hanging").reason is Reason.STALLED
-        assert "'hanging'" in seen.refusal(QUEUE).message
-        assert seen.refusal(P99).reason is Reason.STALLED
-        assert seen.number(PENDING) >= 3
-        server.release()
-        running.cancel()
+        assert (refusal.reason, "DCGM" in refusal.message) == (Reason.FAMILY_ABSENT, True)
 
 
 async def test_a_server_that_is_not_ready_counts_while_it_answers(
     triton_install: TritonInstall, tmp_path: Path
 ) -> None:
-    """One failed load makes a whole Triton not ready, while its other model serves on."""
+    """One failed load makes a whole Triton not ready, while its other model serves on. Started without summaries, it has no p99,
+    and says how to have one."""
     arguments = ("--model-control-mode=explicit", "--load-model=slow")
-    async with triton(triton_install, tmp_path, "slow", arguments=arguments) as (server, seen):
-        with pytest.raises(TritonRefused):
-            await server.load("no-such-model")
-        running = await under_load(server, "slow", 2, value=50.0)
-        assert seen.number(CONCURRENCY) == pytest.approx(2, rel=0.25)
-        running.cancel()
-
-
-async def test_failed_requests_count_in_the_rate(triton_install: TritonInstall, tmp_path: Path) -> None:
-    """They have no durations: with nothing but failures there is no mean queue time."""
-    async with triton(triton_install, tmp_path, "failing") as (server, seen):
-        running = await under_load(server, "failing", 1, value=0.0)
-        assert seen.number(RATE) > 10
-        assert seen.refusal(QUEUE).reason is Reason.NO_SUCCESS
-        running.cancel()
-
-
-async def test_without_summaries_p99_says_how_to_have_them(
-    triton_install: TritonInstall, tmp_path: Path
-) -> None:
-    async with triton(triton_install, tmp_path, "fast", summaries=False) as (
-        server,
-        seen,
+    repository = lay_out(tmp_path / "repository", "slow", Model("fast", name="broken"))
+    (repository / "broken/1/model.py").write_text("raise RuntimeError('no weights')\n")
+    async with (
+        TritonServer(
+            triton_install, repository, tmp_path / "server", arguments=arguments, summaries=False
+        ) as server,
+        watched(server) as seen,
     ):
-        running = await under_load(server, "fast", 1)
+        with pytest.raises(TritonRefused):
+            await server.load("broken")
+        with pytest.raises(TritonRefused):
+            await server.call("GET", "/v2/health/ready")
+        running = await under_load(server, ("slow", 2, {"value": 50.0}))
+        assert seen.number(CONCURRENCY) == pytest.approx(2, rel=0.25)
         assert "--metrics-config summary_latencies=true" in seen.refusal(P99).message
-        assert seen.number(RATE) > 10
-        running.cancel()
+        for task in running:
+            task.cancel()
