@@ -78,10 +78,10 @@ def _prepare() -> TritonInstall | None:
 
 
 async def _until_stopped(telling: Coroutine[None, None, None]) -> None:
-    """SIGINT and SIGTERM cancel the telling, so that whatever it started is stopped in order."""
+    """Ctrl-C, a stop, and a terminal that is closed cancel the telling, so that whatever it started is stopped in order."""
     task = asyncio.ensure_future(telling)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
     await task
 

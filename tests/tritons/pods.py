@@ -42,7 +42,8 @@ class PodTritons:
     ) -> None:
         tasks = [self._watching, *self._pods.values()]
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():
+                task.cancel()
         failures = await asyncio.gather(*tasks, return_exceptions=True)
         for failure in failures:
             if isinstance(failure, Exception):
@@ -71,7 +72,8 @@ class PodTritons:
         ):
             name = pod["metadata"]["name"]
             going = event == "DELETED" or "deletionTimestamp" in pod["metadata"]
-            if going and name in self._pods:
+            if going and name in self._pods and not self._pods[name].cancelling():
+                # Once: deletion is seen several times, and a second cancellation would cut short the stop that the first began.
                 self._pods[name].cancel()
             elif not going and name not in self._pods and _is_running(pod):
                 task = asyncio.create_task(self._serve(name, pod["status"]["podIP"]))
