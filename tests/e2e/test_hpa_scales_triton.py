@@ -69,7 +69,7 @@ async def _daemon_is_killed_and_restarted(fleet: Fleet) -> None:
     await fleet.daemon.kill()
     await fleet.hpa.syncs(SYNCS // 4)
     await fleet.daemon.start()
-    await fleet.hpa.syncs(SYNCS)
+    await fleet.hpa.syncs(SYNCS - SYNCS // 4)
     assert len(fleet.hpa.scale_downs) == before, fleet.hpa.story()
     await fleet.until_value(WORKERS * 0.5)
 
