@@ -18,7 +18,7 @@ from bench.parser import LEAST_RATIO, MODELS, ParserResult, measure_parser
 
 
 @click.command()
-@click.option("--smoke", is_flag=True, help="few rounds, small fleets: does it run, and is the parser fast")
+@click.option("--smoke", is_flag=True, help="few rounds, small fleets: only shows that it runs")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="write the results here too"
 )
@@ -27,7 +27,7 @@ def main(smoke: bool, json_file: Path | None) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     machine = describe_machine()
     click.echo("  ".join(f"{name}: {text}" for name, text in machine.items()))
-    parser = measure_parser(rounds=5 if smoke else 15)
+    parser = measure_parser(rounds=9 if smoke else 15)
     click.echo(_say_parser(parser))
     fleets = (Fleet(20, 10), Fleet(40, 25)) if smoke else (Fleet(20, 10), Fleet(200, 50))
     rounds, seconds = (3, 0.4) if smoke else (7, 2.0)
@@ -38,7 +38,7 @@ def main(smoke: bool, json_file: Path | None) -> None:
     if json_file is not None:
         found = {"machine": machine, "smoke": smoke, "parser": asdict(parser), "api": [*map(asdict, api)]}
         json_file.write_text(json.dumps(found, indent=2) + "\n")
-    if not parser.fast_enough:
+    if not smoke and not parser.fast_enough:  # a few rounds beside other work are no measurement
         click.echo(f"the parser is less than {LEAST_RATIO:g} times as fast as prometheus_client", err=True)
         sys.exit(1)
 
