@@ -160,7 +160,7 @@ def _judge(found: dict[str, Any], service: ServiceRef, certificate: x509.Certifi
 def _owned_by(owner: str, service: ServiceRef) -> str:
     return (
         f"APIService {API_SERVICE} belongs to {owner}, not to Service {service}: only one adapter can serve"
-        " the group. Remove the other, or use KEDA's metrics-api trigger with this one"
+        " the group, so this one answers nobody until the other is removed"
     )
 
 
