@@ -1,0 +1,206 @@
+"""Log signatures: what one line of a log, an index reason, a container state or an event says about a failed load.
+
+Rows are files in `rules/signatures/`, each with its source. Patterns are RE2, which reads any line in linear time: logs are
+written by whoever writes the model, and no line may hold up the report. A signature is a claim of the text, not a verdict."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import re2
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from telemetry.located_yaml import InvalidFileError, Problem, read_located
+
+Category = Literal[
+    "repository_layout",
+    "model_config",
+    "backend_unavailable",
+    "file_permissions",
+    "artifact_integrity",
+    "tensorrt_engine_compatibility",
+    "gpu_memory",
+    "runtime_version",
+    "storage_access",
+    "host_resources",
+    "dependency_model",
+    "warmup_failure",
+    "model_code",
+    "model_unsupported",
+    "load_concurrency",
+    "not_a_load_failure",
+]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+Role = Literal["cause", "noise", "general", "hint", "cascade"]
+"""cause: names the mechanism. general: true, but holds only where no cause is named (any exception in a model's Python).
+hint: fits the category and proves little. cascade: follows from another failure. noise: harmless, and hides what is
+general about the line. In this order where several match one text."""
+_ROLES: tuple[Role, ...] = get_args(Role)
+
+Origin = Literal["triton", "python", "library", "system", "kubernetes", "client"]
+"""Whose words they are: Triton's core or one of its backends, Python, a library below a backend, the operating system or its
+loader, Kubernetes, or a client of the server."""
+
+
+def _compiled_by_re2(pattern: str) -> str:
+    try:
+        _compile(pattern)
+    except re2.error as error:
+        said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
+        raise ValueError(
+            f"not an RE2 pattern: {said}; RE2 has no look-around and no back-references"
+        ) from error
+    return pattern
+
+
+class Signature(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)
+    role: Role
+    category: Category | None = None
+    """What must be changed to make the model load; none for cascade and noise."""
+    origin: Origin
+    pattern: Annotated[str, AfterValidator(_compiled_by_re2)]
+    """Searched in the text after the log prefix. Groups: `model`, `version` (whom it speaks of), `child` (the model that it
+    blames), `root` (where the telling line begins, when that is not where the match begins)."""
+    says: str = Field(min_length=1)
+    """What it means, for somebody who has never seen the line."""
+    fix: str = ""
+    """What to change, as an instruction; `{model}` and the pattern's other groups may stand in it."""
+    cites: tuple[str, ...] = Field(min_length=1)
+    """Where it is printed or documented: repository and path, or a document."""
+    matches: tuple[str, ...] = Field(min_length=1)
+    """Texts, made from the source's own format, that it must match, and whose category it must decide."""
+    rejects: tuple[str, ...] = ()
+    """Near misses that it must not match."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.role in ("cascade", "noise")) != (self.category is None):
+            raise ValueError(f"role {self.role!r} {'takes no' if self.category else 'needs a'} category")
+        if self.category not in (None, "not_a_load_failure") and not self.fix:
+            raise ValueError("'fix' is missing: say what to change so that the model loads")
+        found = _compile(self.pattern)
+        for text in self.matches:
+            if found.search(text) is None:
+                raise ValueError(f"pattern does not match its own example {text!r}")
+        for text in self.rejects:
+            if found.search(text) is not None:
+                raise ValueError(f"pattern matches {text!r}, which it is to reject")
+        known = {*found.groupindex}
+        unknown = {name for name in _placeholders(self.fix) if name not in known | {"model"}}
+        if unknown:
+            raise ValueError(f"fix names {sorted(unknown)}, which the pattern does not capture")
+        return self
+
+
+class SignatureFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    area: str = Field(min_length=1)
+    """What prints these lines."""
+    signatures: tuple[Signature, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One signature found in one text; `start` is the offset at which the telling line begins."""
+
+    signature: Signature
+    start: int
+    groups: Mapping[str, str]
+
+    @property
+    def category(self) -> Category | None:
+        return self.signature.category
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Smaller decides: the role, then what stands first."""
+        return _ROLES.index(self.signature.role), self.start
+
+
+class Signatures:
+    """All signatures, searched together in one pass over a text."""
+
+    def __init__(self, signatures: Sequence[Signature]) -> None:
+        self.all = tuple(signatures)
+        self._patterns = [_compile(signature.pattern) for signature in self.all]
+        self._set = re2.Set.SearchSet(_options())
+        for signature in self.all:
+            self._set.Add(signature.pattern)
+        self._set.Compile()
+
+    def match(self, text: str) -> list[Match]:
+        """Every signature found in the text, the one that decides first."""
+        found = [match for index in self._set.Match(text) if (match := self._locate(index, text))]
+        return sorted(found, key=lambda match: (match.rank, match.signature.id))
+
+    def _locate(self, index: int, text: str) -> Match | None:
+        found = self._patterns[index].search(text)
+        if found is None:
+            return None
+        groups = {name: value for name, value in found.groupdict().items() if value is not None}
+        start = found.start(self._patterns[index].groupindex["root"] if "root" in groups else 0)
+        return Match(self.all[index], start, groups)
+
+
+def load_signatures(folder: Path) -> Signatures:
+    """Every row of the folder. Raises InvalidFileError with the mistakes of all files."""
+    rows: list[Signature] = []
+    problems: list[Problem] = []
+    homes: dict[str, Path] = {}
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        problems.append(Problem(str(folder), 1, 1, "no signatures here: expected at least one *.yaml"))
+    for file in files:
+        try:
+            content = read_located(SignatureFile, file)
+        except InvalidFileError as error:
+            problems += error.problems
+            continue
+        for row in content.signatures:
+            if row.id in homes:
+                problems.append(_at_id(file, row.id, f"{row.id!r} is already a signature of {homes[row.id]}"))
+            homes.setdefault(row.id, file)
+            rows.append(row)
+    if problems:
+        raise InvalidFileError(problems)
+    signatures = Signatures(rows)
+    problems = [_at_id(homes[row.id], row.id, said) for row, said in _undecided(signatures)]
+    if problems:
+        raise InvalidFileError(problems)
+    return signatures
+
+
+def _undecided(signatures: Signatures) -> Iterator[tuple[Signature, str]]:
+    """Examples whose category another signature would decide."""
+    for row in signatures.all:
+        for text in row.matches:
+            first = signatures.match(text)[0].signature
+            if first.category != row.category:
+                yield row, f"{first.id!r} ({first.category}) decides the example {text!r}, not {row.id!r}"
+
+
+def _at_id(file: Path, name: str, message: str) -> Problem:
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if line.rstrip().endswith(f"id: {name}"):
+            return Problem(str(file), number, line.index("id:") + 1, message, line)
+    return Problem(str(file), 1, 1, message)
+
+
+def _placeholders(text: str) -> list[str]:
+    return [part.split("}")[0] for part in text.split("{")[1:]]
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+def _compile(pattern: str) -> Any:
+    return re2.compile(pattern, _options())
