@@ -39,13 +39,17 @@ class InvalidFileError(Exception):
 
 def read_located(model: type[Model], path: Path) -> Model:
     """The file as `model`. Raises InvalidFileError; a file that cannot be read is a problem at line 1."""
+    return parse_located(model, read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises InvalidFileError with a problem at line 1."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidFileError(
             [Problem(str(path), 1, 1, f"cannot be read as UTF-8 text: {error}")]
         ) from error
-    return parse_located(model, text, str(path))
 
 
 def parse_located(model: type[Model], text: str, file: str) -> Model:

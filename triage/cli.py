@@ -1,9 +1,154 @@
-"""`triton-triage`: results on stdout, talk on stderr; exit 0 nothing found, 1 findings, 2 usage, 3 cannot tell."""
+"""`triton-triage`: results on stdout, talk on stderr; exit 0 nothing found, 1 findings, 2 usage, 3 could not look or cannot tell.
+
+Commands import what they need themselves: `--help` must answer at once."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from triage.report import Report, Rules
+
+FOUND, USAGE, CANNOT_TELL = 1, 2, 3
+
+_rules = click.option(
+    "--rules",
+    "rules_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of rules to use instead of the one that ships with the program.",
+)
+_output = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="triton-ops", prog_name="triton-triage")
 def main() -> None:
-    """Find out why NVIDIA Triton is slow or not loading a model, and what to do about it."""
+    """Find out why NVIDIA Triton is slow or not loading a model, and what to do about it. Nothing is changed anywhere."""
+
+
+@main.command("load-failure")
+@click.option("--model", default="", help="Speak of this model, where several fail.")
+@click.option(
+    "--triton", "triton_url", metavar="URL", help="Triton's HTTP port, such as http://localhost:8000."
+)
+@click.option("--log", "log_file", metavar="FILE", help="The server's log; - reads standard input.")
+@click.option(
+    "--save",
+    "save_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep all evidence in this file.",
+)
+@_output
+@_rules
+def load_failure(
+    model: str,
+    triton_url: str | None,
+    log_file: str | None,
+    save_file: Path | None,
+    output: str,
+    rules_folder: Path | None,
+) -> None:
+    """Why a model does not load, by its log, its server, or its pod; each works alone."""
+    from triage.bundle import BundleError, save_bundle
+    from triage.evidence import Asked
+    from triage.look import Sources, look
+    from triage.probes.triton_url import check_url
+    from triage.redact import make_seal
+    from triage.report import build_report
+
+    if not (triton_url or log_file):
+        _fail("nothing to look at: give --log FILE (or -), --triton URL, or both", USAGE)
+    try:
+        triton_url = check_url(triton_url) if triton_url else None
+    except ValueError as error:
+        _fail(f"--triton: {error}", USAGE)
+    rules = _load_rules(rules_folder, "load-failure")
+    asked = Asked(tree="load-failure", model=model)
+    if sys.stderr.isatty():
+        click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
+    snapshot = asyncio.run(look(Sources(log_file, triton_url), asked, rules, make_seal()))
+    if save_file:
+        try:
+            save_bundle(save_file, snapshot, rules)
+        except BundleError as error:
+            click.echo(f"--save: {error}; the report follows all the same", err=True)
+    _show(build_report(snapshot, rules), output)
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path, dir_okay=False))
+@_output
+@click.option(
+    "--rules",
+    "rules_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Judge the saved evidence by these rules instead of those in the bundle.",
+)
+def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
+    """Show the report of a saved BUNDLE again, offline: the same bytes."""
+    from triage.bundle import BundleError, load_bundle
+    from triage.report import build_report
+
+    try:
+        snapshot, rules = load_bundle(bundle)
+    except BundleError as error:
+        _fail(str(error), USAGE)
+    if rules_folder:
+        rules = _load_rules(rules_folder, snapshot.asked.tree)
+    _show(build_report(snapshot, rules), output)
+
+
+def _show(report: "Report", output: str) -> NoReturn:
+    from triage.render_json import render_json
+    from triage.render_text import plain, render_text
+
+    if output == "json":
+        click.echo(render_json(report), nl=False)
+    else:
+        import shutil
+
+        colour = sys.stdout.isatty() and not _no_colour()
+        width = min(shutil.get_terminal_size((100, 24)).columns, 120) if sys.stdout.isatty() else 100
+        click.echo(render_text(report, width, _styled if colour else plain), nl=False)
+    found = {"cannot_tell": CANNOT_TELL, "not_a_load_failure": 0}
+    sys.exit(found.get(report.verdict.category, FOUND))
+
+
+def _styled(text: str, style: str) -> str:
+    looks: dict[str, dict[str, object]] = {
+        "headline-cause": {"fg": "red", "bold": True},
+        "headline-calm": {"fg": "green", "bold": True},
+        "headline-unknown": {"fg": "yellow", "bold": True},
+        "title": {"bold": True},
+        "quote": {"fg": "cyan"},
+        "command": {"fg": "green"},
+        "dim": {"dim": True},
+    }
+    return click.style(text, **looks[style])  # type: ignore[arg-type]
+
+
+def _no_colour() -> bool:
+    import os
+
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def _load_rules(folder: Path | None, tree: str) -> "Rules":
+    from telemetry.located_yaml import InvalidFileError
+    from telemetry.rules_dir import rules_dir
+    from triage.rules import rules_from_folder
+
+    try:
+        return rules_from_folder(folder or rules_dir(), tree)
+    except (InvalidFileError, FileNotFoundError) as error:
+        _fail(str(error), USAGE)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)

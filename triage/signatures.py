@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 import re2
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from telemetry.located_yaml import InvalidFileError, Problem, read_located
+from telemetry.located_yaml import InvalidFileError, Problem, parse_located, read_text
 
 Category = Literal[
     "repository_layout",
@@ -105,6 +105,10 @@ class SignatureFile(BaseModel):
     signatures: tuple[Signature, ...] = Field(min_length=1)
 
 
+_SET_SIZE = 64
+"""Patterns in one automaton: its states multiply, and one of all rows would outgrow its memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """One signature found in one text; `start` is the offset at which the telling line begins."""
@@ -129,15 +133,23 @@ class Signatures:
     def __init__(self, signatures: Sequence[Signature]) -> None:
         self.all = tuple(signatures)
         self._patterns = [_compile(signature.pattern) for signature in self.all]
-        self._set = re2.Set.SearchSet(_options())
-        for signature in self.all:
-            self._set.Add(signature.pattern)
-        self._set.Compile()
+        self._sets = [
+            _search_set(self.all[begin : begin + _SET_SIZE]) for begin in range(0, len(self.all), _SET_SIZE)
+        ]
 
     def match(self, text: str) -> list[Match]:
         """Every signature found in the text, the one that decides first."""
-        found = [match for index in self._set.Match(text) if (match := self._locate(index, text))]
+        found = [match for index in self._hits(text) if (match := self._locate(index, text))]
         return sorted(found, key=lambda match: (match.rank, match.signature.id))
+
+    def any(self, text: str) -> bool:
+        """Whether any signature is found in the text."""
+        return any(found.Match(text) for found in self._sets)
+
+    def _hits(self, text: str) -> Iterator[int]:
+        for number, found in enumerate(self._sets):
+            for index in found.Match(text) or ():
+                yield number * _SET_SIZE + index
 
     def _locate(self, index: int, text: str) -> Match | None:
         found = self._patterns[index].search(text)
@@ -150,27 +162,36 @@ class Signatures:
 
 def load_signatures(folder: Path) -> Signatures:
     """Every row of the folder. Raises InvalidFileError with the mistakes of all files."""
+    return parse_signatures(
+        {str(file): read_text(file) for file in sorted(folder.glob("*.yaml"))}, str(folder)
+    )
+
+
+def parse_signatures(texts: Mapping[str, str], where: str) -> Signatures:
+    """The rows of these files' texts. Raises InvalidFileError with the mistakes of all; `where` is told if there is none."""
     rows: list[Signature] = []
+    homes: dict[str, str] = {}
     problems: list[Problem] = []
-    homes: dict[str, Path] = {}
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        problems.append(Problem(str(folder), 1, 1, "no signatures here: expected at least one *.yaml"))
-    for file in files:
+    if not texts:
+        problems.append(Problem(where, 1, 1, "no signatures here: expected at least one *.yaml"))
+    for file, text in texts.items():
         try:
-            content = read_located(SignatureFile, file)
+            content = parse_located(SignatureFile, text, file)
         except InvalidFileError as error:
             problems += error.problems
             continue
         for row in content.signatures:
             if row.id in homes:
-                problems.append(_at_id(file, row.id, f"{row.id!r} is already a signature of {homes[row.id]}"))
+                problems.append(
+                    _at_id(file, text, row.id, f"{row.id!r} is already a signature of {homes[row.id]}")
+                )
             homes.setdefault(row.id, file)
             rows.append(row)
-    if problems:
-        raise InvalidFileError(problems)
-    signatures = Signatures(rows)
-    problems = [_at_id(homes[row.id], row.id, said) for row, said in _undecided(signatures)]
+    if not problems:
+        signatures = Signatures(rows)
+        problems = [
+            _at_id(homes[row.id], texts[homes[row.id]], row.id, said) for row, said in _undecided(signatures)
+        ]
     if problems:
         raise InvalidFileError(problems)
     return signatures
@@ -185,20 +206,30 @@ def _undecided(signatures: Signatures) -> Iterator[tuple[Signature, str]]:
                 yield row, f"{first.id!r} ({first.category}) decides the example {text!r}, not {row.id!r}"
 
 
-def _at_id(file: Path, name: str, message: str) -> Problem:
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+def _at_id(file: str, text: str, name: str, message: str) -> Problem:
+    for number, line in enumerate(text.splitlines(), 1):
         if line.rstrip().endswith(f"id: {name}"):
-            return Problem(str(file), number, line.index("id:") + 1, message, line)
-    return Problem(str(file), 1, 1, message)
+            return Problem(file, number, line.index("id:") + 1, message, line)
+    return Problem(file, 1, 1, message)
 
 
 def _placeholders(text: str) -> list[str]:
     return [part.split("}")[0] for part in text.split("{")[1:]]
 
 
+def _search_set(rows: Sequence[Signature]) -> Any:
+    """The rows' patterns as one automaton."""
+    found = re2.Set.SearchSet(_options())
+    for row in rows:
+        found.Add(row.pattern)
+    found.Compile()
+    return found
+
+
 def _options() -> Any:
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = 64 << 20  # a set that runs out of it while searching would miss without a word
     return options
 
 

@@ -1,0 +1,207 @@
+"""What a test of the tree answers on a case: yes, no or unknown, because of what, by which evidence.
+
+Strong three-valued logic: `no` needs evidence that could have shown the contrary; where a source is missing or cut short the
+answer is `unknown`, with the reason."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from triage.case import Case, ModelCase, is_serving
+from triage.claims import Claim, deciding
+from triage.evidence import Evidence, PodView, RepositoryIndex
+from triage.tree import Test, TestKind
+
+Value = Literal["yes", "no", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    value: Value
+    because: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A case with the failing model that the walk speaks of, if one is named at all, and the claim nearest the root."""
+
+    case: Case
+    model: ModelCase | None
+    root: Claim | None
+
+
+def view_of(case: Case, model: ModelCase | None) -> View:
+    """Chooses the root: the failing model's own claim; else, or where that one proves little, a claim about no model."""
+    loose = deciding(case.loose)
+    if model is None:
+        return View(case, None, loose if loose or not case.models else _any_claim(case))
+    own = model.root
+    if own is None or (own.signature.role == "hint" and loose and loose.signature.role == "cause"):
+        return View(case, model, loose or own)
+    return View(case, model, own)
+
+
+def answer(test: Test, view: View) -> Answer:
+    """The answer of the probes that the test reads."""
+    return _KINDS[test.kind](test, view)
+
+
+def _seen(test: Test, view: View) -> Answer:
+    there = [evidence for evidence in view.case.of_probe(*test.reads) if evidence.facts is not None]
+    if there:
+        return Answer("yes", f"{_count(len(there), 'source')} answered", _ids(there))
+    gone = list(view.case.of_probe(*test.reads))
+    return Answer("no", "no source answered", _ids(gone))
+
+
+def _failed(test: Test, view: View) -> Answer:
+    case, model = view.case, view.model
+    if model is not None and model.failed:
+        return Answer("yes", f"{model.name} failed to load", tuple(model.states))
+    if case.no_server:
+        return Answer("yes", "the server gave up starting", tuple(r.evidence.id for r in case.logs))
+    ended = [c for c in (case.pod.containers if case.pod else ()) if c.exit_code and not c.ready]
+    loading = [m for m in case.models.values() if m.loading]
+    root = view.root
+    if root is not None and root.category != "not_a_load_failure" and not _outlived(case, root):
+        return Answer("yes", root.signature.says, (root.evidence,))
+    if ended and not loading:
+        said = f"container {ended[0].name} ended with exit code {ended[0].exit_code}"
+        return Answer("yes", said, _ids(case.of_probe("pod")))
+    if loading:
+        return Answer("unknown", f"{loading[0].name} is still loading", tuple(loading[0].states))
+    loaded = [m for m in case.models.values() if m.loaded]
+    if loaded:
+        by = tuple(dict.fromkeys(source for m in loaded for source in m.states))
+        return Answer("no", f"{_count(len(loaded), 'model')} loaded and none failed", by)
+    if root is not None:
+        return Answer("no", root.signature.says, (root.evidence,))
+    if any(reading.log.serving for reading in case.logs):
+        return Answer(
+            "no", "the server opened its ports and reports no failure", _ids(case.of_probe(*test.reads))
+        )
+    return Answer("unknown", "no evidence says how a load ended", _ids(case.of_probe(*test.reads)))
+
+
+def _unfinished(test: Test, view: View) -> Answer:
+    loading = [m for m in view.case.models.values() if m.loading]
+    if loading:
+        names = ", ".join(m.name for m in loading)
+        return Answer("yes", f"{names}: the load began and has not ended", tuple(loading[0].states))
+    if view.case.models:
+        return Answer("no", "no load is under way", _ids(view.case.of_probe(*test.reads)))
+    return Answer("unknown", "no evidence names a model that is loading")
+
+
+def _root(test: Test, view: View) -> Answer:
+    root = view.root
+    if root is None:
+        return Answer("unknown", _why_unseen(test, view))
+    if root.category == test.category:
+        return Answer("yes", root.signature.says, (root.evidence,))
+    return Answer("no", f"the telling line shows {str(root.category).replace('_', ' ')}", (root.evidence,))
+
+
+def _serves(test: Test, view: View) -> Answer:
+    asked = list(view.case.of_probe(*test.reads))
+    answered = [evidence for evidence in asked if evidence.facts is not None]
+    if view.model is None or not answered:
+        return Answer("unknown", _why_unseen(test, view), _ids(asked))
+    if is_serving(view.case, view.model.name):
+        return Answer("yes", f"Triton says that {view.model.name} is ready", _ids(answered))
+    return Answer("no", f"Triton does not say that {view.model.name} is ready", _ids(answered))
+
+
+def _loaded_after(test: Test, view: View) -> Answer:
+    if view.model is None or not view.case.logs:
+        return Answer("unknown", _why_unseen(test, view))
+    for reading in view.case.logs:
+        attempt = reading.log.attempts.get(view.model.name)
+        if attempt and attempt.outcome == "loaded" and reading.evidence.probe == "log":
+            return Answer("yes", f"the log ends with {view.model.name} loaded", (reading.evidence.id,))
+    return Answer("no", "the log shows no later load of it", tuple(r.evidence.id for r in view.case.logs))
+
+
+def _second_source(test: Test, view: View) -> Answer:
+    """Whether a source other than the one with the telling line, and not a log, shows the same failure."""
+    root = view.root
+    if root is None:
+        return Answer("unknown", _why_unseen(test, view))
+    asked = list(view.case.of_probe(*test.reads))
+    there = [evidence for evidence in asked if evidence.facts is not None and evidence.id != root.evidence]
+    for evidence in there:
+        if said := _shows(evidence, view, root):
+            return Answer("yes", said, (evidence.id,))
+    if there:
+        return Answer("no", "no other source shows this failure", _ids(there))
+    return Answer("unknown", "there is no second source", _ids(asked))
+
+
+def _healthy(test: Test, view: View) -> Answer:
+    """Whether a source that is not a log shows the server and its models well."""
+    asked = list(view.case.of_probe(*test.reads))
+    for evidence in asked:
+        if isinstance(evidence.facts, RepositoryIndex):
+            rows = [row for row in evidence.facts.rows if row.state]
+            if rows and all(row.state == "READY" or row.reason == "unloaded" for row in rows):
+                return Answer("yes", "every model that Triton was asked to load is READY", (evidence.id,))
+            return Answer("no", "the repository index has a model that is not READY", (evidence.id,))
+        if isinstance(evidence.facts, PodView) and evidence.facts.ready:
+            return Answer("yes", f"pod {evidence.facts.name} is ready", (evidence.id,))
+    return Answer("unknown", "only logs were read", _ids(asked))
+
+
+_KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
+    "seen": _seen,
+    "failed": _failed,
+    "unfinished": _unfinished,
+    "root": _root,
+    "serves": _serves,
+    "loaded_after": _loaded_after,
+    "second_source": _second_source,
+    "healthy": _healthy,
+}
+
+
+def _shows(evidence: Evidence, view: View, root: Claim) -> str:
+    """How this source shows the same failure; empty where it does not."""
+    model = view.model
+    if evidence.probe == "index" and model is not None and model.states.get(evidence.id) == "failed":
+        same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
+        return f"the repository index has {model.name} UNAVAILABLE for the same reason" if same else ""
+    if evidence.probe == "pod" and view.case.pod:
+        for container in view.case.pod.containers:
+            if not container.ready and container.exit_code:
+                return f"container {container.name} ended with exit code {container.exit_code}"
+    if evidence.probe in ("log", "previous_log") and root.probe not in ("log", "previous_log") and model:
+        same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
+        return "the log says the same" if same else ""
+    return ""
+
+
+def _outlived(case: Case, claim: Claim) -> bool:
+    """Whether a model loaded, or the ports opened, after the claim was made in the same log, and nothing failed."""
+    for reading in case.logs:
+        if reading.evidence.id == claim.evidence:
+            ends = [a.ended or 0 for a in reading.log.attempts.values() if a.outcome == "loaded"]
+            return max([*ends, reading.log.serving or 0]) > claim.number
+    return False
+
+
+def _any_claim(case: Case) -> Claim | None:
+    return deciding([claim for model in case.models.values() for claim in model.claims])
+
+
+def _why_unseen(test: Test, view: View) -> str:
+    missing = [e for e in view.case.of_probe(*test.reads) if e.missing is not None]
+    reasons = "; ".join(f"{e.source}: {e.missing.reason.replace('_', ' ')}" for e in missing if e.missing)
+    return f"no line names a cause ({reasons})" if reasons else "no line names a cause"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _ids(evidence: Iterator[Evidence] | list[Evidence]) -> tuple[str, ...]:
+    return tuple(item.id for item in evidence)

@@ -1,0 +1,59 @@
+"""A saved incident: the snapshot, and the rules that judged it. One JSON file, which replays offline to the same bytes."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from telemetry.located_yaml import InvalidFileError
+from triage.evidence import Snapshot
+from triage.report import Rules
+from triage.rules import rules_from_texts
+
+SCHEMA = "triton-ops/triage-bundle/v1"
+MAX_BUNDLE_BYTES = 256 << 20
+
+
+class BundleError(Exception):
+    """A bundle that cannot be written or read; the message says why and what to do."""
+
+
+class _Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: str
+    tree: str
+    signatures: Mapping[str, str]
+    snapshot: Snapshot
+
+
+def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
+    """Writes the bundle, for its owner alone to read; what is there already is not overwritten. Raises BundleError."""
+    bundle = _Bundle(schema=SCHEMA, tree=rules.tree_text, signatures=rules.signature_texts, snapshot=snapshot)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise BundleError(f"{file} is already there; give another name, or remove it first") from None
+    except OSError as error:
+        raise BundleError(
+            f"cannot write {file}: {error.strerror}; give a name in a folder that can be written"
+        ) from error
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(msgspec.json.format(msgspec.json.encode(bundle, order="sorted"), indent=1))
+
+
+def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
+    """The snapshot and the rules of a bundle. Raises BundleError."""
+    try:
+        if file.stat().st_size > MAX_BUNDLE_BYTES:
+            raise BundleError(f"{file} is larger than any bundle: {MAX_BUNDLE_BYTES} bytes")
+        bundle = msgspec.json.decode(file.read_bytes(), type=_Bundle)
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror}; give a file that --save wrote") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BundleError(f"{file} is no bundle: {error}; give a file that --save wrote") from error
+    if bundle.schema != SCHEMA:
+        raise BundleError(f"{file} has schema {bundle.schema!r}, and this version reads {SCHEMA!r}")
+    try:
+        return bundle.snapshot, rules_from_texts(bundle.tree, bundle.signatures, str(file))
+    except InvalidFileError as error:
+        raise BundleError(f"the rules in {file} cannot be used by this version:\n{error}") from error

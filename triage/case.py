@@ -1,0 +1,191 @@
+"""The case that the evidence makes: how each model stands by each source, what is claimed of it, and which failure is the root.
+
+One case is one pod, or what was given by hand. A pure function of the evidence and the signatures."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from triage.claims import Claim, LogReading, deciding, index_claims, kubernetes_claims, read_log
+from triage.evidence import (
+    Evidence,
+    IndexRow,
+    LogExcerpt,
+    PodEvents,
+    PodView,
+    Readiness,
+    RepositoryIndex,
+)
+from triage.signatures import Signatures
+
+
+@dataclass(slots=True)
+class ModelCase:
+    """One model of one server; `states` is what each source says: failed, loaded, loading or unloaded, by evidence id."""
+
+    name: str
+    version: str = ""
+    states: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    order: int = 1 << 60
+    """Line of the first claim or of the failure: which failed first."""
+    loaded_before: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return "failed" in self.states.values()
+
+    @property
+    def loading(self) -> bool:
+        return not self.failed and "loading" in self.states.values()
+
+    @property
+    def loaded(self) -> bool:
+        return not self.failed and not self.loading and "loaded" in self.states.values()
+
+    @property
+    def root(self) -> Claim | None:
+        return deciding([claim for claim in self.claims if claim.category != "not_a_load_failure"])
+
+
+@dataclass(slots=True)
+class Case:
+    subject: str
+    """The pod, or empty."""
+    evidence: tuple[Evidence, ...]
+    models: dict[str, ModelCase] = field(default_factory=dict)
+    logs: list[LogReading] = field(default_factory=list)
+    loose: list[Claim] = field(default_factory=list)
+    """Claims about no model: the server's start, the pod, a fragment."""
+
+    def of_probe(self, *probes: str) -> Iterator[Evidence]:
+        return (evidence for evidence in self.evidence if evidence.probe in probes)
+
+    @property
+    def pod(self) -> PodView | None:
+        return next((e.facts for e in self.evidence if isinstance(e.facts, PodView)), None)
+
+    @property
+    def failing(self) -> list[ModelCase]:
+        return sorted((m for m in self.models.values() if m.failed), key=lambda m: (m.order, m.name))
+
+    @property
+    def no_server(self) -> bool:
+        """The log says that the server gave up starting, and not that it served afterwards."""
+        return any((reading.log.no_server or 0) > (reading.log.serving or 0) for reading in self.logs)
+
+
+def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatures) -> Case:
+    """Everything that this evidence says, by model."""
+    case = Case(subject, evidence)
+    for item in sorted(evidence, key=lambda item: item.probe == "previous_log"):
+        if isinstance(item.facts, LogExcerpt):
+            _add_log(case, item, item.facts, signatures)
+        elif isinstance(item.facts, RepositoryIndex):
+            _add_index(case, item, item.facts, signatures)
+        elif isinstance(item.facts, PodView | PodEvents):
+            case.loose += kubernetes_claims(item, signatures)
+    return case
+
+
+def primary(case: Case, model: str = "") -> ModelCase | None:
+    """The failing model to speak of: the asked one, else the one whose failure made the others fail, else the first to fail."""
+    failing = case.failing
+    if model:
+        return case.models.get(model)
+    for candidate in failing:
+        found = _root_of(case, candidate, ())
+        if found is not None:
+            return found
+    return failing[0] if failing else None
+
+
+def blamed_by(case: Case, child: str) -> list[str]:
+    """The failing models whose own root blames this one."""
+    return [m.name for m in case.failing if m.root and m.root.child == child]
+
+
+def is_serving(case: Case, model: str) -> bool:
+    """Whether a readiness path answered 200 for the model, or every row of the index has it READY."""
+    for evidence in case.of_probe("readiness"):
+        if isinstance(evidence.facts, Readiness) and evidence.facts.model == model:
+            return evidence.facts.status == 200
+    rows = [row for row in _index_rows(case) if row.name == model]
+    return bool(rows) and all(row.state == "READY" for row in rows)
+
+
+def _root_of(case: Case, model: ModelCase, above: tuple[str, ...]) -> ModelCase | None:
+    """Follows blame down to a model that fails for a reason of its own."""
+    root = model.root
+    if root is None:
+        return None
+    child = case.models.get(root.child) if root.child else None
+    if child is None or not child.failed or child.name in (*above, model.name):
+        return model
+    return _root_of(case, child, (*above, model.name)) or model
+
+
+def _index_rows(case: Case) -> Iterable[IndexRow]:
+    for evidence in case.of_probe("index"):
+        if isinstance(evidence.facts, RepositoryIndex):
+            yield from evidence.facts.rows
+
+
+def _model(case: Case, name: str) -> ModelCase:
+    return case.models.setdefault(name, ModelCase(name))
+
+
+def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signatures) -> None:
+    reading = read_log(item, excerpt, signatures)
+    case.logs.append(reading)
+    for attempt in reading.log.attempts.values():
+        model = _model(case, attempt.model)
+        if item.probe == "previous_log" and model.loaded:
+            continue  # it failed in an earlier life of the container, and does not now
+        model.version = model.version or attempt.version
+        model.states[item.id] = attempt.outcome
+        model.loaded_before = model.loaded_before or attempt.loaded_before
+        if attempt.reason:
+            model.reasons[item.id] = attempt.reason
+        if attempt.outcome == "failed":
+            model.order = min(model.order, attempt.ended or model.order)
+    failing = [attempt for attempt in reading.log.attempts.values() if attempt.outcome == "failed"]
+    for claim in reading.claims:
+        if claim.model and claim.model in reading.log.attempts:
+            attempt = reading.log.attempts[claim.model]
+            if attempt.began is None or claim.number >= attempt.began:
+                _model(case, claim.model).claims.append(claim)
+        elif claim.model:
+            model = _model(case, claim.model)
+            model.claims.append(claim)
+            if claim.category != "not_a_load_failure":
+                model.states.setdefault(item.id, "failed")
+        elif claim.category != "not_a_load_failure" and failing and not claim.sure:
+            for attempt in failing:
+                if claim.number <= (attempt.ended or claim.number):
+                    _model(case, attempt.model).claims.append(claim)
+        else:
+            case.loose.append(claim)
+        if claim.model:
+            _model(case, claim.model).order = min(_model(case, claim.model).order, claim.number)
+
+
+def _add_index(case: Case, item: Evidence, index: RepositoryIndex, signatures: Signatures) -> None:
+    for row in index.rows:
+        if not row.state:
+            continue
+        model = _model(case, row.name)
+        match row.state:
+            case "READY":
+                model.states.setdefault(item.id, "loaded")
+            case "UNAVAILABLE" if row.reason and row.reason != "unloaded":
+                model.states[item.id] = "failed"
+                model.version = model.version or row.version
+                model.reasons[item.id] = row.reason
+            case "LOADING":
+                model.states[item.id] = "loading"
+            case "UNAVAILABLE" | "UNLOADING":
+                model.states.setdefault(item.id, "unloaded")
+    for claim in index_claims(item, index, signatures):
+        if claim.model:
+            _model(case, claim.model).claims.append(claim)

@@ -1,0 +1,166 @@
+"""What the probes brought, as plain values: the walk, the report and a saved bundle see nothing else.
+
+Everything here is already redacted and printable; see `seal`."""
+
+from typing import Literal
+
+import msgspec
+
+MissingReason = Literal[
+    "not_given",
+    "not_found",
+    "forbidden",
+    "unreachable",
+    "timeout",
+    "refused",
+    "not_started",
+    "expired",
+    "truncated",
+    "parse_error",
+]
+"""Why evidence is not there. A closed list: no reason is ever "no"."""
+
+
+class Missing(msgspec.Struct, frozen=True):
+    reason: MissingReason
+    detail: str
+    """What happened, in the source's words."""
+    remedy: str
+    """What somebody can do to see it after all."""
+
+
+class LogLine(msgspec.Struct, frozen=True, array_like=True):
+    number: int
+    text: str
+
+
+class LogExcerpt(msgspec.Struct, frozen=True, tag="log"):
+    """Lines of a log, in order; all of it where it is small."""
+
+    lines: tuple[LogLine, ...]
+    lines_read: int
+    bytes_read: int
+    dropped: int = 0
+    """Lines that were read and not kept: none of them reports an error, an outcome or a known message."""
+    cut: bool = False
+    """The log has parts that were not read at all."""
+
+
+class IndexRow(msgspec.Struct, frozen=True):
+    """A row of `POST /v2/repository/index`; a model that was never asked to load has a name alone."""
+
+    name: str
+    version: str = ""
+    state: str = ""
+    reason: str = ""
+
+
+class RepositoryIndex(msgspec.Struct, frozen=True, tag="index"):
+    rows: tuple[IndexRow, ...]
+
+
+class Readiness(msgspec.Struct, frozen=True, tag="readiness"):
+    """The HTTP status of a readiness path; 200 is ready, anything else is not. Without a model it is the server's."""
+
+    status: int
+    model: str = ""
+    version: str = ""
+
+
+class ServerMetadata(msgspec.Struct, frozen=True, tag="server"):
+    name: str
+    version: str
+    extensions: tuple[str, ...] = ()
+
+
+class ModelConfig(msgspec.Struct, frozen=True, tag="config"):
+    """What Triton made of the configuration of a model; only a loaded model has one."""
+
+    model: str
+    backend: str = ""
+    platform: str = ""
+    max_batch_size: int | None = None
+
+
+class ContainerView(msgspec.Struct, frozen=True):
+    """A container's state now and before, as `terminated: Error, exit code 1: message` and the like; empty where none."""
+
+    name: str
+    image: str
+    init: bool
+    ready: bool
+    restarts: int
+    state: str
+    last_state: str = ""
+    exit_code: int | None = None
+    """Of the present state, else of the last one."""
+    ended_by: str = ""
+    """The reason of that end, such as OOMKilled."""
+
+
+class PodView(msgspec.Struct, frozen=True, tag="pod"):
+    namespace: str
+    name: str
+    phase: str
+    ready: bool
+    node: str = ""
+    reason: str = ""
+    owner: str = ""
+    """The workload above it, `deployment/NAME`."""
+    containers: tuple[ContainerView, ...] = ()
+
+
+class EventView(msgspec.Struct, frozen=True):
+    at: str
+    reason: str
+    message: str
+    count: int = 1
+
+
+class PodEvents(msgspec.Struct, frozen=True, tag="events"):
+    events: tuple[EventView, ...]
+
+
+Facts = LogExcerpt | RepositoryIndex | Readiness | ServerMetadata | ModelConfig | PodView | PodEvents
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of one source, or why there is none. Exactly one of `facts` and `missing` is there."""
+
+    id: str
+    """Such as `log`, `index`, `pod:web-1`, `log:web-1/triton/previous`."""
+    probe: str
+    source: str
+    """In words: `log file server.log`, `Triton at http://...`."""
+    query: str
+    """The path, the file, or the API call, exact."""
+    command: str
+    """How to ask the same by hand."""
+    fetched_at: str
+    """UTC, RFC 3339."""
+    subject: str = ""
+    """The pod whose evidence it is; empty without a cluster."""
+    facts: Facts | None = None
+    missing: Missing | None = None
+    masked: int = 0
+    """Values that redaction took out."""
+    sha256: str = ""
+    """Of the redacted facts."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the person asked for."""
+
+    tree: str
+    target: str = ""
+    namespace: str = ""
+    model: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a walk may use."""
+
+    asked: Asked
+    collected_at: str
+    took_seconds: float
+    evidence: tuple[Evidence, ...]

@@ -1,0 +1,78 @@
+"""What is kept of a log that may be larger than memory: all of a small one; of a large one its head, its tail, and every line
+between that reports an error, an outcome or a known message."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+from triage.evidence import LogExcerpt, LogLine
+from triage.log_records import level_of
+from triage.signatures import Signatures
+
+HEAD_BYTES = 1 << 20
+TAIL_BYTES = 1 << 18
+BETWEEN_BYTES = 1 << 20
+LINE_CHARACTERS = 16 * 1024
+"""A longer line is cut: Triton's own stay far below, and a page of payload in one line tells nothing more."""
+REPEATS = 20
+"""The same message from the same place is kept this often from the middle."""
+CONTINUATION_LINES = 40
+
+
+class LogKeeper:
+    """Feed it the lines in order; `excerpt` is what was worth keeping."""
+
+    def __init__(self, seal_line: Callable[[str], str], signatures: Signatures) -> None:
+        self._seal_line = seal_line
+        self._signatures = signatures
+        self._head: list[LogLine] = []
+        self._between: list[LogLine] = []
+        self._tail: deque[LogLine] = deque()
+        self._head_bytes = self._tail_bytes = self._between_bytes = 0
+        self._seen: Counter[str] = Counter()
+        self._number = 0
+        self._bytes = 0
+        self._continuing = 0
+
+    def feed(self, raw: str) -> None:
+        """One line, without its line break."""
+        self._number += 1
+        self._bytes += len(raw) + 1
+        if len(raw) > LINE_CHARACTERS:
+            raw = raw[:LINE_CHARACTERS] + " [cut]"
+        line = LogLine(self._number, self._seal_line(raw))
+        size = len(line.text) + 1
+        if not self._tail and self._head_bytes + size <= HEAD_BYTES:
+            self._head.append(line)
+            self._head_bytes += size
+            return
+        self._tail.append(line)
+        self._tail_bytes += size
+        while self._tail_bytes > TAIL_BYTES:
+            self._leaves_tail(self._tail.popleft())
+
+    def excerpt(self, *, cut: bool = False) -> LogExcerpt:
+        lines = (*self._head, *self._between, *self._tail)
+        return LogExcerpt(lines, self._number, self._bytes, self._number - len(lines), cut)
+
+    def _leaves_tail(self, line: LogLine) -> None:
+        size = len(line.text) + 1
+        self._tail_bytes -= size
+        if self._between_bytes + size > BETWEEN_BYTES or not self._is_worth_keeping(line.text):
+            return
+        self._between.append(line)
+        self._between_bytes += size
+
+    def _is_worth_keeping(self, text: str) -> bool:
+        level = level_of(text)
+        if not level and self._continuing > 0:
+            self._continuing -= 1
+            return True
+        self._continuing = 0
+        if level not in ("E", "F") and not self._signatures.any(text) and "load" not in text:
+            return False
+        what = text[40:240]
+        self._seen[what] += 1
+        if self._seen[what] > REPEATS:
+            return False
+        self._continuing = CONTINUATION_LINES
+        return True

@@ -1,0 +1,129 @@
+"""The report for a terminal, in the order in which it is needed at 3 a.m. Pure text; `styled` adds colour where it is wanted."""
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from triage.report import Mitigation, Report
+
+_WRAPPING: Mapping[str, bool] = {"break_long_words": False, "break_on_hyphens": False}
+Style = Callable[[str, str], str]
+"""(text, one of: headline-cause, headline-calm, headline-unknown, title, quote, command, dim)."""
+
+
+def plain(text: str, style: str) -> str:
+    return text
+
+
+def render_text(report: Report, width: int = 100, style: Style = plain) -> str:
+    """The report as lines of at most `width` characters, but for lines of a log and commands, which are kept whole to be copied."""
+    return "\n".join(_lines(report, max(40, width), style)) + "\n"
+
+
+def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
+    calm = {"cannot_tell": "headline-unknown", "not_a_load_failure": "headline-calm"}
+    tone = calm.get(report.verdict.category, "headline-cause")
+    yield from (style(line, tone) for line in _wrap(report.headline, width))
+    yield from _section("Impact", report.impact, width, style)
+    if report.why:
+        yield ""
+        yield style("Why", "title")
+        for number, fact in enumerate(report.why, 1):
+            yield from _wrap(f"{fact.text}{_marks(fact.evidence)}", width, f"  {number}. ", "     ")
+            if fact.quote:
+                yield style(f"     | {fact.quote}", "quote")
+    against = [f"{fact.text}{_marks(fact.evidence)}" for fact in report.against]
+    against += [
+        f"also fits: {other.category.replace('_', ' ')} ({_word(other.confidence)})"
+        for other in report.alternatives
+    ]
+    yield from _section("Against it", against or ["nothing that was seen"], width, style)
+    if report.unseen:
+        yield ""
+        yield style("Could not see", "title")
+        for gap in report.unseen:
+            yield from _wrap(
+                f"{gap.what}: {gap.reason.replace('_', ' ')} ({gap.detail})", width, "  - ", "    "
+            )
+            yield from _wrap(f"-> {gap.remedy}", width, "    ", "       ")
+    yield ""
+    yield style("Do" if report.verdict.category != "cannot_tell" else "Look", "title")
+    for number, action in enumerate(report.actions, 1):
+        yield from _action(number, action, width, style)
+    yield from _models(report, width, style)
+    if report.timeline:
+        yield ""
+        yield style("Timeline", "title")
+        for moment in report.timeline:
+            yield f"  {moment.at}  {moment.what}  [{moment.evidence}]"
+    yield ""
+    yield style("Path", "title")
+    for step in report.path:
+        yield from _wrap(f"{step.answer:7}  {step.ask}", width, "  ", "           ")
+        if step.answer != "no":
+            yield from (
+                style(line, "dim") for line in _wrap(step.because, width, "           ", "           ")
+            )
+    yield ""
+    yield style("Evidence", "title")
+    for item in report.evidence:
+        yield from _wrap(f"[{item.id}] {item.source}: {item.got}", width, "  ", "      ")
+        yield style(f"      $ {item.command}", "dim")
+    yield ""
+    masked = f", {report.masked} value{'s' if report.masked != 1 else ''} masked" if report.masked else ""
+    took = f"{report.took_seconds:g} s"
+    foot = f"{report.collected_at}, {took}, tree {report.tree} {report.tree_sha256[:12]}, {len(report.evidence)} sources{masked}"
+    yield from (style(line, "dim") for line in _wrap(foot, width))
+
+
+def _action(number: int, action: Mitigation, width: int, style: Style) -> Iterator[str]:
+    yield from _wrap(action.do, width, f"  {number}. ", "     ")
+    if action.command:
+        yield style(f"     $ {action.command}", "command")
+    for name, text in (
+        ("undo", action.undo),
+        ("touches", action.blast_radius),
+        ("verify", action.verify),
+        ("not if", action.not_if),
+    ):
+        yield from _wrap(text, width, f"     {name:8} ", " " * 14)
+
+
+def _models(report: Report, width: int, style: Style) -> Iterator[str]:
+    if len(report.models) < 2:
+        return
+    yield ""
+    yield style("Models", "title")
+    for row in report.models:
+        name = f"{row.model}:{row.version}" if row.version else row.model
+        where = f" in {row.subject}" if row.subject else ""
+        said = row.category.replace("_", " ") if row.category else ""
+        blame = f", blames {row.blames}" if row.blames else ""
+        yield from _wrap(
+            f"{row.state:8} {name}{where}{': ' + said if said else ''}{blame}", width, "  ", "           "
+        )
+
+
+def _section(title: str, rows: Iterable[str], width: int, style: Style) -> Iterator[str]:
+    rows = list(rows)
+    if rows:
+        yield ""
+        yield style(title, "title")
+        for row in rows:
+            yield from _wrap(row, width, "  - ", "    ")
+
+
+def _marks(evidence: Iterable[str]) -> str:
+    ids = list(evidence)
+    return f" [{', '.join(ids[:4])}]" if ids else ""
+
+
+def _word(confidence: str) -> str:
+    return confidence.replace("_", " ")
+
+
+def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    # Whitespace in texts of the evidence is no layout of ours.
+    said = " ".join(text.split())
+    return textwrap.wrap(
+        said, width, initial_indent=first, subsequent_indent=rest, break_long_words=False
+    ) or [first]

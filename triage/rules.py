@@ -1,0 +1,41 @@
+"""The rules of one tree, out of a folder or out of a saved bundle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from triage.report import Rules
+from triage.signatures import parse_signatures
+from triage.tree import parse_tree
+
+
+def rules_from_folder(folder: Path, tree: str) -> Rules:
+    """`folder` is `rules/`. Raises InvalidFileError with the mistakes of all files."""
+    from telemetry.located_yaml import InvalidFileError, Problem, read_text
+
+    problems: list[Problem] = []
+    texts: dict[str, str] = {}
+    files = [folder / "trees" / f"{tree}.yaml", *sorted((folder / "signatures").glob("*.yaml"))]
+    for file in files:
+        try:
+            texts[str(file)] = read_text(file)
+        except InvalidFileError as error:
+            problems += error.problems
+    if problems:
+        raise InvalidFileError(problems)
+    first, *others = files
+    return Rules(
+        parse_tree(texts[str(first)], str(first)),
+        parse_signatures({str(file): texts[str(file)] for file in others}, str(folder / "signatures")),
+        texts[str(first)],
+        {file.name: texts[str(file)] for file in others},
+    )
+
+
+def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Rules:
+    """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
+    return Rules(
+        parse_tree(tree, f"{where}: tree"),
+        parse_signatures({f"{where}: {name}": text for name, text in signatures.items()}, where),
+        tree,
+        signatures,
+    )

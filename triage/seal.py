@@ -1,0 +1,64 @@
+"""The one way into the evidence: every text is made printable and redacted here, before it is stored, shown or walked."""
+
+import hashlib
+import re
+from typing import Any, Protocol
+
+import msgspec
+
+from triage.evidence import Evidence
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+# Marks that turn or hide what a terminal shows: bidirectional overrides and isolates, zero-width characters, line separators.
+_HIDDEN = dict.fromkeys([*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF])
+_TABLE: dict[int, str | None] = {**_CONTROLS, **_HIDDEN}
+
+
+class Redactor(Protocol):
+    """Takes secrets out; `masked` counts them."""
+
+    masked: int
+
+    def line(self, text: str) -> str:
+        """One line of a stream; remembers what began on an earlier one."""
+        ...
+
+    def value(self, value: Any) -> Any:
+        """Every string inside JSON-like data."""
+        ...
+
+
+def printable(text: str) -> str:
+    """The text without escape sequences, control characters and marks that change how it is read."""
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    return text if text.isascii() and text.isprintable() else text.translate(_TABLE)
+
+
+class Seal:
+    """Seals one piece of evidence; a log's lines go through `line` as they are read."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def line(self, text: str) -> str:
+        return self._redactor.line(printable(text))
+
+    def evidence(self, evidence: Evidence) -> Evidence:
+        """The same evidence, redacted, with its count and hash."""
+        told = _printable(msgspec.to_builtins(evidence))
+        sealed = self._redactor.value(told)
+        sealed["masked"] = self._redactor.masked
+        sealed["sha256"] = hashlib.sha256(msgspec.json.encode(sealed["facts"], order="sorted")).hexdigest()
+        return msgspec.convert(sealed, Evidence)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(inner) for inner in value]
+    return value

@@ -1,0 +1,239 @@
+"""A decision tree as data: questions with a test and three branches, and leaves with what they rest on and what to do.
+
+Files are `rules/trees/*.yaml`. What a test means is in `triage/answers.py`; this file only says what may be written, and
+refuses a tree with a branch that leads nowhere, a leaf that nothing reaches, a probe that nothing uses or a name that is not
+there."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from telemetry.durations import Seconds
+from telemetry.located_yaml import InvalidFileError, Problem, parse_located
+from triage.signatures import CATEGORIES
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
+
+TestKind = Literal[
+    "seen", "failed", "unfinished", "root", "serves", "loaded_after", "second_source", "healthy"
+]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Test(_Row):
+    """A question to the evidence of some probes. `category` belongs to kind root."""
+
+    __test__ = False  # pytest: not a test of ours
+
+    kind: TestKind
+    reads: tuple[str, ...] = Field(min_length=1)
+    """The probes whose evidence may answer it."""
+    category: str | None = None
+
+    @model_validator(mode="after")
+    def _category_where_it_belongs(self) -> Self:
+        if (self.kind == "root") != (self.category is not None):
+            raise ValueError("'category' belongs to kind 'root', and only there")
+        if self.category is not None and self.category not in CATEGORIES:
+            raise ValueError(f"{self.category!r} is no category; known: {', '.join(CATEGORIES)}")
+        return self
+
+
+class Explore(_Row):
+    """Both ways are walked; nothing found there is surer than `cap`."""
+
+    explore: tuple[Id, ...] = Field(min_length=2)
+    cap: Confidence
+
+
+def _yes_and_no(value: object) -> object:
+    """YAML 1.1 reads the bare keys `yes` and `no` as booleans."""
+    if isinstance(value, dict):
+        return {
+            {True: "yes", False: "no"}.get(key, key) if isinstance(key, bool) else key: inner
+            for key, inner in value.items()
+        }
+    return value
+
+
+class Node(_Row):
+    id: Id
+    ask: str = Field(min_length=1)
+    test: Test
+    yes: Id
+    no: Id
+    unknown: Id | Explore
+
+    def targets(self) -> Iterator[str]:
+        yield from (self.yes, self.no)
+        if isinstance(self.unknown, Explore):
+            yield from self.unknown.explore
+        else:
+            yield self.unknown
+
+
+class Check(_Row):
+    """A test that no branch hangs on: what a leaf rests on, or what speaks against it."""
+
+    id: Id
+    says: str = Field(min_length=1)
+    """The sentence for the report when the answer is yes."""
+    test: Test
+
+
+class Action(_Row):
+    """A mitigation, as an instruction to a person. `{model}`, `{version}`, `{namespace}`, `{workload}`, `{pod}`, `{container}`
+    and `{triton}` are filled in where they are known; an action whose command names something unknown loses the command."""
+
+    do: str = Field(min_length=1)
+    command: str = ""
+    undo: str = Field(min_length=1)
+    blast_radius: str = Field(min_length=1)
+    verify: str = Field(min_length=1)
+    not_if: str = Field(min_length=1)
+
+
+class Leaf(_Row):
+    id: Id
+    category: str
+    """One of the categories of the signatures, or cannot_tell."""
+    title: str = Field(min_length=1)
+    """What it is called in a sentence: `the repository's layout`."""
+    means: str = Field(min_length=1)
+    requires: tuple[Id, ...] = ()
+    """Checks that must be yes before the verdict may be confirmed."""
+    contradicted_by: tuple[Id, ...] = ()
+    """Checks that, if yes, lower the verdict by one word each."""
+    actions: tuple[Action, ...] = Field(min_length=1)
+    sources: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _category_is_known(self) -> Self:
+        if self.category != "cannot_tell" and self.category not in CATEGORIES:
+            raise ValueError(f"{self.category!r} is no category; known: cannot_tell, {', '.join(CATEGORIES)}")
+        return self
+
+
+class Probe(_Row):
+    asks: str = Field(min_length=1)
+    deadline: Seconds
+    expires: bool = False
+    """What it reads is gone soon: asked first."""
+
+
+class Tree(_Row):
+    tree: Id
+    about: str = Field(min_length=1)
+    budget: Seconds
+    """Longest time for all probes together."""
+    probes: Mapping[str, Probe]
+    start: Id
+    nodes: tuple[Annotated[Node, BeforeValidator(_yes_and_no)], ...] = Field(min_length=1)
+    checks: tuple[Check, ...] = ()
+    leaves: tuple[Leaf, ...] = Field(min_length=1)
+
+    def node(self, name: str) -> Node | None:
+        return next((node for node in self.nodes if node.id == name), None)
+
+    def leaf(self, name: str) -> Leaf:
+        return next(leaf for leaf in self.leaves if leaf.id == name)
+
+    def check(self, name: str) -> Check:
+        return next(check for check in self.checks if check.id == name)
+
+
+def parse_tree(text: str, file: str) -> Tree:
+    """The tree in this text. Raises InvalidFileError with every mistake."""
+    tree = parse_located(Tree, text, file)
+    problems = [_at(text, file, name, message) for name, message in _mistakes(tree)]
+    if problems:
+        raise InvalidFileError(problems)
+    return tree
+
+
+def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
+    """(the id or key at fault, what is wrong)."""
+    seen: set[str] = set()
+    for name in (*_places(tree), *(check.id for check in tree.checks)):
+        if name in seen:
+            yield name, f"{name!r} is given twice; ids of nodes, checks and leaves are one namespace"
+        seen.add(name)
+    places = set(_places(tree))
+    checks = {check.id for check in tree.checks}
+    if tree.start not in places:
+        yield "start", f"start: {tree.start!r} is no node; known: {', '.join(sorted(places))}"
+    for node in tree.nodes:
+        for target in node.targets():
+            if target not in places:
+                yield node.id, f"{node.id!r} leads to {target!r}, which is no node or leaf"
+    for leaf in tree.leaves:
+        for name in (*leaf.requires, *leaf.contradicted_by):
+            if name not in checks:
+                yield leaf.id, f"{leaf.id!r} names check {name!r}, which is not there"
+    yield from _unreached(tree)
+    yield from _unused(tree)
+    yield from _circles(tree)
+
+
+def _places(tree: Tree) -> list[str]:
+    """Where a walk can stand: nodes and leaves."""
+    return [node.id for node in tree.nodes] + [leaf.id for leaf in tree.leaves]
+
+
+def _unreached(tree: Tree) -> Iterator[tuple[str, str]]:
+    reached: set[str] = set()
+    waiting = [tree.start]
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        if node := tree.node(name):
+            waiting += node.targets()
+    for name in _places(tree):
+        if name not in reached:
+            yield name, f"nothing leads to {name!r}"
+    named = {name for leaf in tree.leaves for name in (*leaf.requires, *leaf.contradicted_by)}
+    for check in tree.checks:
+        if check.id not in named:
+            yield check.id, f"no leaf names check {check.id!r}"
+
+
+def _unused(tree: Tree) -> Iterator[tuple[str, str]]:
+    used: set[str] = set()
+    tests = [(node.id, node.test) for node in tree.nodes] + [(check.id, check.test) for check in tree.checks]
+    for name, test in tests:
+        for probe in test.reads:
+            if probe not in tree.probes:
+                yield name, f"{name!r} reads {probe!r}, which is no probe; known: {', '.join(tree.probes)}"
+            used.add(probe)
+    for probe in tree.probes:
+        if probe not in used:
+            yield probe, f"probe {probe!r} is read by no test"
+
+
+def _circles(tree: Tree) -> Iterator[tuple[str, str]]:
+    done: set[str] = set()
+
+    def walk(name: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        if name in above:
+            yield name, f"{name!r} leads back to itself: {' -> '.join((*above[above.index(name) :], name))}"
+        elif name not in done and (node := tree.node(name)):
+            for target in node.targets():
+                yield from walk(target, (*above, name))
+            done.add(name)
+
+    yield from walk(tree.start, ())
+
+
+def _at(text: str, file: str, name: str, message: str) -> Problem:
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.removeprefix("- ") == f"id: {name}" or stripped.startswith(f"{name}:"):
+            return Problem(file, number, len(line) - len(line.lstrip()) + 1, message, line)
+    return Problem(file, 1, 1, message)

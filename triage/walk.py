@@ -1,0 +1,107 @@
+"""The walk: from a tree and a case to a leaf, with the path, how sure it is, and what speaks against it. Pure.
+
+Unknown never picks a branch for good: it goes where the tree says, and what is found there is at most as sure as the gap allows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from triage.answers import Answer, View, answer
+from triage.claims import Claim
+from triage.tree import Confidence, Explore, Leaf, Tree
+
+BANDS: tuple[Confidence, ...] = get_args(Confidence)
+"""From the surest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    node: str
+    ask: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    check: str
+    says: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    leaf: Leaf
+    confidence: Confidence
+    path: tuple[Step, ...]
+    requires: tuple[Checked, ...]
+    against: tuple[Checked, ...]
+    gaps: tuple[str, ...]
+    """What keeps it from being surer, in words."""
+
+
+def walk(tree: Tree, view: View) -> list[Verdict]:
+    """Every leaf that the evidence leads to, the surest first; more than one only where an answer was unknown and the tree
+    explores both ways."""
+    verdicts = [
+        _judge(tree, view, leaf, path, cap)
+        for leaf, path, cap in _leaves(tree, view, tree.start, (), "confirmed")
+    ]
+    return sorted(verdicts, key=lambda verdict: BANDS.index(verdict.confidence))
+
+
+def _leaves(
+    tree: Tree, view: View, place: str, path: tuple[Step, ...], cap: Confidence
+) -> Iterator[tuple[Leaf, tuple[Step, ...], Confidence]]:
+    node = tree.node(place)
+    if node is None:
+        yield tree.leaf(place), path, cap
+        return
+    found = answer(node.test, view)
+    path = (*path, Step(node.id, node.ask, found))
+    branch = {"yes": node.yes, "no": node.no, "unknown": node.unknown}[found.value]
+    if isinstance(branch, Explore):
+        for target in branch.explore:
+            yield from _leaves(tree, view, target, path, lower(cap, branch.cap))
+    else:
+        yield from _leaves(tree, view, branch, path, cap)
+
+
+def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Confidence) -> Verdict:
+    requires = tuple(_check(tree, view, name) for name in leaf.requires)
+    against = tuple(
+        c for c in (_check(tree, view, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
+    )
+    confidence, gaps = rate(leaf, view.root, requires, against)
+    return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps)
+
+
+def rate(
+    leaf: Leaf, root: Claim | None, requires: Sequence[Checked], against: Sequence[Checked]
+) -> tuple[Confidence, tuple[str, ...]]:
+    """The word for how sure a leaf is, by rule, and the gaps that lowered it.
+
+    confirmed: everything it requires is seen. likely: one gap. possible: two or more. A line that proves little, that is not
+    Triton's own, or that does not name the model is a gap each; so is each contradiction. So a log alone, which is one source,
+    reaches likely by Triton's own line and never more."""
+    if leaf.category == "cannot_tell":
+        return "cannot_tell", ()
+    gaps = [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
+    if root is not None and root.category == leaf.category:
+        if root.signature.role == "hint":
+            gaps.append("the telling line fits this cause and does not prove it")
+        if not root.own:
+            gaps.append("the telling line is text without Triton's source file: anything may have printed it")
+        if not root.sure:
+            gaps.append("the telling line does not name the model; it stands within its load")
+    gaps += [f"against it: {c.answer.because}" for c in against]
+    return BANDS[min(len(gaps), 2)], tuple(gaps)
+
+
+def lower(one: Confidence, other: Confidence) -> Confidence:
+    """The less sure of both."""
+    return BANDS[max(BANDS.index(one), BANDS.index(other))]
+
+
+def _check(tree: Tree, view: View, name: str) -> Checked:
+    check = tree.check(name)
+    return Checked(check.id, check.says, answer(check.test, view))
