@@ -192,7 +192,7 @@ class KubernetesClient:
             message += "; the credentials were not accepted: renew the kubeconfig's token or certificate"
         elif response.status == HTTPStatus.FORBIDDEN:
             message += f"; grant this identity the right to {asked}"
-        return KubernetesError(message, status=response.status, reason=status.reason)
+        return KubernetesError(message, status=response.status, reason=status.reason, detail=status.message)
 
     def _unanswered(self, asked: str, error: Exception) -> KubernetesError:
         host = self._client.configuration.host if self._client is not None else "its address"

@@ -10,12 +10,16 @@ from typing import Protocol
 class KubernetesError(Exception):
     """The API server refused, failed or could not be reached.
 
-    `status` is the HTTP status, or None when there was no answer; the message says what was asked of whom."""
+    `status` is the HTTP status, or None when there was no answer; the message says what was asked of whom.
+    `detail` is what the server itself said, alone."""
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, reason: str = "", detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.detail = detail
 
 
 class KubernetesApi(Protocol):

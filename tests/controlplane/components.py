@@ -81,6 +81,7 @@ def api_server(tools: Tools, ports: Ports, certificates: Certificates, options: 
         f"--tls-private-key-file={server.key}",
         "--authorization-mode=RBAC",
         f"--client-ca-file={certificates.cluster_ca}",
+        f"--kubelet-certificate-authority={certificates.cluster_ca}",
         f"--requestheader-client-ca-file={certificates.request_header_ca}",
         f"--requestheader-allowed-names={FRONT_PROXY}",
         "--requestheader-username-headers=X-Remote-User",
@@ -120,15 +121,23 @@ def controller_manager(
     ]
 
 
-def kwok(tools: Tools, ports: Ports, kubeconfig: Path, pod_network: str) -> Command:
+def kwok(
+    tools: Tools, ports: Ports, certificates: Certificates, kubeconfig: Path, stages: Path, pod_network: str
+) -> Command:
+    server = certificates.server("kubelet")
     return [
         tools.kwok,
         f"--kubeconfig={kubeconfig}",
-        f"--config={tools.stages}",
+        f"--config={stages}",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
         f"--cidr={pod_network}.0.1/16",
         "--node-ip=127.0.0.1",
         f"--server-address=127.0.0.1:{ports.kwok}",
+        # The API server asks the nodes' kubelet for logs: that is kwok too, which finds their files in Logs objects.
+        f"--node-port={ports.kwok}",
+        f"--tls-cert-file={server.certificate}",
+        f"--tls-private-key-file={server.key}",
+        "--enable-crds=Logs",
     ]
 
 

@@ -21,6 +21,7 @@ from tests.controlplane.build_tools import Tools
 from tests.controlplane.certificates import KeyPair, client_tls, make_certificates
 from tests.controlplane.components import Options, Ports
 from tests.controlplane.kube_client import KubeClient, Object
+from tests.controlplane.kubelet import LOGS_CRD, Kubelet, held_back
 from tests.local_process import LocalProcess, free_ports
 
 READY_SECONDS = 90.0  # 4.3 s when nothing else runs
@@ -30,7 +31,8 @@ _GUARD_PORT = 6399
 
 
 class ControlPlane:
-    """An async context manager: ready inside, gone after. `api` is the administrator's client.
+    """An async context manager: ready inside, gone after. `api` is the administrator's client, `kubelet` gives pods their
+    logs, container states and events.
 
     `ProcessFailed`, with the tail of the part's log, when a part does not start."""
 
@@ -71,6 +73,7 @@ class ControlPlane:
             )
         )
         self.pod_network = self._take_pod_network()
+        self.kubelet = Kubelet(self.api, self.folder / "pod-logs")
 
         ports, options = self._ports, self.options
         await self._run("etcd", components.etcd(self._tools, ports, self.folder / "etcd"))
@@ -79,11 +82,17 @@ class ControlPlane:
             components.api_server(self._tools, ports, self.certificates, options),
             f"{self.server}/readyz",
         )
+        await self.api.apply(LOGS_CRD)
         manager = components.controller_manager(
             self._tools, ports, self.certificates, options, self.kubeconfig
         )
         await self._run("kube-controller-manager", manager, f"{self._controller_manager}/healthz")
-        kwok = components.kwok(self._tools, ports, self.kubeconfig, self.pod_network)
+        await self._until_served(LOGS_CRD)
+        stages = self.folder / "stages.yaml"
+        stages.write_text(held_back(self._tools.stages.read_text()))
+        kwok = components.kwok(
+            self._tools, ports, self.certificates, self.kubeconfig, stages, self.pod_network
+        )
         await self._run("kwok", kwok, f"http://127.0.0.1:{ports.kwok}/healthz")
         await self.api.apply([components.node(f"node-{number}") for number in range(options.nodes)])
 
@@ -239,6 +248,19 @@ class ControlPlane:
             watch = self.api.watch(api_version, kind, namespace, fields=f"metadata.name={name}")
             async with aclosing(watch) as found:
                 await anext(found)
+
+    async def _until_served(self, definition: Object) -> None:
+        """Returns when objects of the custom resource can be made and watched."""
+        async with asyncio.timeout(READY_SECONDS):
+            kind = definition["kind"]
+            watch = self.api.watch(
+                definition["apiVersion"], kind, fields=f"metadata.name={definition['metadata']['name']}"
+            )
+            async with aclosing(watch) as changes:
+                async for _, found in changes:
+                    conditions = found.get("status", {}).get("conditions", [])
+                    if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                        return
 
     def _take_pod_network(self) -> str:
         """127.N with an N that no other run on this machine has: who holds the guard's socket has the
