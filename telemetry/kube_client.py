@@ -6,9 +6,11 @@ without back-off, and a call without a deadline can hang for five minutes. `list
 on top of this."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient
 
 _CHUNK_BYTES = 64 * 1024
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class KubernetesClient:
@@ -209,6 +212,25 @@ class KubernetesClient:
         else:
             cause, advice = f"{type(error).__name__} {error}".rstrip(), "check the path to the API server"
         return KubernetesError(f"cannot {asked}: {host}: {cause}; {advice}", reason="Unreachable")
+
+
+async def default_namespace(kubeconfig: str | None, context: str | None) -> str:
+    """The namespace that kubectl would use: the pod's own in a cluster, else the context's, else `default`. Raises
+    `KubernetesError` where the kubeconfig cannot be read."""
+    import kubernetes.aio.config as credentials  # imported late: 0.7 s
+
+    if not (kubeconfig or context or os.environ.get("KUBECONFIG")):
+        with contextlib.suppress(FileNotFoundError):
+            return (await asyncio.to_thread(_OWN_NAMESPACE.read_text)).strip()
+    config: Any = credentials  # untyped
+    try:
+        contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
+    except Exception as error:  # the client checks nothing: a wrong kubeconfig can fail as anything
+        raise KubernetesError(
+            f"cannot read the kubeconfig's contexts: {error}", reason="NoCredentials"
+        ) from error
+    chosen = next((each for each in contexts if each["name"] == context), active)
+    return str((chosen.get("context") or {}).get("namespace") or "default")
 
 
 class _Status(msgspec.Struct):

@@ -37,6 +37,12 @@ async def find_pods(api: KubernetesApi, namespace: str, target: str) -> list[Pod
     return await _workload_pods(api, namespace, kind, name)
 
 
+def check_target(target: str) -> None:
+    """Raises `PodTargetError` for words that name no kind of object with pods; nothing is asked."""
+    if not _SELECTOR_SIGNS.search(target):
+        _parse(target)
+
+
 class _Kind(NamedTuple):
     name: str
     api_version: str

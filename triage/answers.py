@@ -170,10 +170,11 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
     if evidence.probe == "index" and model is not None and model.states.get(evidence.id) == "failed":
         same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
         return f"the repository index has {model.name} UNAVAILABLE for the same reason" if same else ""
-    if evidence.probe == "pod" and view.case.pod:
-        for container in view.case.pod.containers:
-            if not container.ready and container.exit_code:
-                return f"container {container.name} ended with exit code {container.exit_code}"
+    if isinstance(evidence.facts, PodView) and view.case.no_server:
+        for container in evidence.facts.containers:
+            # main.cc ends with 1 when it cannot create the server; any other code is another story.
+            if not container.ready and container.exit_code == 1:
+                return f"container {container.name} ended itself with exit code 1"
     if evidence.probe in ("log", "previous_log") and root.probe not in ("log", "previous_log") and model:
         same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
         return "the log says the same" if same else ""

@@ -32,6 +32,13 @@ def main() -> None:
 
 
 @main.command("load-failure")
+@click.argument("target", default="")
+@click.option(
+    "-n", "--namespace", default="", help="The pods' namespace; the kubeconfig context's own if not given."
+)
+@click.option("-l", "--selector", default="", help="Label selector of the pods, instead of TARGET.")
+@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file, as for kubectl.")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
 @click.option("--model", default="", help="Speak of this model, where several fail.")
 @click.option(
     "--triton", "triton_url", metavar="URL", help="Triton's HTTP port, such as http://localhost:8000."
@@ -46,6 +53,11 @@ def main() -> None:
 @_output
 @_rules
 def load_failure(
+    target: str,
+    namespace: str,
+    selector: str,
+    kubeconfig: str | None,
+    context: str | None,
     model: str,
     triton_url: str | None,
     log_file: str | None,
@@ -53,25 +65,32 @@ def load_failure(
     output: str,
     rules_folder: Path | None,
 ) -> None:
-    """Why a model does not load, by its log, its server, or its pod; each works alone."""
+    """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log or a server's address works alone."""
+    from telemetry.pod_lookup import PodTargetError, check_target
     from triage.bundle import BundleError, save_bundle
-    from triage.evidence import Asked
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
     from triage.redact import make_seal
     from triage.report import build_report
 
-    if not (triton_url or log_file):
-        _fail("nothing to look at: give --log FILE (or -), --triton URL, or both", USAGE)
+    if not (triton_url or log_file or target or selector):
+        _fail(
+            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL",
+            USAGE,
+        )
+    if target and selector:
+        _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
     try:
         triton_url = check_url(triton_url) if triton_url else None
-    except ValueError as error:
-        _fail(f"--triton: {error}", USAGE)
+        if target or selector:
+            check_target(target or selector)
+    except (ValueError, PodTargetError) as error:
+        _fail(str(error), USAGE)
     rules = _load_rules(rules_folder, "load-failure")
-    asked = Asked(tree="load-failure", model=model)
     if sys.stderr.isatty():
         click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
-    snapshot = asyncio.run(look(Sources(log_file, triton_url), asked, rules, make_seal()))
+    sources = Sources(log_file, triton_url, target or selector, namespace, kubeconfig, context)
+    snapshot = asyncio.run(look(sources, model, rules, make_seal()))
     if save_file:
         try:
             save_bundle(save_file, snapshot, rules)

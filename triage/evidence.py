@@ -121,7 +121,17 @@ class PodEvents(msgspec.Struct, frozen=True, tag="events"):
     events: tuple[EventView, ...]
 
 
-Facts = LogExcerpt | RepositoryIndex | Readiness | ServerMetadata | ModelConfig | PodView | PodEvents
+class PodList(msgspec.Struct, frozen=True, tag="pods"):
+    """The pods that the target means, and those of them that were looked at."""
+
+    names: tuple[str, ...]
+    unready: tuple[str, ...]
+    looked_at: tuple[str, ...]
+
+
+Facts = (
+    LogExcerpt | RepositoryIndex | Readiness | ServerMetadata | ModelConfig | PodList | PodView | PodEvents
+)
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
