@@ -167,9 +167,11 @@ _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
 def _shows(evidence: Evidence, view: View, root: Claim) -> str:
     """How this source shows the same failure; empty where it does not."""
     model = view.model
-    if evidence.probe == "index" and model is not None and model.states.get(evidence.id) == "failed":
-        same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
-        return f"the repository index has {model.name} UNAVAILABLE for the same reason" if same else ""
+    if isinstance(evidence.facts, RepositoryIndex) and model is not None:
+        if model.states.get(evidence.id) == "failed":
+            same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
+            return f"the repository index has {model.name} UNAVAILABLE for the same reason" if same else ""
+        return _absent(evidence.facts, view.case, model)
     if isinstance(evidence.facts, PodView) and view.case.no_server:
         for container in evidence.facts.containers:
             # main.cc ends with 1 when it cannot create the server; any other code is another story.
@@ -179,6 +181,16 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
         same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
         return "the log says the same" if same else ""
     return ""
+
+
+def _absent(index: RepositoryIndex, case: Case, model: ModelCase) -> str:
+    """A model whose poll failed has no row at all. That tells something only if the index is surely of this log's server: every
+    model that the log has loaded is there."""
+    ready = {row.name for row in index.rows if row.state == "READY"}
+    loaded = {attempt.model for reading in case.logs for attempt in reading.log.of("loaded")}
+    if model.name in {row.name for row in index.rows} or not loaded or not loaded <= ready:
+        return ""
+    return f"the repository index has no row for {model.name}, and has every model that the log shows loaded"
 
 
 def _outlived(case: Case, claim: Claim) -> bool:

@@ -110,7 +110,7 @@ def is_serving(case: Case, model: str) -> bool:
     for evidence in case.of_probe("readiness"):
         if isinstance(evidence.facts, Readiness) and evidence.facts.model == model:
             return evidence.facts.status == 200
-    rows = [row for row in _index_rows(case) if row.name == model]
+    rows = [row for row in index_rows(case) if row.name == model]
     return bool(rows) and all(row.state == "READY" for row in rows)
 
 
@@ -125,7 +125,7 @@ def _root_of(case: Case, model: ModelCase, above: tuple[str, ...]) -> ModelCase 
     return _root_of(case, child, (*above, model.name)) or model
 
 
-def _index_rows(case: Case) -> Iterable[IndexRow]:
+def index_rows(case: Case) -> Iterable[IndexRow]:
     for evidence in case.of_probe("index"):
         if isinstance(evidence.facts, RepositoryIndex):
             yield from evidence.facts.rows

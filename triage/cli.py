@@ -163,7 +163,8 @@ def _load_rules(folder: Path | None, tree: str) -> "Rules":
     from triage.rules import rules_from_folder
 
     try:
-        return rules_from_folder(folder or rules_dir(), tree)
+        # The rules that ship were tried against each other before they shipped.
+        return rules_from_folder(folder or rules_dir(), tree, decided=folder is None)
     except (InvalidFileError, FileNotFoundError) as error:
         _fail(str(error), USAGE)
 

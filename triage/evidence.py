@@ -74,9 +74,10 @@ class ServerMetadata(msgspec.Struct, frozen=True, tag="server"):
 
 
 class ModelConfig(msgspec.Struct, frozen=True, tag="config"):
-    """What Triton made of the configuration of a model; only a loaded model has one."""
+    """What Triton made of the configuration of a model; only a loaded version has one."""
 
     model: str
+    loaded: bool = True
     backend: str = ""
     platform: str = ""
     max_batch_size: int | None = None

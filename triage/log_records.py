@@ -215,7 +215,7 @@ class RecordReader:
         if record.row is not None:
             more = _MORE_OF_ROW.match(body)
             status, closed = _cell(more["status"] if more else body)
-            record.add(line, status if more else "\n" + status)
+            record.add(line, status if more else " " + status.strip())
             record.row_open = record.row_open and not closed
             return
         record.add(line, body)

@@ -57,12 +57,7 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
             yield f"  {moment.at}  {moment.what}  [{moment.evidence}]"
     yield ""
     yield style("Path", "title")
-    for step in report.path:
-        yield from _wrap(f"{step.answer:7}  {step.ask}", width, "  ", "           ")
-        if step.answer != "no":
-            yield from (
-                style(line, "dim") for line in _wrap(step.because, width, "           ", "           ")
-            )
+    yield from _path(report, width, style)
     yield ""
     yield style("Evidence", "title")
     for item in report.evidence:
@@ -99,8 +94,27 @@ def _models(report: Report, width: int, style: Style) -> Iterator[str]:
         said = row.category.replace("_", " ") if row.category else ""
         blame = f", blames {row.blames}" if row.blames else ""
         yield from _wrap(
-            f"{row.state:8} {name}{where}{': ' + said if said else ''}{blame}", width, "  ", "           "
+            f"{name}{where}{': ' + said if said else ''}{blame}", width, f"  {row.state:8} ", " " * 11
         )
+        if row.fix and row.model != report.verdict.model:
+            yield from _wrap(f"-> {row.fix}", width, " " * 11, " " * 14)
+
+
+def _path(report: Report, width: int, style: Style) -> Iterator[str]:
+    """Each question answered yes or unknown, with the reason; what was ruled out in one line."""
+    ruled_out: list[str] = []
+    for step in (*report.path, None):
+        if step is not None and step.answer == "no":
+            ruled_out.append(step.node)
+            continue
+        if ruled_out:
+            yield from (
+                style(line, "dim") for line in _wrap(", ".join(ruled_out), width, f"  {'no':8} ", " " * 11)
+            )
+            ruled_out = []
+        if step is not None:
+            yield from _wrap(step.ask, width, f"  {step.answer:8} ", " " * 11)
+            yield from (style(line, "dim") for line in _wrap(step.because, width, " " * 11, " " * 11))
 
 
 def _section(title: str, rows: Iterable[str], width: int, style: Style) -> Iterator[str]:

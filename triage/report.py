@@ -65,6 +65,7 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     category: str | None
     line: str | None
     blames: str | None = None
+    fix: str | None = None
     subject: str = ""
 
 
@@ -261,7 +262,7 @@ class _Writer:
                 word = self._verdict.confidence.upper()
                 return f"DO NOTHING about model loading: {said} {word}."
             case _:
-                return f"FIX {leaf.title}{' of' + where if where else ''}: {first}. {self._verdict.confidence.upper()}."
+                return f"FIX{where or ' the server'} ({leaf.title}): {first}. {self._verdict.confidence.upper()}."
 
     def _impact(self) -> Iterator[str]:
         failing = [model.name for model in self._case.failing]
@@ -382,6 +383,9 @@ class _Writer:
                 category=str(root.category) if root else None,
                 line=_short(root.line, 200) if root else _first_line(model),
                 blames=root.child if root else None,
+                fix=_fill(root.signature.fix, {"model": model.name, **root.match.groups}) or None
+                if root
+                else None,
                 subject=case.subject,
             )
 
@@ -459,4 +463,4 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    return text if text.endswith(".") else f"{text}."

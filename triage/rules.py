@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from telemetry.located_yaml import InvalidFileError, Problem, read_text
 from triage.report import Rules
 from triage.signatures import parse_signatures
 from triage.tree import parse_tree
 
 
-def rules_from_folder(folder: Path, tree: str) -> Rules:
-    """`folder` is `rules/`. Raises InvalidFileError with the mistakes of all files."""
-    from telemetry.located_yaml import InvalidFileError, Problem, read_text
-
+def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rules:
+    """`folder` is `rules/`; `decided` as for `parse_signatures`. Raises InvalidFileError with the mistakes of all files."""
     problems: list[Problem] = []
     texts: dict[str, str] = {}
     files = [folder / "trees" / f"{tree}.yaml", *sorted((folder / "signatures").glob("*.yaml"))]
@@ -25,7 +24,9 @@ def rules_from_folder(folder: Path, tree: str) -> Rules:
     first, *others = files
     return Rules(
         parse_tree(texts[str(first)], str(first)),
-        parse_signatures({str(file): texts[str(file)] for file in others}, str(folder / "signatures")),
+        parse_signatures(
+            {str(file): texts[str(file)] for file in others}, str(folder / "signatures"), decided=decided
+        ),
         texts[str(first)],
         {file.name: texts[str(file)] for file in others},
     )
@@ -35,7 +36,9 @@ def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Ru
     """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
     return Rules(
         parse_tree(tree, f"{where}: tree"),
-        parse_signatures({f"{where}: {name}": text for name, text in signatures.items()}, where),
+        parse_signatures(
+            {f"{where}: {name}": text for name, text in signatures.items()}, where, decided=True
+        ),
         tree,
         signatures,
     )

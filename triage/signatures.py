@@ -167,8 +167,10 @@ def load_signatures(folder: Path) -> Signatures:
     )
 
 
-def parse_signatures(texts: Mapping[str, str], where: str) -> Signatures:
-    """The rows of these files' texts. Raises InvalidFileError with the mistakes of all; `where` is told if there is none."""
+def parse_signatures(texts: Mapping[str, str], where: str, *, decided: bool = False) -> Signatures:
+    """The rows of these files' texts. Raises InvalidFileError with the mistakes of all; `where` is told if there is none.
+
+    decided: these very rows were found to decide their examples before, and are not tried against each other again."""
     rows: list[Signature] = []
     homes: dict[str, str] = {}
     problems: list[Problem] = []
@@ -189,9 +191,14 @@ def parse_signatures(texts: Mapping[str, str], where: str) -> Signatures:
             rows.append(row)
     if not problems:
         signatures = Signatures(rows)
-        problems = [
-            _at_id(homes[row.id], texts[homes[row.id]], row.id, said) for row, said in _undecided(signatures)
-        ]
+        problems = (
+            []
+            if decided
+            else [
+                _at_id(homes[row.id], texts[homes[row.id]], row.id, said)
+                for row, said in _undecided(signatures)
+            ]
+        )
     if problems:
         raise InvalidFileError(problems)
     return signatures

@@ -122,15 +122,15 @@ class _Triton:
         if isinstance(answered, Missing):
             return Found(answered)
         status, body = answered
+        if status in (400, 404, 503):  # each was seen for a version that is not loaded
+            return Found(ModelConfig(model, loaded=False))
         if status != 200:
-            return Found(
-                Missing("not_found", f"no configuration: {_error_of(body)}", "none needed: it is not loaded")
-            )
+            return Found(_refused(f"the configuration of {model}", status, body))
         try:
             told = msgspec.json.decode(body, type=_Config)
         except msgspec.DecodeError as error:
             return Found(_no_triton(str(error)))
-        return Found(ModelConfig(model, told.backend, told.platform, told.max_batch_size))
+        return Found(ModelConfig(model, True, told.backend, told.platform, told.max_batch_size))
 
     async def _metadata(self) -> Found:
         answered = await self._call("GET", "/v2")
