@@ -13,6 +13,11 @@ from demo.story import Story
 RECORDED = Path(__file__).parent / "recorded.jsonl"
 
 
+def incident_of(recording: Path) -> Path:
+    """The bundle of the second act, beside the recording."""
+    return recording.with_suffix(".incident.json.gz")
+
+
 @dataclass(frozen=True)
 class About:
     """What the screen says of the whole run."""

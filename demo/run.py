@@ -11,8 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from demo.incident import play_incident, replay_incident
 from demo.observe import Observation
-from demo.recording import About, Recorder, read_recording
+from demo.recording import About, Recorder, incident_of, read_recording
 from demo.stage import one_triton
 from demo.story import Story
 from demo.view import plain_lines, screen, summary
@@ -37,7 +38,8 @@ async def play_real(
                     show.add(observation)
                     if recorder:
                         recorder.add(observation)
-    show.end()
+        show.end()
+        await play_incident(stage.server, stage.repository, console, incident_of(record) if record else None)
 
 
 async def play_recorded(recording: Path, console: Console, *, plain: bool) -> None:
@@ -48,6 +50,7 @@ async def play_recorded(recording: Path, console: Console, *, plain: bool) -> No
             async for observation in observations:
                 show.add(observation)
     show.end()
+    await replay_incident(incident_of(recording), console)
 
 
 class Show:

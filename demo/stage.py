@@ -46,10 +46,16 @@ class Stage:
     """A running Triton with clients, watched by the autoscaler's core."""
 
     def __init__(
-        self, story: Story, server: TritonServer, http: aiohttp.ClientSession, group: asyncio.TaskGroup
+        self,
+        story: Story,
+        server: TritonServer,
+        repository: Path,
+        http: aiohttp.ClientSession,
+        group: asyncio.TaskGroup,
     ) -> None:
+        self.server = server
+        self.repository = repository
         self._story = story
-        self._server = server
         self._group = group
         rows = _rows(story)
         target = Target(
@@ -63,7 +69,7 @@ class Stage:
         self._units = {name: row.unit for name, row in rows.items()}
 
     async def about(self) -> About:
-        version = (await self._server.call("GET", "/v2"))["version"]
+        version = (await self.server.call("GET", "/v2"))["version"]
         return About(self._story, self._units, version)
 
     async def play(self) -> AsyncGenerator[Observation]:
@@ -90,16 +96,16 @@ class Stage:
                 assert hpa.look is not None  # noqa: S101 -- the first second is always due
                 yield observe(story, second, phase.clients, answers, seen, hpa.look)
         finally:
-            self._server.resume()
+            self.server.resume()
             self._clients.count = 0
             scraping.cancel()
 
     def _enter(self, phase: Act) -> None:
         self._clients.set(phase.clients, self._group)
         if phase.frozen:
-            self._server.pause()
+            self.server.pause()
         else:
-            self._server.resume()
+            self.server.resume()
 
 
 @asynccontextmanager
@@ -111,14 +117,18 @@ async def one_triton(story: Story, install: TritonInstall) -> AsyncIterator[Stag
             "slow", MODEL, instances=story.instances, parameters={"service_ms": str(story.service_ms)}
         )
         repository = lay_out(folder / "models", model)
-        server = await stack.enter_async_context(TritonServer(install, repository, folder))
+        # Explicit: the second act pushes a model while this one runs.
+        explicit = ("--model-control-mode=explicit", "--load-model=*")
+        server = await stack.enter_async_context(
+            TritonServer(install, repository, folder, arguments=explicit)
+        )
         http = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=CLIENT_TIMEOUT)
             )
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        yield Stage(story, server, http, group)
+        yield Stage(story, server, repository, http, group)
 
 
 def _rows(story: Story) -> dict[str, Signal]:

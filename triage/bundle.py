@@ -1,6 +1,9 @@
-"""A saved incident: the snapshot, and the rules that judged it. One JSON file, which replays offline to the same bytes."""
+"""A saved incident: the snapshot, and the rules that judged it. One JSON file, which replays offline to the same bytes; with a name
+that ends in .gz it is compressed, to a fifth."""
 
+import gzip
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from triage.rules import rules_from_texts
 
 SCHEMA = "triton-ops/triage-bundle/v1"
 MAX_BUNDLE_BYTES = 256 << 20
+_GZIP = b"\x1f\x8b"
 
 
 class BundleError(Exception):
@@ -37,18 +41,24 @@ def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
         raise BundleError(
             f"cannot write {file}: {error.strerror}; give a name in a folder that can be written"
         ) from error
+    written = msgspec.json.format(msgspec.json.encode(bundle, order="sorted"), indent=1)
     with os.fdopen(descriptor, "wb") as handle:
-        handle.write(msgspec.json.format(msgspec.json.encode(bundle, order="sorted"), indent=1))
+        handle.write(gzip.compress(written, mtime=0) if file.suffix == ".gz" else written)
 
 
 def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
     """The snapshot and the rules of a bundle. Raises BundleError."""
     try:
-        if file.stat().st_size > MAX_BUNDLE_BYTES:
+        with file.open("rb") as handle:
+            compressed = handle.read(2) == _GZIP
+        with gzip.open(file, "rb") if compressed else file.open("rb") as handle:
+            read = handle.read(MAX_BUNDLE_BYTES + 1)
+        if len(read) > MAX_BUNDLE_BYTES:
             raise BundleError(f"{file} is larger than any bundle: {MAX_BUNDLE_BYTES} bytes")
-        bundle = msgspec.json.decode(file.read_bytes(), type=_Bundle)
-    except OSError as error:
-        raise BundleError(f"cannot read {file}: {error.strerror}; give a file that --save wrote") from error
+        bundle = msgspec.json.decode(read, type=_Bundle)
+    except (OSError, EOFError, zlib.error) as error:
+        said = getattr(error, "strerror", None) or error
+        raise BundleError(f"cannot read {file}: {said}; give a file that --save wrote") from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise BundleError(f"{file} is no bundle: {error}; give a file that --save wrote") from error
     if bundle.schema != SCHEMA:
