@@ -37,8 +37,16 @@ class LocalProcess:
         *,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        limit: Callable[[], None] | None = None,
     ) -> "LocalProcess":
-        """Output is appended to `log`; `environment` replaces this process's own when given."""
+        """Output is appended to `log`; `environment` replaces this process's own when given; `limit` is called
+        in the child before the program starts: it may take rights from it, and may not import."""
+
+        def before_exec() -> None:
+            _die_with_parent()
+            if limit is not None:
+                limit()
+
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
@@ -48,7 +56,7 @@ class LocalProcess:
                 stderr=asyncio.subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=before_exec,
             )
         return cls(name, process, log)
 
@@ -59,6 +67,11 @@ class LocalProcess:
     @property
     def running(self) -> bool:
         return self._process.returncode is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number when one ended it."""
+        return self._process.returncode
 
     async def wait_until(
         self, ready: Callable[[], Awaitable[bool]], *, seconds: float, every_seconds: float = 0.1

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,9 @@ class TritonServer:
     On 127.0.0.1, where everything else is too, it takes free ports; on an address of its own Triton's usual
     ones."""
 
+    stop_seconds = STOP_SECONDS
+    """What an orderly end may take."""
+
     def __init__(
         self,
         install: TritonInstall,
@@ -54,9 +57,11 @@ class TritonServer:
         ports: Ports | None = None,
         arguments: Sequence[str] = (),
         summaries: bool = True,
+        environment: Mapping[str, str] | None = None,
+        limit: Callable[[], None] | None = None,
     ) -> None:
         """`folder` takes the log and the ground truth. `arguments` come last, so they override the usual
-        ones."""
+        ones; `environment` is added to the usual one; `limit` is `LocalProcess.start`'s."""
         self.address = address
         self.ports = ports or (Ports(*free_ports(3)) if address == "127.0.0.1" else Ports())
         self.folder = folder
@@ -67,6 +72,8 @@ class TritonServer:
         self._repository = repository
         self._arguments = arguments
         self._summaries = summaries
+        self._more_environment = environment or {}
+        self._limit = limit
         self._shared_memory = f"triton-ops-{uuid.uuid4().hex[:12]}"
         self._process: LocalProcess | None = None
 
@@ -94,14 +101,20 @@ class TritonServer:
     async def start(self) -> None:
         """Returns when the server is ready, or, with models that failed to load, when it has tried them
         all."""
+        process = await self.launch()
+        await process.wait_until(self._is_serving, seconds=READY_SECONDS)
+
+    async def launch(self) -> LocalProcess:
+        """Starts the program and does not wait for it."""
         self.ground_truth.mkdir(parents=True, exist_ok=True)
         self._process = await LocalProcess.start(
             f"tritonserver {self.address}:{self.ports.http}",
             self._command(),
             log=self.log,
             environment=self._environment(),
+            limit=self._limit,
         )
-        await self._process.wait_until(self._is_serving, seconds=READY_SECONDS)
+        return self._process
 
     async def stop(self) -> None:
         """Counts the inferences, then ends the server; a frozen or hung one is killed. Without effect when it
@@ -113,7 +126,7 @@ class TritonServer:
             self._install.inferences += sum((await self.success_counts()).values())
         process, self._process = self._process, None
         try:
-            await process.stop(seconds=STOP_SECONDS)
+            await process.stop(seconds=self.stop_seconds)
         finally:
             self._remove_shared_memory()
 
@@ -227,6 +240,7 @@ class TritonServer:
         return self._install.environment | {
             FOLDER_VARIABLE: str(self.ground_truth),
             "PYTHONPATH": str(CHECKOUT),
+            **self._more_environment,
         }
 
 

@@ -1,0 +1,137 @@
+"""Each failure's expectations, held against the real server that shows it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.loadfailures.failure import LABELS, Cause, Failure, Row
+from tests.loadfailures.failures import FAILURES
+from tests.loadfailures.run_failure import Failed, run_failure
+from tests.tritons.install import TritonInstall
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+AT_ONCE = 2
+"""Servers that run side by side: one a core of the smallest machine that the tests run on."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    failed: Failed
+    log: str
+
+
+Index = list[dict[str, Any]] | str | None
+Outcomes = dict[str, "asyncio.Task[Seen]"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def outcomes(
+    request: pytest.FixtureRequest, triton_install: TritonInstall, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Outcomes]:
+    """A task for each failure that this run asked for, so that the next servers run while a test waits for its own."""
+    turns, folder = asyncio.Semaphore(AT_ONCE), tmp_path_factory.mktemp("load-failures")
+
+    async def see(failure: Failure) -> Seen:
+        async with turns, run_failure(triton_install, failure, folder / failure.id) as failed:
+            return Seen(failed, failed.log.read_text(errors="replace"))
+
+    tasks = {failure.id: asyncio.create_task(see(failure)) for failure in _asked_for(request.session)}
+    try:
+        yield tasks
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+def _asked_for(session: pytest.Session) -> list[Failure]:
+    here = [
+        item for item in session.items if isinstance(item, pytest.Function) and item.path == Path(__file__)
+    ]
+    asked = {item.callspec.id for item in here if "failure" in item.fixturenames}
+    return [failure for failure in FAILURES if failure.id in asked]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=str)
+async def test_the_server_shows_what_the_expectations_quote(failure: Failure, outcomes: Outcomes) -> None:
+    seen = await outcomes[failure.id]
+    expected = {
+        "end": failure.end,
+        "exit code": failure.exit_code,
+        "healthy": sorted(failure.healthy),
+        "rows": [cause.row for cause in _causes(failure)],
+        "quoted from the log": [cause.log for cause in _causes(failure)],
+        "quoted from the index": [cause.index for cause in _causes(failure)],
+    }
+    assert _shown(seen, failure) == expected, f"{seen.failed.index}\n{seen.log[-6000:]}"
+
+
+async def test_a_load_failure_stays_away_from_a_healthy_server(outcomes: Outcomes) -> None:
+    """The quotes are about their failure: none of them is in the log of a server whose model is fine."""
+    if "healthy" not in outcomes:
+        pytest.skip("the healthy server was not asked for")
+    log = (await outcomes["healthy"]).log
+    assert [
+        cause.log for failure in FAILURES for cause in _causes(failure) if cause.log and cause.log in log
+    ] == []
+
+
+async def test_ids_are_unique_and_every_label_is_in_the_corpus() -> None:
+    assert len({failure.id for failure in FAILURES}) == len(FAILURES)
+    used = {
+        label
+        for failure in FAILURES
+        for cause in _causes(failure)
+        for label in (cause.label, *cause.secondary)
+    }
+    assert used <= LABELS
+
+
+def _causes(failure: Failure) -> tuple[Cause, ...]:
+    return (failure.cause, *failure.also)
+
+
+def _shown(seen: Seen, failure: Failure) -> dict[str, object]:
+    """In the form of the expectations, with None for what was expected and is not there."""
+    failed, index = seen.failed, seen.failed.index
+    rows = index if isinstance(index, list) else []
+    lines = seen.log.splitlines()
+    return {
+        "end": failed.end,
+        "exit code": failed.exit_code,
+        "healthy": sorted(
+            row["name"] for row in rows if row.get("state") == "READY" and row["name"] in failure.healthy
+        ),
+        "rows": [_row(index, cause.model) if cause.row else None for cause in _causes(failure)],
+        "quoted from the log": [
+            cause.log if cause.log and any(cause.log in line for line in lines) else None
+            for cause in _causes(failure)
+        ],
+        "quoted from the index": [
+            cause.index if cause.index and cause.index in _reasons(index, cause.model) else None
+            for cause in _causes(failure)
+        ],
+    }
+
+
+def _row(index: Index, model: str | None) -> Row:
+    if not isinstance(index, list):
+        return Row.REFUSED
+    rows = [row for row in index if row["name"] == model]
+    if _reasons(rows, model):
+        return Row.REASON
+    if any(row.get("state") == "READY" for row in rows):
+        return Row.READY
+    return Row.NAME_ONLY if rows else Row.ABSENT
+
+
+def _reasons(index: Index, model: str | None) -> str:
+    if not isinstance(index, list):
+        return index or ""
+    return "".join(row.get("reason", "") for row in index if row["name"] == model)
