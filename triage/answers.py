@@ -61,6 +61,8 @@ def _failed(test: Test, view: View) -> Answer:
         return Answer("yes", f"{model.name} failed to load", tuple(model.states))
     if case.no_server:
         return Answer("yes", "the server gave up starting", tuple(r.evidence.id for r in case.logs))
+    if any(reading.log.no_repository for reading in case.logs):
+        return Answer("yes", "a model repository cannot be read", tuple(r.evidence.id for r in case.logs))
     ended = [c for c in (case.pod.containers if case.pod else ()) if c.exit_code and not c.ready]
     loading = [m for m in case.models.values() if m.loading]
     root = view.root
@@ -72,15 +74,22 @@ def _failed(test: Test, view: View) -> Answer:
     if loading:
         return Answer("unknown", f"{loading[0].name} is still loading", tuple(loading[0].states))
     loaded = [m for m in case.models.values() if m.loaded]
+    if not case.logs:
+        # A failed reload of a served version leaves no trace in the index, nor does a model whose folder cannot be read.
+        said = (
+            "no log was read, and the index does not show every failure"
+            if loaded
+            else "no evidence says how a load ended"
+        )
+        return Answer("unknown", said, _ids(case.of_probe(*test.reads)))
     if loaded:
         by = tuple(dict.fromkeys(source for m in loaded for source in m.states))
         return Answer("no", f"{_count(len(loaded), 'model')} loaded and none failed", by)
     if root is not None:
         return Answer("no", root.signature.says, (root.evidence,))
     if any(reading.log.serving for reading in case.logs):
-        return Answer(
-            "no", "the server opened its ports and reports no failure", _ids(case.of_probe(*test.reads))
-        )
+        said = "the server opened its ports and reports no failure"
+        return Answer("no", said, tuple(r.evidence.id for r in case.logs))
     return Answer("unknown", "no evidence says how a load ended", _ids(case.of_probe(*test.reads)))
 
 
@@ -194,10 +203,15 @@ def _absent(index: RepositoryIndex, case: Case, model: ModelCase) -> str:
 
 
 def _outlived(case: Case, claim: Claim) -> bool:
-    """Whether a model loaded, or the ports opened, after the claim was made in the same log, and nothing failed."""
+    """Whether what the claim is about came up all the same: its model, or, where it is about none, any model or the ports."""
+    if claim.model:
+        model = case.models.get(claim.model)
+        return model is not None and model.loaded
+    if claim.by_manager:
+        return False
     for reading in case.logs:
         if reading.evidence.id == claim.evidence:
-            ends = [a.ended or 0 for a in reading.log.attempts.values() if a.outcome == "loaded"]
+            ends = [attempt.ended or 0 for attempt in reading.log.of("loaded")]
             return max([*ends, reading.log.serving or 0]) > claim.number
     return False
 

@@ -89,15 +89,14 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
 
 
 def primary(case: Case, model: str = "") -> ModelCase | None:
-    """The failing model to speak of: the asked one, else the one whose failure made the others fail, else the first to fail."""
-    failing = case.failing
+    """The model to speak of: the asked one; else the failing one whose failure made the others fail, the first of those that
+    failed by themselves; else one that is still loading and of which a line already says why it cannot."""
     if model:
         return case.models.get(model)
-    for candidate in failing:
-        found = _root_of(case, candidate, ())
-        if found is not None:
-            return found
-    return failing[0] if failing else None
+    failing = case.failing
+    roots = (found for candidate in failing if (found := _root_of(case, candidate, ())))
+    stuck = (m for m in case.models.values() if m.loading and m.root and m.root.signature.role == "cause")
+    return next(roots, None) or next(iter(failing), None) or next(stuck, None)
 
 
 def blamed_by(case: Case, child: str) -> list[str]:

@@ -6,6 +6,7 @@ A claim is only what somebody's text says. Which claim is the root, and how far 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from triage.evidence import Evidence, LogExcerpt, PodEvents, PodView, RepositoryIndex
 from triage.load_attempts import Attempt, LoadLog, model_of_instance, read_attempts
@@ -22,15 +23,15 @@ class Claim:
     line: str
     """The telling line, as in the evidence."""
     number: int
-    """Its record's line in a log; else 0."""
+    """Its record's line in a log; elsewhere behind every line."""
     own: bool
     """In Triton's own line (source file, table, index) or an object of Kubernetes; else anybody's text."""
     model: str | None
     version: str = ""
     sure: bool = True
     """False where the model is only the one that was loading meanwhile."""
-    in_outcome: bool = False
-    """It stands in the very line that reports the failure."""
+    by_manager: bool = False
+    """Triton's model manager reports it as an error: nothing of that kind is harmless."""
 
     @property
     def signature(self) -> Signature:
@@ -67,13 +68,11 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
     log = read_attempts(records)
     mentions = _Mentions(log.attempts)
     claims = []
-    for record in records:
-        found = [match for match in signatures.match(record.text) if match.category is not None]
-        decided = signatures.match(record.text)[:1]
-        if not found or not decided or decided[0].category is None:
+    for record, following in zip_longest(records, records[1:]):
+        match = next(iter(signatures.match(record.text)), None)
+        if match is None or match.category is None:
             continue
-        match = decided[0]
-        model, sure = _model_of(match, record, log, mentions)
+        model, sure = _model_of(match, record, following, log, mentions)
         attempt = log.attempts.get(model) if model else None
         claims.append(
             Claim(
@@ -86,10 +85,15 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
                 model,
                 match.groups.get("version") or (attempt.version if attempt else ""),
                 sure,
-                attempt is not None and attempt.outcome == "failed" and attempt.ended == record.number,
+                record.level == "E" and record.source.startswith(_MANAGERS),
             )
         )
     return LogReading(evidence, log, tuple(claims), not excerpt.cut)
+
+
+_MANAGERS = ("model_repository_manager", "model_lifecycle", "model_config_utils")
+_AFTER_LOGS = 1 << 40
+"""Where a log's line and the index say the same, the line is the one to quote: it has a time and what came before it."""
 
 
 def index_claims(evidence: Evidence, index: RepositoryIndex, signatures: Signatures) -> Iterable[Claim]:
@@ -101,7 +105,16 @@ def index_claims(evidence: Evidence, index: RepositoryIndex, signatures: Signatu
             if match.category is not None:
                 line = row.reason[row.reason.rfind("\n", 0, match.start) + 1 :].partition("\n")[0]
                 yield Claim(
-                    evidence.id, evidence.probe, match, line, 0, True, row.name, row.version, True, True
+                    evidence.id,
+                    evidence.probe,
+                    match,
+                    line,
+                    _AFTER_LOGS,
+                    True,
+                    row.name,
+                    row.version,
+                    True,
+                    True,
                 )
 
 
@@ -128,8 +141,10 @@ def _kubernetes_texts(evidence: Evidence) -> Iterable[str]:
                 yield f"event {event.reason}: {event.message}"
 
 
-def _model_of(match: Match, record: Record, log: LoadLog, mentions: "_Mentions") -> tuple[str | None, bool]:
-    """The model that a claim is about, and whether the text itself says so."""
+def _model_of(
+    match: Match, record: Record, following: Record | None, log: LoadLog, mentions: "_Mentions"
+) -> tuple[str | None, bool]:
+    """The model that a claim is about, and whether it surely is."""
     named = match.groups.get("model")
     if record.row is not None:
         return record.row[0], True
@@ -137,6 +152,11 @@ def _model_of(match: Match, record: Record, log: LoadLog, mentions: "_Mentions")
         return named, True
     if mentioned := mentions.find(record.text):
         return mentioned, True
+    if following is not None and record.level in ("E", "F"):
+        # Models are polled one after another: what is said right before one's poll failed is about it.
+        ends = [a for a in log.attempts.values() if a.began is None and a.ended == following.number]
+        if len(ends) == 1:
+            return ends[0].model, True
     loading = [attempt for attempt in log.attempts.values() if _during(attempt, record.number)]
     if len(loading) == 1:
         return loading[0].model, len(log.attempts) == 1 or loading[0].began is not None

@@ -40,6 +40,7 @@ _EVENTS: Sequence[tuple[Outcome, re.Pattern[str]]] = (
 )
 _INSTANCE = re.compile(r"TRITONBACKEND_ModelInstanceInitialize: (?P<instance>\S+) \(")
 _SERVING = re.compile(r"Started (?:HTTPService|GRPCInferenceService|Metrics Service) at")
+_NO_REPOSITORY = re.compile(r"failed to poll model repository '")
 _NO_SERVER = re.compile(r"error: creating server: |^failed to load all models|No server context available")
 
 
@@ -70,6 +71,8 @@ class LoadLog:
     """Line at which the server said that its ports are open."""
     no_server: int | None = None
     """Line at which it gave up starting."""
+    no_repository: int | None = None
+    """Line at which it said that a whole repository cannot be read; with --exit-on-error=false it serves all the same."""
 
     def of(self, outcome: Outcome) -> list[Attempt]:
         return [attempt for attempt in self.attempts.values() if attempt.outcome == outcome]
@@ -86,6 +89,8 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
             log.serving = record.number
         if _NO_SERVER.search(record.text):
             log.no_server = record.number
+        if _NO_REPOSITORY.search(record.text):
+            log.no_repository = record.number
         for outcome, pattern in _EVENTS:
             if found := pattern.search(record.text):
                 said = found.groupdict()

@@ -1,6 +1,7 @@
 """Records of a Triton log out of its lines, as they stream by: one glog line with what belongs to it, one row of the model
 table, or one line of anybody else.
 
+Libraries within the server that print their source file count as its own lines: protobuf's text format and ONNX Runtime.
 Triton prints `LMMDD hh:mm:ss.uuuuuu PID FILE:LINE] message` or, with `--log-format=ISO8601`, `YYYY-MM-DDThh:mm:ssZ L PID
 FILE:LINE] message` (triton-inference-server/common:src/logging.cc). Since 24.05 the message is a JSON string. Container runtimes,
 `docker compose`, `kubectl --timestamps --prefix` and launchers write their own prefix before it."""
@@ -13,6 +14,9 @@ from dataclasses import dataclass, field
 _HEADER = re.compile(
     r"(?P<level>[IWEF])(?P<date>\d{4}) (?P<at>\d\d:\d\d:\d\d\.\d+)\s+\d+\s+(?P<source>[\w.+-]+:\d+)\] ?"
     r"|(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (?P<iso_level>[IWEF]) \d+ (?P<iso_source>[\w.+-]+:\d+)\] ?"
+    r"|\[libprotobuf (?P<protobuf_level>[A-Z])[A-Z]+ (?:[\w./+-]*/)?(?P<protobuf_source>[\w.+-]+:\d+)\] ?"
+    r"|(?P<ort>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) \[(?P<ort_level>[IWEF]):onnxruntime:[^,\]]*, "
+    r"(?P<ort_source>[\w.+-]+:\d+)[^\]]*\] ?"
 )
 _HEADER_WITHIN = 240
 """A header behind a launcher's prefix begins this early, or it is a quotation."""
@@ -65,7 +69,15 @@ class Record:
 def level_of(line: str) -> str:
     """The level of Triton's own line: I, W, E or F; empty where it is none."""
     found = _HEADER.search(line, 0, _HEADER_WITHIN)
-    return (found["level"] or found["iso_level"]) if found else ""
+    return _of(found, "level") if found else ""
+
+
+def _of(found: re.Match[str], what: str) -> str:
+    """Level, source or time, whoever printed the line."""
+    times = {"iso_at": "iso", "ort_at": "ort"}
+    names = (f"{prefix}{what}" for prefix in ("", "iso_", "protobuf_", "ort_"))
+    groups = found.groupdict()
+    return next((value for name in names if (value := groups.get(times.get(name, name)))), "")
 
 
 def read_records(lines: Iterable[tuple[int, str]]) -> Iterator[Record]:
@@ -168,8 +180,7 @@ class RecordReader:
         if found.start() and (line[found.start() - 1].isalnum() or '"' in line[: found.start()]):
             return None, line
         self._prefix = line[: found.start()]
-        level, source = found["level"] or found["iso_level"], found["source"] or found["iso_source"]
-        return (level, source, found["at"] or found["iso"]), line[found.end() :]
+        return (_of(found, "level"), _of(found, "source"), _of(found, "at")), line[found.end() :]
 
     def _without_runtime(self, line: str) -> str | None:
         """The line as the process wrote it; None while a runtime has cut it and the rest is to come."""

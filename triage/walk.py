@@ -80,15 +80,15 @@ def rate(
 ) -> tuple[Confidence, tuple[str, ...]]:
     """The word for how sure a leaf is, by rule, and the gaps that lowered it.
 
-    confirmed: everything it requires is seen. likely: one gap. possible: two or more. A line that proves little, that is not
-    Triton's own, or that does not name the model is a gap each; so is each contradiction. So a log alone, which is one source,
-    reaches likely by Triton's own line and never more."""
+    confirmed: everything it requires is seen. likely: one gap. possible: two or more, and whatever rests on a line that proves
+    little. A line that is not Triton's own or that does not name the model is a gap each; so is each contradiction. So a log
+    alone, which is one source, reaches likely by Triton's own line and never more."""
     if leaf.category == "cannot_tell":
         return "cannot_tell", ()
     gaps = [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
     if root is not None and root.category == leaf.category:
         if root.signature.role == "hint":
-            gaps.append("the telling line fits this cause and does not prove it")
+            gaps += ["the telling line fits this cause and does not prove it", "no line names the mechanism"]
         if not root.own:
             gaps.append("the telling line is text without Triton's source file: anything may have printed it")
         if not root.sure:
