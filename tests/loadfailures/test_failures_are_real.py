@@ -1,61 +1,16 @@
 """Each failure's expectations, held against the real server that shows it."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.loadfailures.failure import LABELS, Cause, Failure, Row
 from tests.loadfailures.failures import FAILURES
-from tests.loadfailures.run_failure import Failed, run_failure
-from tests.tritons.install import TritonInstall
+from tests.loadfailures.outcomes import Outcomes, Seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-AT_ONCE = 2
-"""Servers that run side by side: one a core of the smallest machine that the tests run on."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    failed: Failed
-    log: str
-
-
 Index = list[dict[str, Any]] | str | None
-Outcomes = dict[str, "asyncio.Task[Seen]"]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def outcomes(
-    request: pytest.FixtureRequest, triton_install: TritonInstall, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Outcomes]:
-    """A task for each failure that this run asked for, so that the next servers run while a test waits for its own."""
-    turns, folder = asyncio.Semaphore(AT_ONCE), tmp_path_factory.mktemp("load-failures")
-
-    async def see(failure: Failure) -> Seen:
-        async with turns, run_failure(triton_install, failure, folder / failure.id) as failed:
-            return Seen(failed, failed.log.read_text(errors="replace"))
-
-    tasks = {failure.id: asyncio.create_task(see(failure)) for failure in _asked_for(request.session)}
-    try:
-        yield tasks
-    finally:
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
-
-
-def _asked_for(session: pytest.Session) -> list[Failure]:
-    here = [
-        item for item in session.items if isinstance(item, pytest.Function) and item.path == Path(__file__)
-    ]
-    asked = {item.callspec.id for item in here if "failure" in item.fixturenames}
-    return [failure for failure in FAILURES if failure.id in asked]
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)

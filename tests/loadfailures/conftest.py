@@ -1,0 +1,31 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.loadfailures.failures import FAILURES
+from tests.loadfailures.outcomes import Outcomes, start
+from tests.tritons.install import TritonInstall
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def outcomes(
+    request: pytest.FixtureRequest, triton_install: TritonInstall, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Outcomes]:
+    """Of every failure that a test of this folder asks for, begun when the first one does."""
+    here = [
+        item
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent
+    ]
+    asked = {item.callspec.id for item in here if "failure" in item.fixturenames}
+    wanted = [failure for failure in FAILURES if failure.id in asked]
+    tasks = start(wanted, triton_install, tmp_path_factory.mktemp("load-failures"))
+    try:
+        yield tasks
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)

@@ -1,0 +1,57 @@
+"""What each failure's real server showed, and what triage collected from it while it was there: every failure is run once."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from telemetry.rules_dir import rules_dir
+from tests.loadfailures.failure import Failure
+from tests.loadfailures.run_failure import Failed, run_failure
+from tests.tritons.install import TritonInstall
+from triage.evidence import Evidence, Snapshot
+from triage.look import Sources, look
+from triage.redact import make_seal
+from triage.report import Report, Rules, build_report
+from triage.rules import rules_from_folder
+
+AT_ONCE = 2
+"""Servers that run side by side: one a core of the smallest machine that the tests run on."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    failed: Failed
+    log: str
+    snapshot: Snapshot
+    """By log and, where the server answers, by its URL."""
+    rules: Rules
+
+    def report(self, keep: Callable[[Evidence], bool] = lambda evidence: True) -> Report:
+        """The report on the evidence that is kept."""
+        kept = tuple(evidence for evidence in self.snapshot.evidence if keep(evidence))
+        return build_report(
+            Snapshot(
+                asked=self.snapshot.asked,
+                collected_at=self.snapshot.collected_at,
+                took_seconds=self.snapshot.took_seconds,
+                evidence=kept,
+            ),
+            self.rules,
+        )
+
+
+Outcomes = dict[str, "asyncio.Task[Seen]"]
+
+
+def start(failures: list[Failure], install: TritonInstall, folder: Path) -> Outcomes:
+    """A task for each failure, so that the next servers run while a test waits for its own."""
+    turns, rules = asyncio.Semaphore(AT_ONCE), rules_from_folder(rules_dir(), "load-failure")
+
+    async def see(failure: Failure) -> Seen:
+        async with turns, run_failure(install, failure, folder / failure.id) as failed:
+            sources = Sources(log=str(failed.log), triton=failed.url)
+            snapshot = await look(sources, "", rules, make_seal())
+            return Seen(failed, failed.log.read_text(errors="replace"), snapshot, rules)
+
+    return {failure.id: asyncio.create_task(see(failure)) for failure in failures}
