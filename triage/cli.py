@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triage.report import Report, Rules
+    from triage.seal import Seal
 
 FOUND, USAGE, CANNOT_TELL = 1, 2, 3
 
@@ -70,7 +73,6 @@ def load_failure(
     from triage.bundle import BundleError, save_bundle
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
-    from triage.redact import make_seal
     from triage.report import build_report
 
     if not (triton_url or log_file or target or selector):
@@ -86,11 +88,11 @@ def load_failure(
             check_target(target or selector)
     except (ValueError, PodTargetError) as error:
         _fail(str(error), USAGE)
-    rules = _load_rules(rules_folder, "load-failure")
+    rules, make_seal = _load_rules(rules_folder, "load-failure")
     if sys.stderr.isatty():
         click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
     sources = Sources(log_file, triton_url, target or selector, namespace, kubeconfig, context)
-    snapshot = asyncio.run(look(sources, model, rules, make_seal()))
+    snapshot = asyncio.run(look(sources, model, rules, make_seal))
     if save_file:
         try:
             save_bundle(save_file, snapshot, rules)
@@ -118,7 +120,7 @@ def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     except BundleError as error:
         _fail(str(error), USAGE)
     if rules_folder:
-        rules = _load_rules(rules_folder, snapshot.asked.tree)
+        rules, _ = _load_rules(rules_folder, snapshot.asked.tree)
     _show(build_report(snapshot, rules), output)
 
 
@@ -157,14 +159,15 @@ def _no_colour() -> bool:
     return bool(os.environ.get("NO_COLOR"))
 
 
-def _load_rules(folder: Path | None, tree: str) -> "Rules":
+def _load_rules(folder: Path | None, tree: str) -> "tuple[Rules, Callable[[], Seal]]":
     from telemetry.located_yaml import InvalidFileError
     from telemetry.rules_dir import rules_dir
-    from triage.rules import rules_from_folder
+    from triage.rules import rules_from_folder, seals_from_folder
 
     try:
         # The rules that ship were tried against each other before they shipped.
-        return rules_from_folder(folder or rules_dir(), tree, decided=folder is None)
+        used = folder or rules_dir()
+        return rules_from_folder(used, tree, decided=folder is None), seals_from_folder(used)
     except (InvalidFileError, FileNotFoundError) as error:
         _fail(str(error), USAGE)
 

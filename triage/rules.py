@@ -1,10 +1,12 @@
 """The rules of one tree, out of a folder or out of a saved bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from telemetry.located_yaml import InvalidFileError, Problem, read_text
+from triage.redact import Redactor, load_redaction
 from triage.report import Rules
+from triage.seal import Seal
 from triage.signatures import parse_signatures
 from triage.tree import parse_tree
 
@@ -42,3 +44,10 @@ def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Ru
         tree,
         signatures,
     )
+
+
+def seals_from_folder(folder: Path) -> Callable[[], Seal]:
+    """Makes the seal of each piece of evidence, by the secrets that `redaction.yaml` knows. Raises InvalidFileError: without
+    these rules nothing may be stored or shown."""
+    redaction = load_redaction(folder / "redaction.yaml")
+    return lambda: Seal(Redactor(redaction))

@@ -20,11 +20,11 @@ class Redactor(Protocol):
 
     masked: int
 
-    def line(self, text: str) -> str:
+    def line(self, line: str, /) -> str:
         """One line of a stream; remembers what began on an earlier one."""
         ...
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, /) -> Any:
         """Every string inside JSON-like data."""
         ...
 

@@ -11,9 +11,8 @@ from tests.loadfailures.run_failure import Failed, run_failure
 from tests.tritons.install import TritonInstall
 from triage.evidence import Evidence, Snapshot
 from triage.look import Sources, look
-from triage.redact import make_seal
 from triage.report import Report, Rules, build_report
-from triage.rules import rules_from_folder
+from triage.rules import rules_from_folder, seals_from_folder
 
 AT_ONCE = 2
 """Servers that run side by side: one a core of the smallest machine that the tests run on."""
@@ -47,11 +46,12 @@ Outcomes = dict[str, "asyncio.Task[Seen]"]
 def start(failures: list[Failure], install: TritonInstall, folder: Path) -> Outcomes:
     """A task for each failure, so that the next servers run while a test waits for its own."""
     turns, rules = asyncio.Semaphore(AT_ONCE), rules_from_folder(rules_dir(), "load-failure")
+    make_seal = seals_from_folder(rules_dir())
 
     async def see(failure: Failure) -> Seen:
         async with turns, run_failure(install, failure, folder / failure.id) as failed:
             sources = Sources(log=str(failed.log), triton=failed.url)
-            snapshot = await look(sources, "", rules, make_seal())
+            snapshot = await look(sources, "", rules, make_seal)
             return Seen(failed, failed.log.read_text(errors="replace"), snapshot, rules)
 
     return {failure.id: asyncio.create_task(see(failure)) for failure in failures}
