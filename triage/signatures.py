@@ -156,7 +156,9 @@ class Signatures:
         if found is None:
             return None
         groups = {name: value for name, value in found.groupdict().items() if value is not None}
-        start = found.start(self._patterns[index].groupindex["root"] if "root" in groups else 0)
+        group = self._patterns[index].groupindex["root"] if "root" in groups else 0
+        matched = found.group(group)
+        start = found.start(group) + len(matched) - len(matched.lstrip())  # a pattern may begin with a line break
         return Match(self.all[index], start, groups)
 
 

@@ -13,6 +13,7 @@ from triage.evidence import Evidence, Snapshot
 from triage.look import Sources, look
 from triage.report import Report, Rules, build_report
 from triage.rules import rules_from_folder, seals_from_folder
+from triage.seal import Seal
 
 AT_ONCE = 2
 """Servers that run side by side: one a core of the smallest machine that the tests run on."""
@@ -25,6 +26,7 @@ class Seen:
     snapshot: Snapshot
     """By log and, where the server answers, by its URL."""
     rules: Rules
+    make_seal: Callable[[], Seal]
 
     def report(self, keep: Callable[[Evidence], bool] = lambda evidence: True) -> Report:
         """The report on the evidence that is kept."""
@@ -52,6 +54,6 @@ def start(failures: list[Failure], install: TritonInstall, folder: Path) -> Outc
         async with turns, run_failure(install, failure, folder / failure.id) as failed:
             sources = Sources(log=str(failed.log), triton=failed.url)
             snapshot = await look(sources, "", rules, make_seal)
-            return Seen(failed, failed.log.read_text(errors="replace"), snapshot, rules)
+            return Seen(failed, failed.log.read_text(errors="replace"), snapshot, rules, make_seal)
 
     return {failure.id: asyncio.create_task(see(failure)) for failure in failures}
