@@ -47,6 +47,7 @@ check: .venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/triton-autoscaler check
+	$(BIN)/triton-triage check
 
 test: .venv tools triton
 	$(BIN)/python -m pytest --require-real

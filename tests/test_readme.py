@@ -8,7 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from autoscaler.cli import main
+import autoscaler.cli
+import triage.cli
 from autoscaler.config import parse_config, read_config
 from autoscaler.signal import load_signals
 from telemetry.rules_dir import rules_dir
@@ -36,9 +37,19 @@ def test_every_file_named_exists(path: str) -> None:
     assert (CHECKOUT / path).exists()
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"triton-autoscaler (\w+)", README))))
-def test_every_command_named_exists(command: str) -> None:
-    assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+@pytest.mark.parametrize(
+    ("program", "command"), sorted(set(re.findall(r"triton-(autoscaler|triage) ([a-z][\w-]*)", README)))
+)
+def test_every_command_named_exists(program: str, command: str) -> None:
+    programs = {"autoscaler": autoscaler.cli.main, "triage": triage.cli.main}
+    assert CliRunner().invoke(programs[program], [command, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("line", sorted(re.findall(r"^triton-triage .*?(?=  #|$)", README, re.MULTILINE)))
+def test_every_triage_command_shown_has_the_options_that_it_shows(line: str) -> None:
+    _, command, *words = line.split()
+    known = {option for parameter in triage.cli.main.commands[command].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known
 
 
 def test_the_table_lists_every_signal_with_its_target() -> None:

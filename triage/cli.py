@@ -124,6 +124,16 @@ def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     _show(build_report(snapshot, rules), output)
 
 
+@main.command()
+@_rules
+def check(rules_folder: Path | None) -> None:
+    """Check the rules, offline: trees, signatures against each other, and what is masked. Every mistake with its line."""
+    from telemetry.rules_dir import rules_dir
+
+    rules, _ = _load_rules(rules_folder or rules_dir(), "load-failure")
+    click.echo(f"ok: tree {rules.tree.tree}, {len(rules.signatures.all)} signatures")
+
+
 def _show(report: "Report", output: str) -> NoReturn:
     from triage.render_json import render_json
     from triage.render_text import plain, render_text

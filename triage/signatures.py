@@ -158,7 +158,9 @@ class Signatures:
         groups = {name: value for name, value in found.groupdict().items() if value is not None}
         group = self._patterns[index].groupindex["root"] if "root" in groups else 0
         matched = found.group(group)
-        start = found.start(group) + len(matched) - len(matched.lstrip())  # a pattern may begin with a line break
+        start = (
+            found.start(group) + len(matched) - len(matched.lstrip())
+        )  # a pattern may begin with a line break
         return Match(self.all[index], start, groups)
 
 

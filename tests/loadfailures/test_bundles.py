@@ -102,9 +102,11 @@ async def test_secrets_that_a_model_prints_reach_no_bundle_and_no_report(
     told = "".join((await asyncio.to_thread(bundle.read_text), render_json(report), render_text(report)))
     assert [kind for kind, secret in SECRETS.items() if secret in told] == []
     assert report.masked >= 2 * len(SECRETS)
-    assert tuple(
-        word for word in ("tokenizer", "eos_token_id", "max_tokens") if f"{word}=128" in told
-    ) == ("tokenizer", "eos_token_id", "max_tokens")
+    assert tuple(word for word in ("tokenizer", "eos_token_id", "max_tokens") if f"{word}=128" in told) == (
+        "tokenizer",
+        "eos_token_id",
+        "max_tokens",
+    )
     assert report.verdict.category == "model_code"
 
 
