@@ -35,8 +35,8 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 Role = Literal["cause", "noise", "general", "hint", "cascade"]
 """cause: names the mechanism. general: true, but holds only where no cause is named (any exception in a model's Python).
-hint: fits the category and proves little. cascade: follows from another failure. noise: harmless, and hides what is
-general about the line. In this order where several match one text."""
+hint: fits the category and proves little. cascade: follows from another failure. noise: harmless, or mute about the
+cause, and hides what is general about the line. In this order where several match one text."""
 _ROLES: tuple[Role, ...] = get_args(Role)
 
 Origin = Literal["triton", "python", "library", "system", "kubernetes", "client"]
