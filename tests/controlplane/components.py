@@ -31,7 +31,7 @@ CONTROLLERS = (
 
 @dataclass(frozen=True)
 class Options:
-    hpa_sync_seconds: float = 2.0
+    hpa_sync_seconds: float = 1.0
     """Kubernetes' own default is 15 s; the HPA's arithmetic does not depend on it."""
     nodes: int = 1
     feature_gates: str = ""

@@ -21,9 +21,17 @@ MANIFESTS = CHECKOUT / "deploy" / "manifests"
 class Daemon:
     """`triton-autoscaler serve`, an async context manager: ready inside, stopped after.
 
-    The manifests that users apply give it its rights; only the Deployment is left out, because this process is it."""
+    The manifests that users apply give it its rights; only the Deployment is left out, because this process is it.
+    `rules`: a folder to use instead of the rules that ship."""
 
-    def __init__(self, control_plane: ControlPlane, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        rules: Path | None = None,
+    ) -> None:
         self.port, self._plain_port = free_ports(2)
         self.plain_url = f"http://127.0.0.1:{self._plain_port}"
         self.log = folder / "daemon.log"
@@ -31,6 +39,7 @@ class Daemon:
         self._folder = folder
         server = {"address": "127.0.0.1", "port": self.port, "plain_port": self._plain_port}
         self._config = {**config, "server": server}
+        self._rules = rules
         self._process: LocalProcess | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,6 +75,7 @@ class Daemon:
             self._folder / "config.yaml",
         ]
         command += ["--kubeconfig", self._kubeconfig]
+        command += ["--rules", self._rules] if self._rules else []
         self._process = await LocalProcess.start("triton-autoscaler", command, log=self.log)
         await self._process.wait_until(lambda: self._answers("/livez"), seconds=READY_SECONDS)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -24,8 +25,11 @@ from tests.tritons.repository import Model, lay_out
 SERVICE_MS = 100.0
 CONFIG = {
     "targets": {"kubernetes": {"selector": "app.kubernetes.io/name=triton"}},
-    "scrape": {"interval": "2s", "timeout": "1s"},
+    "scrape": {"interval": "1s", "timeout": "800ms"},
 }
+WINDOW = 15.0
+"""Seconds; 30 in rules/signals. Half of it, with a scrape and an HPA sync each second, shows in half the time what 30 s show
+with one of each every two seconds."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ async def real_fleet(
 ) -> AsyncIterator[Fleet]:
     """One replica to begin with; at most three. The HPA is the one of the examples, which may scale down at once."""
     async with AsyncExitStack() as stack:
-        daemon = Daemon(control_plane, folder, CONFIG)
+        daemon = Daemon(control_plane, folder, CONFIG, rules=rules_with_window(folder / "rules"))
         await control_plane.create_namespace(namespace)
         stack.push_async_callback(control_plane.delete_namespace, namespace)
         await control_plane.install_external_metrics(daemon.port)
@@ -124,6 +128,16 @@ async def real_fleet(
         await control_plane.wait_for_external_metrics()
         hpa = await stack.enter_async_context(HpaWatch(control_plane, namespace, "triton", "triton"))
         yield Fleet(control_plane, namespace, tritons, daemon, hpa)
+
+
+def rules_with_window(folder: Path) -> Path:
+    """The rules that ship, with this test's window."""
+    (folder / "signals").mkdir(parents=True)
+    for shipped in (CHECKOUT / "rules" / "signals").iterdir():
+        text, windows = re.subn(r"(?m)^window: 30s\b", f"window: {WINDOW:g}s", shipped.read_text())
+        assert windows == 1, shipped
+        (folder / "signals" / shipped.name).write_text(text)
+    return folder
 
 
 def deployment(namespace: str) -> Object:

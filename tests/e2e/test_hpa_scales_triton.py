@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.control_plane import ControlPlane
-from tests.e2e.fleet import Fleet, real_fleet
+from tests.e2e.fleet import WINDOW, Fleet, real_fleet
 from tests.tritons.install import TritonInstall
 from tests.tritons.load import Load
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 SYNCS = 20
+"""Of the HPA, a second each: together they outlast a window and max_age, so that what would fade has faded."""
 WORKERS = 6
 TARGET = "2"
 
@@ -54,7 +55,7 @@ async def _all_scrapes_fail(fleet: Fleet) -> None:
     before = len(fleet.hpa.scale_downs)
     for server in fleet.tritons.servers.values():
         server.pause()
-    await fleet.hpa.syncs(SYNCS)
+    await fleet.hpa.syncs(SYNCS, error="internal")
     answer = await fleet.ask("triton_inference_concurrency")
     assert "does not answer scrapes" in answer["message"], answer
     assert len(fleet.hpa.scale_downs) == before, fleet.hpa.story()
@@ -65,12 +66,13 @@ async def _all_scrapes_fail(fleet: Fleet) -> None:
 
 
 async def _daemon_is_killed_and_restarted(fleet: Fleet) -> None:
-    before = len(fleet.hpa.scale_downs)
+    before, errors = len(fleet.hpa.scale_downs), await _errors(fleet)
     await fleet.daemon.kill()
     await fleet.hpa.syncs(SYNCS // 4)
     await fleet.daemon.start()
     await fleet.hpa.syncs(SYNCS - SYNCS // 4)
     assert len(fleet.hpa.scale_downs) == before, fleet.hpa.story()
+    assert await _errors(fleet) - errors >= SYNCS // 2, fleet.hpa.story()
     await fleet.until_value(WORKERS * 0.5)
 
 
@@ -79,13 +81,13 @@ async def _the_loaded_one_of_three_freezes(fleet: Fleet) -> None:
     load = Load(lambda: [server.url], "slow", timeout_seconds=60.0)
     running = asyncio.create_task(load.closed_loop(workers=WORKERS, seconds=300))
     try:
-        await asyncio.sleep(35)  # until the window holds this load alone
+        await asyncio.sleep(WINDOW + 3)  # until the window holds this load alone
         await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
         server.pause()
         at_freeze = await fleet.total()
         assert at_freeze is not None
         assert at_freeze >= WORKERS * 0.8
-        blind = asyncio.create_task(fleet.hpa.syncs(SYNCS))
+        blind = asyncio.create_task(fleet.hpa.syncs(SYNCS, error="internal"))
         seen: list[float] = []
         while (now := await fleet.total()) is not None:
             seen.append(now)
@@ -102,3 +104,8 @@ async def _the_loaded_one_of_three_freezes(fleet: Fleet) -> None:
     finally:
         server.resume()
         running.cancel()
+
+
+async def _errors(fleet: Fleet) -> int:
+    """How often the HPA got no answer, so far."""
+    return (await fleet.control_plane.hpa_syncs()).get("internal", 0)
