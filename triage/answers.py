@@ -63,6 +63,9 @@ def _failed(test: Test, view: View) -> Answer:
         return Answer("yes", "the server gave up starting", tuple(r.evidence.id for r in case.logs))
     if any(reading.log.no_repository for reading in case.logs):
         return Answer("yes", "a model repository cannot be read", tuple(r.evidence.id for r in case.logs))
+    refused = [e for e in case.of_probe("index") if isinstance(e.facts, RepositoryIndex) and e.facts.error]
+    if refused:
+        return Answer("yes", "Triton cannot read a model repository", _ids(refused))
     ended = [c for c in (case.pod.containers if case.pod else ()) if c.exit_code and not c.ready]
     loading = [m for m in case.models.values() if m.loading]
     root = view.root

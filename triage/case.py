@@ -188,3 +188,5 @@ def _add_index(case: Case, item: Evidence, index: RepositoryIndex, signatures: S
     for claim in index_claims(item, index, signatures):
         if claim.model:
             _model(case, claim.model).claims.append(claim)
+        else:
+            case.loose.append(claim)

@@ -97,25 +97,24 @@ _AFTER_LOGS = 1 << 40
 
 
 def index_claims(evidence: Evidence, index: RepositoryIndex, signatures: Signatures) -> Iterable[Claim]:
-    """The reasons of failed models in the repository index."""
+    """The reasons of failed models in the repository index, and the error that it answers itself."""
+    if index.error:
+        yield from _reason_claims(evidence, "creating server: ", index.error, None, "", signatures)
     for row in index.rows:
-        if row.state == "READY" or not row.reason or row.reason == "unloaded":
-            continue
-        for match in signatures.match(row.reason)[:1]:
-            if match.category is not None:
-                line = row.reason[row.reason.rfind("\n", 0, match.start) + 1 :].partition("\n")[0]
-                yield Claim(
-                    evidence.id,
-                    evidence.probe,
-                    match,
-                    line,
-                    _AFTER_LOGS,
-                    True,
-                    row.name,
-                    row.version,
-                    True,
-                    True,
-                )
+        if row.state != "READY" and row.reason and row.reason != "unloaded":
+            before = f"failed to load '{row.name}' version {row.version}: "
+            yield from _reason_claims(evidence, before, row.reason, row.name, row.version, signatures)
+
+
+def _reason_claims(
+    evidence: Evidence, before: str, reason: str, model: str | None, version: str, signatures: Signatures
+) -> Iterable[Claim]:
+    """The reason is read as Triton's log prints it, behind `before`: an error of a request means a warm-up there."""
+    for match in signatures.match(before + reason)[:1]:
+        if match.category is not None:
+            start = max(0, match.start - len(before))
+            line = reason[reason.rfind("\n", 0, start) + 1 :].partition("\n")[0]
+            yield Claim(evidence.id, evidence.probe, match, line, _AFTER_LOGS, True, model, version)
 
 
 def kubernetes_claims(evidence: Evidence, signatures: Signatures) -> Iterable[Claim]:

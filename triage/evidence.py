@@ -57,6 +57,8 @@ class IndexRow(msgspec.Struct, frozen=True):
 
 class RepositoryIndex(msgspec.Struct, frozen=True, tag="index"):
     rows: tuple[IndexRow, ...]
+    error: str = ""
+    """Triton's own error instead of rows: it cannot read a repository."""
 
 
 class Readiness(msgspec.Struct, frozen=True, tag="readiness"):

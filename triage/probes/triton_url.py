@@ -78,6 +78,8 @@ class _Triton:
         if isinstance(answered, Missing):
             return Found(answered)
         status, body = answered
+        if status == 500 and (said := _error_of(body)):
+            return Found(RepositoryIndex((), said))
         if status != 200:
             return Found(_refused("the repository index", status, body))
         try:
