@@ -1,8 +1,8 @@
 """Pytest plugin: the real control plane and Triton as fixtures, and how much real work the run did.
 
-The last line of a run is `real: HPA decisions N, Triton inferences M`. With `--require-real`, which `make
-test` passes, a run in which either is zero fails: a suite that silently stopped testing against the real
-parts must not be green."""
+The last line of a run is `real: HPA decisions N, Triton inferences M, Triton load failures L`. With
+`--require-real`, which `make test` passes, a run in which any of them is zero fails: a suite that silently
+stopped testing against the real parts must not be green."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -19,13 +19,17 @@ from tests.tritons.install import TritonInstall, ensure_triton
 class RealWork:
     hpa_decisions: int = 0
     triton_inferences: int = 0
+    load_failures: int = 0
 
     def __str__(self) -> str:
-        return f"real: HPA decisions {self.hpa_decisions}, Triton inferences {self.triton_inferences}"
+        return (
+            f"real: HPA decisions {self.hpa_decisions}, Triton inferences {self.triton_inferences}, "
+            f"Triton load failures {self.load_failures}"
+        )
 
     @property
     def missing(self) -> bool:
-        return self.hpa_decisions == 0 or self.triton_inferences == 0
+        return 0 in (self.hpa_decisions, self.triton_inferences, self.load_failures)
 
 
 REAL_WORK = pytest.StashKey[RealWork]()
@@ -35,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-real",
         action="store_true",
-        help="fail unless a real HPA decided and a real Triton inferred",
+        help="fail unless a real HPA decided, and a real Triton inferred and failed to load",
     )
 
 
@@ -59,6 +63,7 @@ def triton_install(request: pytest.FixtureRequest) -> Iterator[TritonInstall]:
     install = ensure_triton()
     yield install
     request.config.stash[REAL_WORK].triton_inferences += install.inferences
+    request.config.stash[REAL_WORK].load_failures += install.load_failures
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.loadfailures.failure import End, Failure
+from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, End, Failure
 from tests.local_process import LocalProcess
 from tests.tritons.install import TritonInstall
 from tests.tritons.server import TritonRefused, TritonServer
@@ -67,6 +67,7 @@ async def run_failure(install: TritonInstall, failure: Failure, folder: Path) ->
                 await server.start_over()
         if failure.client and server.answers:
             await failure.client(server, folder)
+        install.load_failures += failure.cause.label != NOT_A_LOAD_FAILURE
         yield Failed(
             failure,
             server.end,

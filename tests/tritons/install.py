@@ -26,10 +26,12 @@ class CannotRunTriton(Exception):
 
 @dataclass
 class TritonInstall:
-    """Where the server is, and how many inferences all servers started from it have done."""
+    """Where the server is, how many inferences all servers started from it have done, and how many were left with a model that
+    did not load."""
 
     folder: Path
     inferences: int = 0
+    load_failures: int = 0
 
     @property
     def server(self) -> Path:
