@@ -1,6 +1,8 @@
 """Rules for tests: the tree that ships, with deadlines that a test can wait for, and signatures written here."""
 
 import re
+import shutil
+from pathlib import Path
 
 from telemetry.rules_dir import rules_dir
 from triage.report import Rules
@@ -35,3 +37,13 @@ def tree_text(budget: str = "10s", **deadlines: str) -> str:
 
 def small_rules(budget: str = "10s", **deadlines: str) -> Rules:
     return rules_from_texts(tree_text(budget, **deadlines), {"layout.yaml": LAYOUT}, "test")
+
+
+def write_rules(folder: Path, budget: str = "10s", **deadlines: str) -> Path:
+    """The small rules as a folder for --rules, which masks what the program masks."""
+    (folder / "trees").mkdir(parents=True)
+    (folder / "trees" / "load-failure.yaml").write_text(tree_text(budget, **deadlines))
+    (folder / "signatures").mkdir()
+    (folder / "signatures" / "layout.yaml").write_text(LAYOUT)
+    shutil.copy(rules_dir() / "redaction.yaml", folder)
+    return folder
