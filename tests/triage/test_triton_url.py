@@ -236,7 +236,7 @@ STARTING = "the server is starting or stopping: ask again, or give its log"
         ),
         (
             web.Response(status=500, body=b"[" * 100_000),
-            Missing("refused", "the repository index: HTTP 500 " + "[" * 200, WRONG_PORT),
+            Missing("refused", "the repository index: HTTP 500 " + "[" * 300, WRONG_PORT),
         ),
         (
             said({"error": ["odd"]}, 500),
@@ -248,6 +248,15 @@ async def test_what_the_server_refuses_is_missing_with_its_own_words(
     answer: web.Response, missing: Missing
 ) -> None:
     async with peer({INDEX: answer}) as triton:
+        assert await ask(triton.url, "index") == Found(missing)
+
+
+async def test_tritons_own_error_over_a_repository_is_evidence_and_a_gateways_page_is_none() -> None:
+    error = "failed to open directory /models: Permission denied"
+    async with peer({INDEX: said({"error": error}, 500)}) as triton:
+        assert await ask(triton.url, "index") == Found(RepositoryIndex((), error))
+    async with peer({INDEX: web.Response(status=500, text=error)}) as triton:
+        missing = Missing("refused", f"the repository index: HTTP 500 {error}", WRONG_PORT)
         assert await ask(triton.url, "index") == Found(missing)
 
 

@@ -30,6 +30,7 @@ FOLLOWED_MODELS = 20
 """So many failing models are asked about one by one."""
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises over an answer that is no JSON, no UTF-8, or nested without end."""
+_MAX_SAID = 300
 _UNPRINTED = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
@@ -105,7 +106,7 @@ class _Triton:
         if isinstance(answered, Missing):
             return Found(answered)
         status, body = answered
-        if status == 500 and (said := _error_of(body)):
+        if status == 500 and (said := _own_error(body)):
             return Found(RepositoryIndex((), said))
         if status != 200:
             return Found(_refused("the repository index", status, body))
@@ -231,8 +232,21 @@ def _no_triton(said: str) -> Missing:
 
 
 def _error_of(body: bytes) -> str:
+    """Triton's error, or how somebody else's page begins."""
     try:
         told = msgspec.json.decode(body)
     except UNDECODABLE:
-        return body[:200].decode(errors="replace")
-    return str(told.get("error", ""))[:300] if isinstance(told, dict) else ""
+        return body[:_MAX_SAID].decode(errors="replace")
+    return str(told.get("error", ""))[:_MAX_SAID] if isinstance(told, dict) else ""
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+def _own_error(body: bytes) -> str:
+    """The error of Triton's own form; empty for any other page."""
+    try:
+        return msgspec.json.decode(body, type=_Error).error
+    except UNDECODABLE:
+        return ""
