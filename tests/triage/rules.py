@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 from telemetry.rules_dir import rules_dir
@@ -35,6 +36,7 @@ def tree_text(budget: str = "10s", **deadlines: str) -> str:
     return text
 
 
+@cache
 def small_rules(budget: str = "10s", **deadlines: str) -> Rules:
     return rules_from_texts(tree_text(budget, **deadlines), {"layout.yaml": LAYOUT}, "test")
 

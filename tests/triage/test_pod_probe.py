@@ -316,7 +316,7 @@ async def test_an_api_server_that_does_not_tell_the_pod_leaves_one_missing_answe
 ) -> None:
     async with api_server() as server:
         server.expect_any(f"{PODS}/llm-0", reply)
-        got = await answers(server, tmp_path, "pod/llm-0", pod="300ms")
+        got = await answers(server, tmp_path, "pod/llm-0", pod="100ms")
     assert {name: found.reason for name, found in got.items() if isinstance(found, Missing)} == {
         "pods": reason
     }
