@@ -1,17 +1,18 @@
 """`triton-triage`: results on stdout, talk on stderr; exit 0 nothing found, 1 findings, 2 usage, 3 could not look or cannot tell.
+A signal ends it at once, as that signal does by default.
 
 Commands import what they need themselves: `--help` must answer at once."""
 
-import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
+    from triage.evidence import Snapshot
     from triage.report import Report, Rules
     from triage.seal import Seal
 
@@ -28,7 +29,26 @@ _output = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(click.Group):
+    """The commands, and what belongs to the process alone: it is called once, by the console script."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        import os
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell had it ignored
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has to be put away
+        code: object = 0
+        try:
+            self.main(*args, **kwargs)
+        except SystemExit as ended:
+            code = ended.code
+        _flush()
+        # A thread may wait for a file or a name server that never answers; the interpreter would wait for the thread.
+        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="triton-ops", prog_name="triton-triage")
 def main() -> None:
     """Find out why NVIDIA Triton is slow or not loading a model, and what to do about it. Nothing is changed anywhere."""
@@ -92,11 +112,11 @@ def load_failure(
     if sys.stderr.isatty():
         click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
     sources = Sources(log_file, triton_url, target or selector, namespace, kubeconfig, context)
-    snapshot = asyncio.run(look(sources, model, rules, make_seal))
+    snapshot = _run(look(sources, model, rules, make_seal))
     if save_file:
         try:
             save_bundle(save_file, snapshot, rules)
-        except BundleError as error:
+        except (BundleError, OSError) as error:
             click.echo(f"--save: {error}; the report follows all the same", err=True)
     _show(build_report(snapshot, rules), output)
 
@@ -134,20 +154,54 @@ def check(rules_folder: Path | None) -> None:
     click.echo(f"ok: tree {rules.tree.tree}, {len(rules.signatures.all)} signatures")
 
 
+def _run(looking: "Coroutine[Any, Any, Snapshot]") -> "Snapshot":
+    """`asyncio.run` would wait for threads too."""
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(looking)
+    finally:
+        loop.close()
+
+
 def _show(report: "Report", output: str) -> NoReturn:
     from triage.render_json import render_json
     from triage.render_text import plain, render_text
 
     if output == "json":
-        click.echo(render_json(report), nl=False)
+        _write(render_json(report))
     else:
         import shutil
 
-        colour = sys.stdout.isatty() and not _no_colour()
-        width = min(shutil.get_terminal_size((100, 24)).columns, 120) if sys.stdout.isatty() else 100
-        click.echo(render_text(report, width, _styled if colour else plain), nl=False)
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        width = min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100
+        _write(render_text(report, width, _styled if terminal and not _no_colour() else plain))
     found = {"cannot_tell": CANNOT_TELL, "not_a_load_failure": 0}
     sys.exit(found.get(report.verdict.category, FOUND))
+
+
+def _write(text: str) -> None:
+    """To stdout, in whatever encoding it has. A reader who has seen enough, such as `head`, is no error."""
+    import io
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        return
+    except OSError as error:
+        _fail(f"cannot write the report: {error.strerror or error}", CANNOT_TELL)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # closed, or its reader has gone: there is nobody to tell
+            continue
 
 
 def _styled(text: str, style: str) -> str:

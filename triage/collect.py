@@ -1,12 +1,15 @@
 """Asks every question at once, each with its own deadline inside one budget, and seals what comes back.
 
-A source that fails is evidence too: why it is missing, and what would show it. No failure of one question reaches another."""
+A source that fails is evidence too: why it is missing, and what would show it. No failure of one question reaches another,
+not even one that nobody thought of."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from triage.evidence import Asked, Evidence, Facts, Missing, Snapshot
 from triage.seal import Seal
@@ -32,18 +35,25 @@ class Question:
     """Raises nothing that is expected: what a source refuses is a `Missing`. A log seals its lines as they come."""
     subject: str = ""
     on_timeout: str = "ask again, or give the source by hand"
+    patience: float | None = None
+    """Seconds for this question, where it needs others than its probe's deadline."""
+
+
+_UNTHOUGHT = "this is a mistake of triton-triage: please report it; the other sources were asked all the same"
+_MAX_SAID = 500
 
 
 async def collect(
     questions: Sequence[Question], asked: Asked, tree: Tree, make_seal: Callable[[], Seal]
 ) -> Snapshot:
-    """The snapshot, at the latest when the tree's budget is over."""
+    """The snapshot, at the latest when the tree's budget is over. What the tree has no probe for is not asked."""
     began = time.monotonic()
     collected_at = _now()
     collector = _Collector(tree, make_seal, began + tree.budget)
     async with asyncio.TaskGroup() as group:
         collector.group = group
-        for question in sorted(questions, key=lambda q: not tree.probes[q.probe].expires):
+        known = [question for question in questions if question.probe in tree.probes]
+        for question in sorted(known, key=lambda q: not tree.probes[q.probe].expires):
             collector.start(question)
     order = list(tree.probes)
     evidence = sorted(collector.evidence, key=lambda e: (e.subject, order.index(e.probe), e.id))
@@ -62,36 +72,72 @@ class _Collector:
         self._tree = tree
         self._make_seal = make_seal
         self._over_at = over_at
+        self._started: set[str] = set()
 
     def start(self, question: Question) -> None:
-        self.group.create_task(self._answer(question))
+        if question.probe in self._tree.probes and question.id not in self._started:
+            self._started.add(question.id)
+            self.group.create_task(self._answer(question))
 
     async def _answer(self, question: Question) -> None:
         seal = self._make_seal()
-        seconds = max(0.0, min(self._tree.probes[question.probe].deadline, self._over_at - time.monotonic()))
         try:
-            async with asyncio.timeout(seconds):
-                found = await question.ask(seal)
-        except TimeoutError:
-            found = Found(Missing("timeout", f"no answer within {seconds:.1f} s", question.on_timeout))
+            found = await self._ask(question, seal)
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled():
+                raise
+            found = Found(_unthought(error))
+        if isinstance(found.facts, Missing):
+            seal = self._make_seal()  # what was masked in an answer that is not kept does not count
         for follow_up in found.then:
             self.start(follow_up)
         facts, missing = (None, found.facts) if isinstance(found.facts, Missing) else (found.facts, None)
-        self.evidence.append(
-            seal.evidence(
-                Evidence(
-                    id=question.id,
-                    probe=question.probe,
-                    source=question.source,
-                    query=question.query,
-                    command=question.command,
-                    fetched_at=_now(),
-                    subject=question.subject,
-                    facts=facts,
-                    missing=missing,
-                )
-            )
+        evidence = Evidence(
+            id=question.id,
+            probe=question.probe,
+            source=question.source,
+            query=question.query,
+            command=question.command,
+            fetched_at=_now(),
+            subject=question.subject,
+            facts=facts,
+            missing=missing,
         )
+        self.evidence.append(self._sealed(seal, evidence))
+
+    async def _ask(self, question: Question, seal: Seal) -> Found:
+        deadline = question.patience or self._tree.probes[question.probe].deadline
+        seconds = min(deadline, self._over_at - time.monotonic())
+        if seconds <= 0:
+            said = "the time for all questions together was over before this one could be asked"
+            return Found(Missing("timeout", said, question.on_timeout))
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await question.ask(seal)
+        except Exception:
+            if not limit.expired():
+                raise
+            return Found(Missing("timeout", f"no answer within {seconds:.2g} s", question.on_timeout))
+
+    def _sealed(self, seal: Seal, evidence: Evidence) -> Evidence:
+        try:
+            return seal.evidence(evidence)
+        except Exception as error:  # what cannot be made safe is not shown, not even in the error's own words
+            said = f"the answer could not be redacted ({type(error).__name__}), so it is not shown"
+            missing = Missing("parse_error", said, _UNTHOUGHT)
+            return self._make_seal().evidence(msgspec.structs.replace(evidence, facts=None, missing=missing))
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end, and not only something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _unthought(error: BaseException) -> Missing:
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Missing("parse_error", said[:_MAX_SAID], _UNTHOUGHT)
 
 
 def _now() -> str:

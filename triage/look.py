@@ -1,20 +1,27 @@
 """From a request to a snapshot: which sources to ask, and ask them."""
 
+import asyncio
+import shlex
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 
 import aiohttp
+import msgspec
 
 from telemetry.kube_client import KubernetesClient, default_namespace
 from telemetry.kubernetes_api import KubernetesError
 from triage.collect import Found, Question, collect
 from triage.evidence import Asked, Missing, Snapshot
 from triage.probes.log_file import log_questions
-from triage.probes.pod import pod_questions
+from triage.probes.pod import get_command, pod_questions
 from triage.probes.triton_url import triton_questions
 from triage.report import Rules
-from triage.seal import Seal
+from triage.seal import Seal, printable
+
+CONNECTING_SHARE = 0.6
+"""Of the budget, for credentials and the list of pods: plug-ins take seconds, and the pods are still to be asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +40,66 @@ class Sources:
 async def look(sources: Sources, model: str, rules: Rules, make_seal: Callable[[], Seal]) -> Snapshot:
     """Everything that the sources show, within the tree's budget; a source that cannot be asked is missing evidence."""
     timeout = aiohttp.ClientTimeout(total=None)  # each question has its own deadline
-    namespace = sources.namespace
+    probes = rules.tree.probes
     async with AsyncExitStack() as resources:
         session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
         questions: list[Question] = []
-        if sources.log:
-            questions += log_questions(sources.log, rules.signatures, rules.tree.probes["log"].deadline)
+        if sources.log and "log" in probes:
+            questions += log_questions(sources.log, rules.signatures, probes["log"].deadline)
         if sources.triton:
-            questions += triton_questions(sources.triton, session)
+            questions += triton_questions(sources.triton, session, model=model)
+        cluster = _Cluster(sources, rules, resources)
         if sources.target:
-            client = KubernetesClient(kubeconfig=sources.kubeconfig, context=sources.context)
-            try:
-                await resources.enter_async_context(client)
-                namespace = namespace or await default_namespace(sources.kubeconfig, sources.context)
-                questions += pod_questions(client, namespace, sources.target, rules.signatures)
-            except KubernetesError as error:
-                questions.append(_no_cluster(sources.target, error))
-        asked = Asked(tree=rules.tree.tree, target=sources.target, namespace=namespace, model=model)
-        return await collect(questions, asked, rules.tree, make_seal)
+            questions.append(cluster.question())
+        # As in the evidence, so that a model's name is the same in both.
+        asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
+        snapshot = await collect(questions, asked, rules.tree, make_seal)
+        asked = msgspec.structs.replace(asked, namespace=printable(cluster.namespace))
+        return msgspec.structs.replace(snapshot, asked=asked)
 
 
-def _no_cluster(target: str, error: KubernetesError) -> Question:
-    async def ask(seal: Seal) -> Found:
-        return Found(
-            Missing("unreachable", str(error), "pass --kubeconfig and --context, or give --log FILE")
+class _Cluster:
+    """Connects when it is asked: a credential plug-in that takes its time holds up no other source."""
+
+    def __init__(self, sources: Sources, rules: Rules, resources: AsyncExitStack) -> None:
+        self.namespace = sources.namespace
+        self._sources = sources
+        self._rules = rules
+        self._resources = resources
+
+    def question(self) -> Question:
+        target, namespace = self._sources.target, self.namespace
+        command = get_command(self._kubectl, namespace, target)
+        where = f"namespace {namespace}" if namespace else "the context's namespace"
+        return Question(
+            id="pods",
+            probe="pod",
+            source=f"pods of {target}",
+            query=f"{target} in {where}",
+            command=command,
+            ask=self._ask,
+            on_timeout=f"does `{command}` answer? the credential plug-in or the API server is slow",
+            patience=self._rules.tree.budget * CONNECTING_SHARE,
         )
 
-    return Question("pods", "pod", f"pods of {target}", target, "kubectl config current-context", ask)
+    async def _ask(self, seal: Seal) -> Found:
+        kubeconfig, context = self._sources.kubeconfig, self._sources.context
+        for module in ("kubernetes.aio.client", "kubernetes.aio.config"):  # 0.7 s, in which others go on
+            await asyncio.to_thread(import_module, module)
+        client = KubernetesClient(kubeconfig=kubeconfig, context=context)
+        try:
+            await self._resources.enter_async_context(client)
+            self.namespace = self.namespace or await default_namespace(kubeconfig, context)
+        except KubernetesError as error:
+            remedy = "pass --kubeconfig and --context, or give --log FILE"
+            return Found(Missing("unreachable", str(error), remedy))
+        target, signatures = self._sources.target, self._rules.signatures
+        (pods,) = pod_questions(client, self.namespace, target, signatures, self._kubectl)
+        return await pods.ask(seal)
+
+    @property
+    def _kubectl(self) -> str:
+        """With the flags that were given: the same question to another cluster would be another question."""
+        flags = (("--kubeconfig", self._sources.kubeconfig), ("--context", self._sources.context))
+        given = (f" {flag} {shlex.quote(value)}" for flag, value in flags if value)
+        return "".join(("kubectl", *given))

@@ -8,11 +8,24 @@ import msgspec
 
 from triage.evidence import Evidence
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# A terminal's string that does not end takes nothing with it: what follows may be the line that tells.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
-# Marks that turn or hide what a terminal shows: bidirectional overrides and isolates, zero-width characters, line separators.
-_HIDDEN = dict.fromkeys([*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF])
-_TABLE: dict[int, str | None] = {**_CONTROLS, **_HIDDEN}
+# Marks that turn or hide what a terminal shows: bidirectional overrides and isolates, zero-width characters, line separators,
+# tags (a whole alphabet that no font draws).
+_HIDDEN = dict.fromkeys(
+    [
+        *(0xAD, 0x061C, 0x180E, 0xFEFF),
+        *range(0x200B, 0x2010),
+        *range(0x2028, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xFFF9, 0xFFFC),
+        *range(0xE0000, 0xE0080),
+    ]
+)
+# Halves of a character, from bytes that are no UTF-8: nothing can be written with one in it.
+_HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_TABLE: dict[int, str | None] = {**_CONTROLS, **_HIDDEN, **_HALVES}
 
 
 class Redactor(Protocol):
@@ -30,7 +43,7 @@ class Redactor(Protocol):
 
 
 def printable(text: str) -> str:
-    """The text without escape sequences, control characters and marks that change how it is read."""
+    """The text without escape sequences, control characters and marks that change how it is read; it can be written as UTF-8."""
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
     return text if text.isascii() and text.isprintable() else text.translate(_TABLE)

@@ -1,10 +1,11 @@
 """Pods of a cluster: which ones, their state, events and logs, as the API server tells them. Only GETs; no Secrets, no exec."""
 
+import asyncio
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from telemetry.container_log import LogOutcome, read_log
+from telemetry.container_log import ContainerLog, LogOutcome, read_log
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.pod_details import Container, ContainerState, PodDetails
 from telemetry.pod_events import read_events
@@ -16,6 +17,7 @@ from triage.collect import Found, Question
 from triage.evidence import (
     ContainerView,
     EventView,
+    LogExcerpt,
     Missing,
     MissingReason,
     PodEvents,
@@ -33,20 +35,31 @@ LOG_TAIL_LINES = 2000
 TRITON_PORTS = frozenset({8000, 8001, 8002})
 
 
-def pod_questions(api: KubernetesApi, namespace: str, target: str, signatures: Signatures) -> list[Question]:
-    """`target` is `pod/NAME`, `deploy/NAME` and so on, or a label selector; unready pods are looked at first."""
-    return [_Pods(api, namespace, signatures).listing(target)]
+def pod_questions(
+    api: KubernetesApi, namespace: str, target: str, signatures: Signatures, kubectl: str = "kubectl"
+) -> list[Question]:
+    """`target` is `pod/NAME`, `deploy/NAME` and so on, or a label selector; unready pods are looked at first. `kubectl` begins
+    the commands that ask the same by hand, with the context if it is not the current one."""
+    return [_Pods(api, namespace, signatures, kubectl).listing(target)]
+
+
+def get_command(kubectl: str, namespace: str, target: str) -> str:
+    """Lists the same pods, or the workload, by hand; in the context's namespace if none is given."""
+    words = f"-l {shlex.quote(target)}" if _is_selector(target) else shlex.quote(target)
+    # A selector alone names no kind.
+    kind = "pods " if _is_selector(target) else ""
+    return f"{kubectl}{f' -n {shlex.quote(namespace)}' if namespace else ''} get {kind}{words}"
 
 
 class _Pods:
-    def __init__(self, api: KubernetesApi, namespace: str, signatures: Signatures) -> None:
+    def __init__(self, api: KubernetesApi, namespace: str, signatures: Signatures, kubectl: str) -> None:
         self._api = api
         self._namespace = namespace
         self._signatures = signatures
+        self._context = kubectl
+        self._kubectl = f"{kubectl} -n {shlex.quote(namespace)}"
 
     def listing(self, target: str) -> Question:
-        words = f"-l {shlex.quote(target)}" if "=" in target or "," in target else shlex.quote(target)
-
         async def ask(seal: Seal) -> Found:
             try:
                 pods = await find_pods(self._api, self._namespace, target)
@@ -56,8 +69,8 @@ class _Pods:
                 detail = f"{target} has no pods in namespace {self._namespace}"
                 return Found(Missing("not_found", detail, "check the name, the selector and -n"))
             unready = [pod for pod in pods if not _is_ready(pod)]
-            newest = sorted(pods, key=lambda pod: pod.metadata.name)
-            chosen = (unready or newest)[:MOST_PODS]
+            # An evicted pod stays for days, and tells nothing of the one that took its place.
+            chosen = sorted(unready or pods, key=lambda pod: (_has_ended(pod), pod.metadata.name))[:MOST_PODS]
             names = tuple(pod.metadata.name for pod in chosen)
             listed = PodList(
                 tuple(pod.metadata.name for pod in pods), tuple(pod.metadata.name for pod in unready), names
@@ -69,7 +82,7 @@ class _Pods:
             probe="pod",
             source=f"pods of {target}",
             query=f"{target} in namespace {self._namespace}",
-            command=f"kubectl -n {shlex.quote(self._namespace)} get {words}",
+            command=get_command(self._context, self._namespace, target),
             ask=ask,
         )
 
@@ -97,7 +110,6 @@ class _Pods:
                 PodEvents(tuple(EventView(_time(e.last_at), e.reason, e.message, e.count) for e in found))
             )
 
-        kubectl = f"kubectl -n {shlex.quote(self._namespace)}"
         where = f"/api/v1/namespaces/{self._namespace}"
         return [
             Question(
@@ -105,7 +117,7 @@ class _Pods:
                 probe="events",
                 source=f"events of pod {name}",
                 query=f"GET {where}/events?fieldSelector=involvedObject.uid={uid}",
-                command=f"{kubectl} get events --field-selector involvedObject.uid={uid}",
+                command=f"{self._kubectl} get events --field-selector involvedObject.uid={uid}",
                 ask=events,
                 subject=name,
             ),
@@ -114,7 +126,7 @@ class _Pods:
                 probe="pod",
                 source=f"pod {name}",
                 query=f"GET {where}/pods/{name}",
-                command=f"{kubectl} get pod {name} -o yaml",
+                command=f"{self._kubectl} get pod {name} -o yaml",
                 ask=details,
                 subject=name,
             ),
@@ -144,11 +156,8 @@ class _Pods:
                 return Found(_missing(error))
             if found.outcome is not LogOutcome.READ:
                 return Found(_no_log(found.outcome, found.words))
-            keeper = LogKeeper(seal.line, self._signatures)
-            for part in (found.head, found.tail):
-                for line in part.split("\n") if part else ():
-                    keeper.feed(line.rstrip("\r"))
-            excerpt = keeper.excerpt(cut=found.gap)
+            # Megabytes of lines take seconds: nobody else's answer may wait for them.
+            excerpt = await asyncio.to_thread(self._excerpt, found, seal)
             if not any(line.text for line in excerpt.lines):
                 return Found(
                     Missing("not_found", "the log is empty", "wait until the process has said something")
@@ -163,11 +172,23 @@ class _Pods:
             probe=kind,
             source=f"{'previous ' if previous else ''}log of {pod}/{container}",
             query=f"GET /api/v1/namespaces/{self._namespace}/pods/{pod}/log?{query}",
-            command=f"kubectl -n {shlex.quote(self._namespace)} logs {pod} -c {container}{flag}",
+            command=f"{self._kubectl} logs {pod} -c {container}{flag}",
             ask=ask,
             subject=pod,
             on_timeout="the node may be slow or gone: read the log where it is archived, and give it as --log FILE",
         )
+
+    def _excerpt(self, log: ContainerLog, seal: Seal) -> LogExcerpt:
+        keeper = LogKeeper(seal.line, self._signatures)
+        for part in (log.head, log.tail):
+            for line in part.removesuffix("\n").split("\n") if part else ():
+                keeper.feed(line.rstrip("\r"))
+        return keeper.excerpt(cut=log.gap)
+
+
+def _is_selector(target: str) -> bool:
+    """As `find_pods` tells them apart."""
+    return not set("=!,() \t").isdisjoint(target)
 
 
 def _telling_containers(pod: PodDetails) -> Sequence[Container]:
@@ -186,6 +207,10 @@ def _is_triton(container: Container) -> bool:
 
 def _is_ready(pod: Pod) -> bool:
     return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or ())
+
+
+def _has_ended(pod: Pod) -> bool:
+    return pod.status.phase in ("Succeeded", "Failed")
 
 
 def _view(pod: PodDetails, owner: str) -> PodView:
@@ -258,6 +283,10 @@ def _missing(error: KubernetesError) -> Missing:
     }
     if error.reason == "Timeout":
         return Missing("timeout", str(error), "ask again; the API server may be busy")
+    if error.reason == "Malformed":
+        return Missing(
+            "parse_error", str(error), "is this the API server's address? a proxy may have answered"
+        )
     reason = reasons.get(error.status, "refused")
     remedy = {
         "forbidden": "grant the right that the message names, or give the log as --log FILE",

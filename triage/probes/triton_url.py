@@ -4,12 +4,15 @@ Read-only by nature: nothing is loaded, unloaded or inferred. Redirects are not 
 API: triton-inference-server/server:docs/protocol/extension_model_repository.md and the KServe v2 protocol."""
 
 import asyncio
+import re
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from triage.collect import Found, Question
 from triage.evidence import (
@@ -25,28 +28,53 @@ from triage.seal import Seal
 MAX_ANSWER_BYTES = 8 << 20
 FOLLOWED_MODELS = 20
 """So many failing models are asked about one by one."""
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises over an answer that is no JSON, no UTF-8, or nested without end."""
+_MAX_SAID = 300
+_UNPRINTED = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def check_url(url: str) -> str:
-    """The address without a trailing slash. Raises ValueError, saying what would be right."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """The address without a trailing slash, as it is sent. Raises ValueError, saying what would be right."""
+    try:
+        found = URL(url)
+        wrong = _wrong_with(url, found)
+    except ValueError as error:
+        wrong = str(error)
+    if wrong:
         raise ValueError(
-            f"{url!r} is no address of Triton's HTTP port; give one such as http://localhost:8000"
+            f"{_without_credentials(url)!r} is no address of Triton's HTTP port: {wrong};"
+            " give one such as http://localhost:8000"
         )
-    return url.rstrip("/")
+    return str(found).rstrip("/")
 
 
-def triton_questions(url: str, session: aiohttp.ClientSession, subject: str = "") -> list[Question]:
-    """What to ask the server at `url`; each question stands alone."""
-    return _Triton(url, session, subject).questions()
+def _wrong_with(url: str, found: URL) -> str:
+    if _UNPRINTED.search(url):
+        return "it has spaces or control characters in it"
+    if found.scheme not in ("http", "https") or not found.host:
+        return "it has to begin with http:// or https:// and a host"
+    if "?" in url or "#" in url:
+        return "leave out what follows ? or #"
+    return ""
+
+
+def triton_questions(
+    url: str, session: aiohttp.ClientSession, subject: str = "", model: str = ""
+) -> list[Question]:
+    """What to ask the server at `url`, which `check_url` gave; each question stands alone. `model` is followed before others."""
+    return _Triton(url, session, subject, model).questions()
 
 
 class _Triton:
-    def __init__(self, url: str, session: aiohttp.ClientSession, subject: str) -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, subject: str, model: str) -> None:
         self._url = url
+        self._shown = _without_credentials(url)
+        user = URL(url).user
+        self._curl = f"curl -s -u {shlex.quote(user)}" if user else "curl -s"  # it asks for the password
         self._session = session
         self._subject = subject
+        self._model = model
 
     def questions(self) -> list[Question]:
         return [
@@ -65,9 +93,9 @@ class _Triton:
         return Question(
             id=name,
             probe=probe,
-            source=f"Triton at {self._url}",
+            source=f"Triton at {self._shown}",
             query=f"{method} {path}",
-            command=f"curl -s{post} '{self._url}{path}'",
+            command=f"{self._curl}{post} {shlex.quote(self._shown + path)}",
             ask=asked,
             subject=self._subject,
             on_timeout="is this Triton's HTTP port, and does the process still answer? look at its CPU and threads",
@@ -78,17 +106,18 @@ class _Triton:
         if isinstance(answered, Missing):
             return Found(answered)
         status, body = answered
-        if status == 500 and (said := _error_of(body)):
+        if status == 500 and (said := _own_error(body)):
             return Found(RepositoryIndex((), said))
         if status != 200:
             return Found(_refused("the repository index", status, body))
         try:
             rows = msgspec.json.decode(body, type=tuple[IndexRow, ...])
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             return Found(_no_triton(str(error)))
-        unready = [row for row in rows if row.state and row.state != "READY"]
+        followed = [row for row in rows if row.state not in ("", "READY") and row.reason != "unloaded"]
+        followed.sort(key=lambda row: (row.name != self._model, not row.reason))
         return Found(
-            RepositoryIndex(rows), [q for row in unready[:FOLLOWED_MODELS] for q in self._about(row)]
+            RepositoryIndex(rows), [q for row in followed[:FOLLOWED_MODELS] for q in self._about(row)]
         )
 
     def _about(self, row: IndexRow) -> list[Question]:
@@ -115,7 +144,7 @@ class _Triton:
         if isinstance(answered, Missing):
             return Found(answered)
         status, body = answered
-        if status in (401, 403):
+        if status not in (200, 400, 404, 503) or (status == 404 and not model):
             return Found(_refused("readiness", status, body))
         return Found(Readiness(status, model, version))
 
@@ -130,7 +159,7 @@ class _Triton:
             return Found(_refused(f"the configuration of {model}", status, body))
         try:
             told = msgspec.json.decode(body, type=_Config)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             return Found(_no_triton(str(error)))
         return Found(ModelConfig(model, True, told.backend, told.platform, told.max_batch_size))
 
@@ -143,34 +172,38 @@ class _Triton:
             return Found(_refused("the server's metadata", status, body))
         try:
             return Found(msgspec.json.decode(body, type=ServerMetadata))
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             return Found(_no_triton(str(error)))
 
     async def _call(self, method: str, path: str, body: Any = None) -> tuple[int, bytes] | Missing:
-        # The path is already quoted; yarl would unquote and quote it again, and a model's name may hold a %2F.
-        from yarl import URL
-
+        read = bytearray()
         try:
             async with self._session.request(
                 method,
+                # The path is already quoted; yarl would unquote and quote it again, and a model's name may hold a %2F.
                 URL(self._url + path, encoded=True),
                 json=body,
                 allow_redirects=False,
                 headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,  # a few bytes may unpack to gigabytes
             ) as answer:
-                read = await answer.content.read(MAX_ANSWER_BYTES + 1)
                 while len(read) <= MAX_ANSWER_BYTES and (more := await answer.content.read(MAX_ANSWER_BYTES)):
                     read += more
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             said = str(error) or type(error).__name__
             return Missing(
                 "unreachable",
-                said,
+                said.replace(self._url, self._shown),
                 "check address and port, or `kubectl port-forward` to the pod's HTTP port",
             )
         if len(read) > MAX_ANSWER_BYTES:
             return Missing("truncated", f"an answer of more than {MAX_ANSWER_BYTES} bytes", "ask it by hand")
-        return answer.status, read
+        return answer.status, bytes(read)
+
+
+def _without_credentials(url: str) -> str:
+    """They are no part of the evidence, and the address need not be one that can be parsed."""
+    return re.sub(r"^([A-Za-z]+://)[^/?#]*@", r"\1", url)
 
 
 class _Config(msgspec.Struct):
@@ -199,8 +232,21 @@ def _no_triton(said: str) -> Missing:
 
 
 def _error_of(body: bytes) -> str:
+    """Triton's error, or how somebody else's page begins."""
     try:
         told = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return body[:200].decode(errors="replace")
-    return str(told.get("error", ""))[:300] if isinstance(told, dict) else ""
+    except UNDECODABLE:
+        return body[:_MAX_SAID].decode(errors="replace")
+    return str(told.get("error", ""))[:_MAX_SAID] if isinstance(told, dict) else ""
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+def _own_error(body: bytes) -> str:
+    """The error of Triton's own form; empty for any other page."""
+    try:
+        return msgspec.json.decode(body, type=_Error).error
+    except UNDECODABLE:
+        return ""
