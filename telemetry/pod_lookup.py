@@ -22,14 +22,14 @@ class PodTargetError(ValueError):
     """The words name no kind of object that has pods."""
 
 
-async def find_pods(api: KubernetesApi, namespace: str, target: str) -> list[Pod]:
+async def find_pods(api: KubernetesApi, namespace: str, target: str, *, selector: bool = False) -> list[Pod]:
     """Pods by name; none where the workload has none or nothing matches the selector.
 
     `target` is `pod/NAME`, `deploy/NAME`, `sts/NAME`, `ds/NAME` or `rs/NAME` in any of kubectl's spellings, or a label selector
-    with an operator in it (`app=triton`). A workload's pods are those that its selector matches and that it owns; where
+    with an operator in it (`app=triton`); with `selector` it is one whatever it looks like (`app`, `!app`). A workload's pods are those that its selector matches and that it owns; where
     ReplicaSets may not be listed, a Deployment's are told by their owner's name. Raises `PodTargetError` before anything is
     asked, and `KubernetesError`, with status 404 for an object that is not there."""
-    if _SELECTOR_SIGNS.search(target):
+    if selector or _SELECTOR_SIGNS.search(target):
         return await _list_pods(api, namespace, target.strip())
     kind, name = _parse(target)
     if kind.name == "Pod":

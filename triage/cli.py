@@ -104,14 +104,16 @@ def load_failure(
         _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
     try:
         triton_url = check_url(triton_url) if triton_url else None
-        if target or selector:
-            check_target(target or selector)
+        if target:
+            check_target(target)
     except (ValueError, PodTargetError) as error:
         _fail(str(error), USAGE)
     rules, make_seal = _load_rules(rules_folder, "load-failure")
     if sys.stderr.isatty():
         click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
-    sources = Sources(log_file, triton_url, target or selector, namespace, kubeconfig, context)
+    sources = Sources(
+        log_file, triton_url, target or selector, bool(selector), namespace, kubeconfig, context
+    )
     snapshot = _run(look(sources, model, rules, make_seal))
     if save_file:
         try:
@@ -140,6 +142,8 @@ def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     except BundleError as error:
         _fail(str(error), USAGE)
     if rules_folder:
+        if not snapshot.asked.tree.replace("-", "").isalnum():
+            _fail(f"{bundle} names a tree {snapshot.asked.tree!r}, which is no name of one", USAGE)
         rules, _ = _load_rules(rules_folder, snapshot.asked.tree)
     _show(build_report(snapshot, rules), output)
 

@@ -15,7 +15,7 @@ from telemetry.kubernetes_api import KubernetesError
 from triage.collect import Found, Question, collect
 from triage.evidence import Asked, Missing, Snapshot
 from triage.probes.log_file import log_questions
-from triage.probes.pod import get_command, pod_questions
+from triage.probes.pod import get_command, is_selector, pod_questions
 from triage.probes.triton_url import triton_questions
 from triage.report import Rules
 from triage.seal import Seal, printable
@@ -31,6 +31,8 @@ class Sources:
     log: str | None = None
     triton: str | None = None
     target: str = ""
+    selector: bool = False
+    """The target is a label selector, whatever it looks like."""
     namespace: str = ""
     """Empty: the context's own."""
     kubeconfig: str | None = None
@@ -69,7 +71,8 @@ class _Cluster:
 
     def question(self) -> Question:
         target, namespace = self._sources.target, self.namespace
-        command = get_command(self._kubectl, namespace, target)
+        selector = self._sources.selector or is_selector(target)
+        command = get_command(self._kubectl, namespace, target, selector=selector)
         where = f"namespace {namespace}" if namespace else "the context's namespace"
         return Question(
             id="pods",
@@ -94,7 +97,9 @@ class _Cluster:
             remedy = "pass --kubeconfig and --context, or give --log FILE"
             return Found(Missing("unreachable", str(error), remedy))
         target, signatures = self._sources.target, self._rules.signatures
-        (pods,) = pod_questions(client, self.namespace, target, signatures, self._kubectl)
+        (pods,) = pod_questions(
+            client, self.namespace, target, signatures, self._kubectl, selector=self._sources.selector
+        )
         return await pods.ask(seal)
 
     @property

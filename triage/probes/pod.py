@@ -36,18 +36,24 @@ TRITON_PORTS = frozenset({8000, 8001, 8002})
 
 
 def pod_questions(
-    api: KubernetesApi, namespace: str, target: str, signatures: Signatures, kubectl: str = "kubectl"
+    api: KubernetesApi,
+    namespace: str,
+    target: str,
+    signatures: Signatures,
+    kubectl: str = "kubectl",
+    *,
+    selector: bool = False,
 ) -> list[Question]:
     """`target` is `pod/NAME`, `deploy/NAME` and so on, or a label selector; unready pods are looked at first. `kubectl` begins
     the commands that ask the same by hand, with the context if it is not the current one."""
-    return [_Pods(api, namespace, signatures, kubectl).listing(target)]
+    return [_Pods(api, namespace, signatures, kubectl).listing(target, selector or is_selector(target))]
 
 
-def get_command(kubectl: str, namespace: str, target: str) -> str:
+def get_command(kubectl: str, namespace: str, target: str, *, selector: bool) -> str:
     """Lists the same pods, or the workload, by hand; in the context's namespace if none is given."""
-    words = f"-l {shlex.quote(target)}" if _is_selector(target) else shlex.quote(target)
+    words = f"-l {shlex.quote(target)}" if selector else shlex.quote(target)
     # A selector alone names no kind.
-    kind = "pods " if _is_selector(target) else ""
+    kind = "pods " if selector else ""
     return f"{kubectl}{f' -n {shlex.quote(namespace)}' if namespace else ''} get {kind}{words}"
 
 
@@ -59,10 +65,10 @@ class _Pods:
         self._context = kubectl
         self._kubectl = f"{kubectl} -n {shlex.quote(namespace)}"
 
-    def listing(self, target: str) -> Question:
+    def listing(self, target: str, selector: bool) -> Question:
         async def ask(seal: Seal) -> Found:
             try:
-                pods = await find_pods(self._api, self._namespace, target)
+                pods = await find_pods(self._api, self._namespace, target, selector=selector)
             except KubernetesError as error:
                 return Found(_missing(error))
             if not pods:
@@ -82,7 +88,7 @@ class _Pods:
             probe="pod",
             source=f"pods of {target}",
             query=f"{target} in namespace {self._namespace}",
-            command=get_command(self._context, self._namespace, target),
+            command=get_command(self._context, self._namespace, target, selector=selector),
             ask=ask,
         )
 
@@ -186,7 +192,7 @@ class _Pods:
         return keeper.excerpt(cut=log.gap)
 
 
-def _is_selector(target: str) -> bool:
+def is_selector(target: str) -> bool:
     """As `find_pods` tells them apart."""
     return not set("=!,() \t").isdisjoint(target)
 
