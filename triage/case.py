@@ -77,14 +77,17 @@ class Case:
         return any(
             (reading.log.no_server or 0) > (reading.log.serving or 0)
             for reading in self.logs
-            if not (self.serves_by_log and reading.evidence.probe == "previous_log")
+            if not self.serves_after(reading.evidence.id)
         )
 
-    @property
-    def serves_by_log(self) -> bool:
-        """The log of the container's present life says that the ports are open, and not that it gave up."""
-        present = [reading.log for reading in self.logs if reading.evidence.probe == "log"]
-        return any((log.serving or 0) > (log.no_server or 0) for log in present)
+    def serves_after(self, log: str) -> bool:
+        """Whether this is the log of an earlier life of a container, whose present one says that the ports are open."""
+        present = [
+            r.log
+            for r in self.logs
+            if r.evidence.id != log and r.evidence.id == log.removeprefix("previous_")
+        ]
+        return any((now.serving or 0) > (now.no_server or 0) for now in present)
 
 
 def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatures) -> Case:

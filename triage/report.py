@@ -160,7 +160,7 @@ class _Judged:
     @classmethod
     def of(cls, case: Case, model: str, tree: Tree) -> "_Judged":
         chosen = primary(case, model)
-        view = view_of(case, chosen)
+        view = view_of(case, chosen, model)
         return cls(case, chosen, view, walk(tree, view))
 
     @property
