@@ -1,5 +1,6 @@
 """The rules of one tree, out of a folder or out of a saved bundle."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
     """`folder` is `rules/`; `decided` as for `parse_signatures`. Raises InvalidFileError with the mistakes of all files."""
     problems: list[Problem] = []
     texts: dict[str, str] = {}
+    if not re.fullmatch(r"[a-z0-9-]{1,80}", tree):  # it may come out of a bundle, and names a file
+        raise InvalidFileError([Problem(str(folder), 1, 1, f"{tree!r:.100} is no name of a tree")])
     files = [folder / "trees" / f"{tree}.yaml", *sorted((folder / "signatures").glob("*.yaml"))]
     for file in files:
         try:
@@ -24,14 +27,19 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
     if problems:
         raise InvalidFileError(problems)
     first, *others = files
-    return Rules(
-        parse_tree(texts[str(first)], str(first)),
-        parse_signatures(
+    try:
+        judged = parse_tree(texts[str(first)], str(first))
+    except InvalidFileError as error:
+        problems += error.problems
+    try:
+        known = parse_signatures(
             {str(file): texts[str(file)] for file in others}, str(folder / "signatures"), decided=decided
-        ),
-        texts[str(first)],
-        {file.name: texts[str(file)] for file in others},
-    )
+        )
+    except InvalidFileError as error:
+        problems += error.problems
+    if problems:
+        raise InvalidFileError(problems)
+    return Rules(judged, known, texts[str(first)], {file.name: texts[str(file)] for file in others})
 
 
 def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Rules:

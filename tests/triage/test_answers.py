@@ -33,7 +33,7 @@ def ask(
 ) -> Answer:
     case = make_case("", found, RULES.signatures)
     view = view_of(case, primary(case, model), model)
-    return answer(Test(kind=kind, reads=reads, category=category), view)  # type: ignore[arg-type]
+    return answer(Test(kind=kind, reads=reads, category=category), view)
 
 
 def value(kind: str, *found: Evidence, model: str = "", reads: tuple[str, ...] = ALL) -> str:

@@ -219,4 +219,4 @@ def test_ways_that_part_and_meet_again_do_not_multiply() -> None:
 @given(st.sampled_from(BANDS), st.sampled_from(BANDS))
 def test_the_less_sure_of_two_words_is_never_surer_than_either(one: str, other: str) -> None:
     word = BANDS.index(lower(one, other))  # type: ignore[arg-type]
-    assert word == max(BANDS.index(one), BANDS.index(other))  # type: ignore[arg-type]
+    assert word == max(BANDS.index(one), BANDS.index(other))
