@@ -42,8 +42,14 @@ def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
             f"cannot write {file}: {error.strerror}; give a name in a folder that can be written"
         ) from error
     written = msgspec.json.format(msgspec.json.encode(bundle, order="sorted"), indent=1)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(gzip.compress(written, mtime=0) if file.suffix == ".gz" else written)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(gzip.compress(written, mtime=0) if file.suffix == ".gz" else written)
+    except OSError as error:
+        file.unlink(missing_ok=True)  # half a bundle is none
+        raise BundleError(
+            f"cannot write {file}: {error.strerror}; give a name where there is room"
+        ) from error
 
 
 def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
@@ -59,7 +65,7 @@ def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
     except (OSError, EOFError, zlib.error) as error:
         said = getattr(error, "strerror", None) or error
         raise BundleError(f"cannot read {file}: {said}; give a file that --save wrote") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{file} is no bundle: {error}; give a file that --save wrote") from error
     if bundle.schema != SCHEMA:
         raise BundleError(f"{file} has schema {bundle.schema!r}, and this version reads {SCHEMA!r}")

@@ -4,12 +4,16 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import yaml
+
 from telemetry.located_yaml import InvalidFileError, Problem, read_text
 from triage.redact import Redactor, load_redaction
 from triage.report import Rules
 from triage.seal import Seal
 from triage.signatures import parse_signatures
 from triage.tree import parse_tree
+
+_MOST_DEPTH = 100
 
 
 def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rules:
@@ -44,6 +48,8 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
 
 def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Rules:
     """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
+    for name, text in (("tree", tree), *signatures.items()):
+        _refuse_depth(text, f"{where}: {name}")
     return Rules(
         parse_tree(tree, f"{where}: tree"),
         parse_signatures(
@@ -52,6 +58,18 @@ def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Ru
         tree,
         signatures,
     )
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    """libyaml composes by recursion in C: text of anybody's that is nested deeply enough would end the process."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEPTH:
+                raise InvalidFileError([Problem(file, 1, 1, "nested too deeply to be a file of ours")])
+    except yaml.YAMLError:
+        return  # told with its place when the text is read
 
 
 def seals_from_folder(folder: Path) -> Callable[[], Seal]:
