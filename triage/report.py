@@ -153,7 +153,7 @@ def build_report(snapshot: Snapshot, rules: Rules) -> Report:
     chosen = min(judged, key=lambda one: one.urgency)
     # What is saved in a bundle, or stood in a JSON string of a log, did not pass the seal in this form.
     return msgspec.convert(
-        _clean(msgspec.to_builtins(_Writer(snapshot, rules, cases, chosen).report())), Report
+        clean(msgspec.to_builtins(_Writer(snapshot, rules, cases, chosen).report())), Report
     )
 
 
@@ -464,13 +464,14 @@ def _first_line(model: ModelCase) -> str | None:
     return _short(reason.partition("\n")[0], 200) or None
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """The JSON-like value with every text printable, and a question mark for half a character."""
     if isinstance(value, str):
         return printable(value if value.isascii() else value.encode(errors="replace").decode())
     if isinstance(value, dict):
-        return {_clean(key): _clean(inner) for key, inner in value.items()}
+        return {clean(key): clean(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]
+        return [clean(inner) for inner in value]
     return value
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +90,14 @@ def test_replay_gives_the_same_bytes_in_any_folder_terminal_and_environment(save
         "FORCE_COLOR": "1",
     }
     assert replay(saved.parent, **other) == there
+
+
+def test_a_log_whose_name_is_not_utf8_is_saved_as_the_report_shows_it(tmp_path: Path) -> None:
+    found = msgspec.structs.replace(log(failed("m", OUT)), query="\udcff.log", command="less '\udcff.log'")
+    save_bundle(tmp_path / "b", snapshot([found]), RULES)
+    live = render_json(build_report(snapshot([found]), RULES))
+    assert "less '?.log'" in live
+    assert render_json(build_report(*load_bundle(tmp_path / "b"))) == live
 
 
 def test_only_its_owner_may_read_it_and_nothing_is_overwritten(saved: Path) -> None:
