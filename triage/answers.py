@@ -3,13 +3,14 @@
 Strong three-valued logic: `no` needs evidence that could have shown the contrary; where a source is missing or cut short the
 answer is `unknown`, with the reason."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from triage.case import Case, ModelCase, is_serving
-from triage.claims import Claim, deciding
-from triage.evidence import Evidence, PodView, RepositoryIndex
+from triage.case import Case, ModelCase, index_rows, is_serving
+from triage.claims import Claim, LogReading, deciding
+from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
+from triage.log_records import level_of
 from triage.tree import Test, TestKind
 
 Value = Literal["yes", "no", "unknown"]
@@ -29,17 +30,37 @@ class View:
     case: Case
     model: ModelCase | None
     root: Claim | None
+    asked: str = ""
+    """The model that the person asked about, which no evidence may name."""
+
+    @property
+    def models(self) -> Sequence[ModelCase]:
+        """Those that the question is about: the asked one, or all."""
+        return [m for m in self.case.models.values() if not self.asked or m.name == self.asked]
 
 
-def view_of(case: Case, model: ModelCase | None) -> View:
-    """Chooses the root: the failing model's own claim; else, or where that one proves little, a claim about no model."""
-    loose = deciding(case.loose)
+def view_of(case: Case, model: ModelCase | None, asked: str = "") -> View:
+    """Chooses the root: the failing model's own claim; else, or where that one proves little, a claim about no model. That nothing
+    is wrong with loading is no root of a model that failed to load."""
+    failed = model is not None and model.failed
+    loose = deciding([c for c in case.loose if not (failed and c.category == "not_a_load_failure")])
     if model is None:
-        return View(case, None, loose if loose or not case.models else _any_claim(case))
-    own = model.root
+        return View(case, None, loose if loose or asked or not case.models else _any_claim(case), asked)
+    own = model.root or (None if failed else deciding(model.claims))
     if own is None or (own.signature.role == "hint" and loose and loose.signature.role == "cause"):
-        return View(case, model, loose or own)
-    return View(case, model, own)
+        return View(case, model, loose or own, asked)
+    return View(case, model, own, asked)
+
+
+def rests_on_text(view: View) -> bool:
+    """Whether that the loads went well is said only in lines that anybody may have printed."""
+    logs = [reading for reading in view.case.logs if reading.evidence.probe == "log"]
+    if any(row.state == "READY" for row in index_rows(view.case)):
+        return False
+    loaded = [a for r in logs for m in view.models if m.loaded and (a := r.log.attempts.get(m.name))]
+    if loaded:
+        return not all(attempt.last and attempt.last.own for attempt in loaded)
+    return not any(_is_own(reading, reading.log.serving) for reading in logs)
 
 
 def answer(test: Test, view: View) -> Answer:
@@ -67,7 +88,7 @@ def _failed(test: Test, view: View) -> Answer:
     if refused:
         return Answer("yes", "Triton cannot read a model repository", _ids(refused))
     ended = [c for c in (case.pod.containers if case.pod else ()) if c.exit_code and not c.ready]
-    loading = [m for m in case.models.values() if m.loading]
+    loading = [m for m in view.models if m.loading]
     root = view.root
     if root is not None and root.category != "not_a_load_failure" and not _outlived(case, root):
         return Answer("yes", root.signature.says, (root.evidence,))
@@ -76,7 +97,9 @@ def _failed(test: Test, view: View) -> Answer:
         return Answer("yes", said, _ids(case.of_probe("pod")))
     if loading:
         return Answer("unknown", f"{loading[0].name} is still loading", tuple(loading[0].states))
-    loaded = [m for m in case.models.values() if m.loaded]
+    if view.asked and root is None and not any(m.states for m in view.models):
+        return Answer("unknown", f"no source says how {view.asked} stands", _ids(case.of_probe(*test.reads)))
+    loaded = [m for m in view.models if m.loaded]
     if not case.logs:
         # A failed reload of a served version leaves no trace in the index, nor does a model whose folder cannot be read.
         said = (
@@ -85,9 +108,19 @@ def _failed(test: Test, view: View) -> Answer:
             else "no evidence says how a load ended"
         )
         return Answer("unknown", said, _ids(case.of_probe(*test.reads)))
+    if unread := _unread(view, *test.reads):
+        said = f"{unread[0].source} was not read as a whole, and no failure stands in what was read"
+        return Answer("unknown", said, _ids(unread))
     if loaded:
         by = tuple(dict.fromkeys(source for m in loaded for source in m.states))
-        return Answer("no", f"{_count(len(loaded), 'model')} loaded and none failed", by)
+        said = (
+            f"{view.asked} loaded" if view.asked else f"{_count(len(loaded), 'model')} loaded and none failed"
+        )
+        return Answer("no", said, by)
+    if view.asked and model is not None and root is None:
+        return Answer(
+            "unknown", f"{model.name} is not loaded, and no line says that it failed", tuple(model.states)
+        )
     if root is not None:
         return Answer("no", root.signature.says, (root.evidence,))
     if any(reading.log.serving for reading in case.logs):
@@ -97,11 +130,16 @@ def _failed(test: Test, view: View) -> Answer:
 
 
 def _unfinished(test: Test, view: View) -> Answer:
-    loading = [m for m in view.case.models.values() if m.loading]
+    loading = [m for m in view.models if m.loading]
     if loading:
-        names = ", ".join(m.name for m in loading)
-        return Answer("yes", f"{names}: the load began and has not ended", tuple(loading[0].states))
-    if view.case.models:
+        names = ", ".join(m.name for m in loading[:6])
+        more = f" and {len(loading) - 6} more" if len(loading) > 6 else ""
+        said = f"{names}{more}: the load began and has not ended"
+        return Answer("yes", said, tuple(loading[0].states))
+    if unread := _unread(view, *test.reads):
+        said = f"{unread[0].source} was not read as a whole: a load may have begun in the rest"
+        return Answer("unknown", said, _ids(unread))
+    if view.models:
         return Answer("no", "no load is under way", _ids(view.case.of_probe(*test.reads)))
     return Answer("unknown", "no evidence names a model that is loading")
 
@@ -117,7 +155,7 @@ def _root(test: Test, view: View) -> Answer:
 
 def _serves(test: Test, view: View) -> Answer:
     asked = list(view.case.of_probe(*test.reads))
-    answered = [evidence for evidence in asked if evidence.facts is not None]
+    answered = [e for e in asked if view.model is not None and _tells_of(e, view.model.name)]
     if view.model is None or not answered:
         return Answer("unknown", _why_unseen(test, view), _ids(asked))
     if is_serving(view.case, view.model.name):
@@ -132,7 +170,10 @@ def _loaded_after(test: Test, view: View) -> Answer:
         attempt = reading.log.attempts.get(view.model.name)
         if attempt and attempt.outcome == "loaded" and reading.evidence.probe == "log":
             return Answer("yes", f"the log ends with {view.model.name} loaded", (reading.evidence.id,))
-    return Answer("no", "the log shows no later load of it", tuple(r.evidence.id for r in view.case.logs))
+    present = [reading for reading in view.case.logs if reading.evidence.probe == "log"]
+    if not present or _unread(view, *test.reads):
+        return Answer("unknown", "the log was not read to its end", _ids(view.case.of_probe(*test.reads)))
+    return Answer("no", "the log shows no later load of it", tuple(r.evidence.id for r in present))
 
 
 def _second_source(test: Test, view: View) -> Answer:
@@ -141,7 +182,14 @@ def _second_source(test: Test, view: View) -> Answer:
     if root is None:
         return Answer("unknown", _why_unseen(test, view))
     asked = list(view.case.of_probe(*test.reads))
-    there = [evidence for evidence in asked if evidence.facts is not None and evidence.id != root.evidence]
+    logs = ("log", "previous_log")
+    there = [
+        evidence
+        for evidence in asked
+        if evidence.facts is not None
+        and evidence.id != root.evidence
+        and not (evidence.probe in logs and root.probe in logs)
+    ]
     for evidence in there:
         if said := _shows(evidence, view, root):
             return Answer("yes", said, (evidence.id,))
@@ -156,12 +204,17 @@ def _healthy(test: Test, view: View) -> Answer:
     for evidence in asked:
         if isinstance(evidence.facts, RepositoryIndex):
             rows = [row for row in evidence.facts.rows if row.state]
-            if rows and all(row.state == "READY" or row.reason == "unloaded" for row in rows):
+            if not rows:
+                said = "the repository index names no model that Triton was asked to load"
+                return Answer("unknown", said, (evidence.id,))
+            if all(row.state == "READY" or row.reason == "unloaded" for row in rows):
                 return Answer("yes", "every model that Triton was asked to load is READY", (evidence.id,))
             return Answer("no", "the repository index has a model that is not READY", (evidence.id,))
-        if isinstance(evidence.facts, PodView) and evidence.facts.ready:
-            return Answer("yes", f"pod {evidence.facts.name} is ready", (evidence.id,))
-    return Answer("unknown", "only logs were read", _ids(asked))
+    for evidence in asked:
+        if isinstance(evidence.facts, PodView):
+            said = f"pod {evidence.facts.name} is {'' if evidence.facts.ready else 'not '}ready"
+            return Answer("yes" if evidence.facts.ready else "no", said, (evidence.id,))
+    return Answer("unknown", "no source besides the logs tells how all models stand", _ids(asked))
 
 
 _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
@@ -210,6 +263,8 @@ def _outlived(case: Case, claim: Claim) -> bool:
     if claim.model:
         model = case.models.get(claim.model)
         return model is not None and model.loaded
+    if claim.probe == "previous_log" and case.serves_after(claim.evidence):
+        return True
     if claim.by_manager:
         return False
     for reading in case.logs:
@@ -217,6 +272,29 @@ def _outlived(case: Case, claim: Claim) -> bool:
             ends = [attempt.ended or 0 for attempt in reading.log.of("loaded")]
             return max([*ends, reading.log.serving or 0]) > claim.number
     return False
+
+
+def _unread(view: View, *probes: str) -> list[Evidence]:
+    """The logs of the present life that did not answer, or were not read as a whole."""
+    asked = (e for e in view.case.of_probe(*probes) if e.probe == "log")
+    return [e for e in asked if e.facts is None or (isinstance(e.facts, LogExcerpt) and e.facts.cut)]
+
+
+def _tells_of(evidence: Evidence, model: str) -> bool:
+    """Whether this source could show that the model serves."""
+    match evidence.facts:
+        case RepositoryIndex():
+            return True
+        case Readiness(model=name) | ModelConfig(model=name):
+            return name == model
+        case _:
+            return False
+
+
+def _is_own(reading: LogReading, number: int | None) -> bool:
+    """Whether this line of the log is Triton's own."""
+    lines = reading.evidence.facts.lines if isinstance(reading.evidence.facts, LogExcerpt) else ()
+    return any(level_of(line.text) for line in lines if line.number == number)
 
 
 def _any_claim(case: Case) -> Claim | None:

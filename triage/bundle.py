@@ -11,7 +11,7 @@ import msgspec
 
 from telemetry.located_yaml import InvalidFileError
 from triage.evidence import Snapshot
-from triage.report import Rules
+from triage.report import Rules, clean
 from triage.rules import rules_from_texts
 
 SCHEMA = "triton-ops/triage-bundle/v1"
@@ -32,7 +32,7 @@ class _Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
     """Writes the bundle, for its owner alone to read; what is there already is not overwritten. Raises BundleError."""
-    bundle = _Bundle(schema=SCHEMA, tree=rules.tree_text, signatures=rules.signature_texts, snapshot=snapshot)
+    written = msgspec.json.format(_encoded(snapshot, rules), indent=1)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -41,9 +41,23 @@ def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
         raise BundleError(
             f"cannot write {file}: {error.strerror}; give a name in a folder that can be written"
         ) from error
-    written = msgspec.json.format(msgspec.json.encode(bundle, order="sorted"), indent=1)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(gzip.compress(written, mtime=0) if file.suffix == ".gz" else written)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(gzip.compress(written, mtime=0) if file.suffix == ".gz" else written)
+    except OSError as error:
+        file.unlink(missing_ok=True)  # half a bundle is none
+        raise BundleError(
+            f"cannot write {file}: {error.strerror}; give a name where there is room"
+        ) from error
+
+
+def _encoded(snapshot: Snapshot, rules: Rules) -> bytes:
+    bundle = _Bundle(schema=SCHEMA, tree=rules.tree_text, signatures=rules.signature_texts, snapshot=snapshot)
+    try:
+        return msgspec.json.encode(bundle, order="sorted")
+    except UnicodeEncodeError:  # a file's name or an argument that is not UTF-8: as the report shows it
+        told = msgspec.convert(clean(msgspec.to_builtins(snapshot)), Snapshot)
+        return msgspec.json.encode(msgspec.structs.replace(bundle, snapshot=told), order="sorted")
 
 
 def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
@@ -59,7 +73,7 @@ def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
     except (OSError, EOFError, zlib.error) as error:
         said = getattr(error, "strerror", None) or error
         raise BundleError(f"cannot read {file}: {said}; give a file that --save wrote") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{file} is no bundle: {error}; give a file that --save wrote") from error
     if bundle.schema != SCHEMA:
         raise BundleError(f"{file} has schema {bundle.schema!r}, and this version reads {SCHEMA!r}")

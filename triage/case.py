@@ -2,7 +2,8 @@
 
 One case is one pod, or what was given by hand. A pure function of the evidence and the signatures."""
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from triage.claims import Claim, LogReading, deciding, index_claims, kubernetes_claims, read_log
@@ -15,6 +16,7 @@ from triage.evidence import (
     Readiness,
     RepositoryIndex,
 )
+from triage.load_attempts import Attempt
 from triage.signatures import Signatures
 
 
@@ -71,8 +73,21 @@ class Case:
 
     @property
     def no_server(self) -> bool:
-        """The log says that the server gave up starting, and not that it served afterwards."""
-        return any((reading.log.no_server or 0) > (reading.log.serving or 0) for reading in self.logs)
+        """The log says that the server gave up starting, and not that it served afterwards, in this life or a later one."""
+        return any(
+            (reading.log.no_server or 0) > (reading.log.serving or 0)
+            for reading in self.logs
+            if not self.serves_after(reading.evidence.id)
+        )
+
+    def serves_after(self, log: str) -> bool:
+        """Whether this is the log of an earlier life of a container, whose present one says that the ports are open."""
+        present = [
+            r.log
+            for r in self.logs
+            if r.evidence.id != log and r.evidence.id == log.removeprefix("previous_")
+        ]
+        return any((now.serving or 0) > (now.no_server or 0) for now in present)
 
 
 def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatures) -> Case:
@@ -94,9 +109,10 @@ def primary(case: Case, model: str = "") -> ModelCase | None:
     if model:
         return case.models.get(model)
     failing = case.failing
-    roots = (found for candidate in failing if (found := _root_of(case, candidate, ())))
+    if first := next((candidate for candidate in failing if candidate.root), None):
+        return _root_of(case, first)
     stuck = (m for m in case.models.values() if m.loading and m.root and m.root.signature.role == "cause")
-    return next(roots, None) or next(iter(failing), None) or next(stuck, None)
+    return next(iter(failing), None) or next(stuck, None)
 
 
 def blamed_by(case: Case, child: str) -> list[str]:
@@ -113,15 +129,16 @@ def is_serving(case: Case, model: str) -> bool:
     return bool(rows) and all(row.state == "READY" for row in rows)
 
 
-def _root_of(case: Case, model: ModelCase, above: tuple[str, ...]) -> ModelCase | None:
-    """Follows blame down to a model that fails for a reason of its own."""
-    root = model.root
-    if root is None:
-        return None
-    child = case.models.get(root.child) if root.child else None
-    if child is None or not child.failed or child.name in (*above, model.name):
-        return model
-    return _root_of(case, child, (*above, model.name)) or model
+def _root_of(case: Case, model: ModelCase) -> ModelCase:
+    """Follows blame down to a model that fails for a reason of its own, or to the last one for which a reason is known."""
+    above: set[str] = set()
+    while (root := model.root) is not None:
+        above.add(model.name)
+        child = case.models.get(root.child) if root.child else None
+        if child is None or not child.failed or child.root is None or child.name in above:
+            break
+        model = child
+    return model
 
 
 def index_rows(case: Case) -> Iterable[IndexRow]:
@@ -149,6 +166,7 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
         if attempt.outcome == "failed":
             model.order = min(model.order, attempt.ended or model.order)
     failing = [attempt for attempt in reading.log.attempts.values() if attempt.outcome == "failed"]
+    shared: list[Claim] = []
     for claim in reading.claims:
         if claim.model and claim.model in reading.log.attempts:
             attempt = reading.log.attempts[claim.model]
@@ -156,17 +174,30 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
                 _model(case, claim.model).claims.append(claim)
         elif claim.model:
             model = _model(case, claim.model)
+            past = item.probe == "previous_log" and model.loaded
             model.claims.append(claim)
-            if claim.category != "not_a_load_failure":
+            if claim.category != "not_a_load_failure" and not past:
                 model.states.setdefault(item.id, "failed")
         elif claim.category != "not_a_load_failure" and failing and not claim.sure:
-            for attempt in failing:
-                if claim.number <= (attempt.ended or claim.number):
-                    _model(case, attempt.model).claims.append(claim)
+            shared.append(claim)
         else:
             case.loose.append(claim)
         if claim.model:
             _model(case, claim.model).order = min(_model(case, claim.model).order, claim.number)
+    _share(case, shared, failing)
+
+
+def _share(case: Case, claims: Sequence[Claim], failing: Sequence[Attempt]) -> None:
+    """Gives each failed load the claims before its end that may be of any of them: the deciding one of each category, since
+    thousands of both would otherwise multiply."""
+    best: dict[str, Claim] = {}
+    waiting = deque(sorted(claims, key=lambda claim: claim.number))
+    for attempt in sorted(failing, key=lambda attempt: attempt.ended or 0):
+        while waiting and waiting[0].number <= (attempt.ended or waiting[0].number):
+            claim = waiting.popleft()
+            kept = best.setdefault(str(claim.category), claim)
+            best[str(claim.category)] = min(kept, claim, key=lambda one: one.rank)
+        _model(case, attempt.model).claims += best.values()
 
 
 def _add_index(case: Case, item: Evidence, index: RepositoryIndex, signatures: Signatures) -> None:

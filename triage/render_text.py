@@ -1,11 +1,10 @@
 """The report for a terminal, in the order in which it is needed at 3 a.m. Pure text; `styled` adds colour where it is wanted."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from triage.report import Mitigation, Report
 
-_WRAPPING: Mapping[str, bool] = {"break_long_words": False, "break_on_hyphens": False}
 Style = Callable[[str, str], str]
 """(text, one of: headline-cause, headline-calm, headline-unknown, title, quote, command, dim)."""
 
@@ -30,7 +29,8 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
         for number, fact in enumerate(report.why, 1):
             yield from _wrap(f"{fact.text}{_marks(fact.evidence)}", width, f"  {number}. ", "     ")
             if fact.quote:
-                yield style(f"     | {fact.quote}", "quote")
+                # Several lines stay a quotation: what a container says last must not pass for a line of the report.
+                yield from (style(f"     | {line}", "quote") for line in fact.quote.splitlines())
     against = [f"{fact.text}{_marks(fact.evidence)}" for fact in report.against]
     against += [
         f"also fits: {other.category.replace('_', ' ')} ({_word(other.confidence)})"
@@ -54,7 +54,7 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
         yield ""
         yield style("Timeline", "title")
         for moment in report.timeline:
-            yield f"  {moment.at}  {moment.what}  [{moment.evidence}]"
+            yield _one_line(f"  {moment.at}  {moment.what}  [{moment.evidence}]")
     yield ""
     yield style("Path", "title")
     yield from _path(report, width, style)
@@ -62,7 +62,7 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
     yield style("Evidence", "title")
     for item in report.evidence:
         yield from _wrap(f"[{item.id}] {item.source}: {item.got}", width, "  ", "      ")
-        yield style(f"      $ {item.command}", "dim")
+        yield style(_one_line(f"      $ {item.command}"), "dim")
     yield ""
     masked = f", {report.masked} value{'s' if report.masked != 1 else ''} masked" if report.masked else ""
     took = f"{report.took_seconds:g} s"
@@ -73,7 +73,7 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
 def _action(number: int, action: Mitigation, width: int, style: Style) -> Iterator[str]:
     yield from _wrap(action.do, width, f"  {number}. ", "     ")
     if action.command:
-        yield style(f"     $ {action.command}", "command")
+        yield style(_one_line(f"     $ {action.command}"), "command")
     for name, text in (
         ("undo", action.undo),
         ("touches", action.blast_radius),
@@ -138,6 +138,16 @@ def _word(confidence: str) -> str:
 def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
     # Whitespace in texts of the evidence is no layout of ours.
     said = " ".join(text.split())
-    return textwrap.wrap(
-        said, width, initial_indent=first, subsequent_indent=rest, break_long_words=False
-    ) or [first]
+    wrapped = textwrap.wrap(
+        said,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,  # a model's name is one word
+    )
+    return wrapped or [first]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())

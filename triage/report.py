@@ -9,18 +9,22 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from triage.answers import View, view_of
 from triage.case import Case, ModelCase, blamed_by, make_case, primary
 from triage.evidence import Evidence, LogExcerpt, PodView, RepositoryIndex, Snapshot
+from triage.seal import printable
 from triage.signatures import Signatures
 from triage.tree import Action, Confidence, Leaf, Tree
 from triage.walk import BANDS, Verdict, walk
 
 SCHEMA = "triton-ops/triage-report/v1"
 _MAX_LINE = 500
+_MAX_NAME = 255
+"""A model is a directory, and no file system has a longer name."""
 _MAX_MODELS = 50
 _MAX_TIMELINE = 20
 
@@ -147,7 +151,10 @@ def build_report(snapshot: Snapshot, rules: Rules) -> Report:
     cases = [make_case(subject, evidence, rules.signatures) for subject, evidence in _by_subject(snapshot)]
     judged = [_Judged.of(case, snapshot.asked.model, rules.tree) for case in cases]
     chosen = min(judged, key=lambda one: one.urgency)
-    return _Writer(snapshot, rules, cases, chosen).report()
+    # What is saved in a bundle, or stood in a JSON string of a log, did not pass the seal in this form.
+    return msgspec.convert(
+        clean(msgspec.to_builtins(_Writer(snapshot, rules, cases, chosen).report())), Report
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +167,17 @@ class _Judged:
     @classmethod
     def of(cls, case: Case, model: str, tree: Tree) -> "_Judged":
         chosen = primary(case, model)
-        view = view_of(case, chosen)
+        view = view_of(case, chosen, model)
         return cls(case, chosen, view, walk(tree, view))
 
     @property
     def urgency(self) -> tuple[int, int, str]:
-        """A named cause before an unnamed one, a failure before health, the surest first."""
+        """A named cause before an unnamed one, a failure before health, the surest first. Where what is beside the pods and is no
+        log tells nothing, such as the list of the pods, it hides nothing that they tell."""
         first = self.verdicts[0]
         kind = {"cannot_tell": 1, "not_a_load_failure": 2}.get(first.leaf.category, 0)
+        if kind == 1 and not self.case.subject and not self.case.logs:
+            kind = 3
         return kind, BANDS.index(first.confidence), self.case.subject
 
 
@@ -218,7 +228,7 @@ class _Writer:
             impact=tuple(self._impact()),
             why=tuple(self._why())[:3],
             against=tuple(
-                Fact(text=c.answer.because, evidence=c.answer.evidence) for c in self._verdict.against
+                Fact(text=_short(c.answer.because), evidence=c.answer.evidence) for c in self._verdict.against
             ),
             alternatives=tuple(
                 Alternative(category=v.leaf.category, confidence=v.confidence, leaf=v.leaf.id)
@@ -227,13 +237,13 @@ class _Writer:
             unseen=tuple(self._unseen()),
             actions=actions,
             models=tuple(self._models()),
-            timeline=tuple(self._timeline()),
+            timeline=tuple(self._timeline())[-_MAX_TIMELINE:],
             path=tuple(
                 PathStep(
                     node=step.node,
                     ask=step.ask,
                     answer=step.answer.value,
-                    because=step.answer.because,
+                    because=_short(step.answer.because),
                     evidence=step.answer.evidence,
                 )
                 for step in self._verdict.path
@@ -246,18 +256,20 @@ class _Writer:
     def _name(self) -> str | None:
         if self._model is not None:
             return self._model.name
-        return self._root.model if self._root else None
+        return self._root.model if self._root else self._snapshot.asked.model or None
 
     def _headline(self, action: str) -> str:
         leaf = self._verdict.leaf
         first = action.split(". ")[0].rstrip(".")
-        where = f" {self._name}" if self._name else ""
+        where = f" {_short(self._name, _MAX_NAME)}" if self._name else ""
         match leaf.category:
             case "cannot_tell":
                 return f"CANNOT TELL{where}: {leaf.title}. {first}."
             case "not_a_load_failure":
                 said = (
-                    self._root.signature.says if self._root else self._verdict.path[-1].answer.because + "."
+                    self._root.signature.says
+                    if self._root
+                    else _short(self._verdict.path[-1].answer.because) + "."
                 )
                 word = self._verdict.confidence.upper()
                 return f"DO NOTHING about model loading: {said} {word}."
@@ -270,17 +282,16 @@ class _Writer:
         if self._case.subject:
             pods = [case.pod for case in self._cases if case.pod]
             unready = [pod.name for pod in pods if not pod.ready]
-            yield (
-                f"{len(unready)} of {len(pods)} pods looked at are not ready: {_names(unready)}"
-                if unready
-                else (f"{len(pods)} of {len(pods)} pods looked at are ready")
-            )
+            if unready:
+                yield f"{len(unready)} of {len(pods)} pods looked at are not ready: {_names(unready)}"
+            elif pods:
+                yield f"{len(pods)} of {len(pods)} pods looked at are ready"
         if failing:
             yield f"failed to load: {_names(failing)}"
         if self._model and (parents := blamed_by(self._case, self._model.name)):
             yield f"fails with it: {_names(parents)}"
         if self._model and self._model.loaded_before:
-            yield f"{self._model.name} had loaded before: the earlier version may still serve"
+            yield f"{_names([self._model.name])} had loaded before: the earlier version may still serve"
         if well:
             yield f"loaded: {_names(well)}"
         if self._case.no_server:
@@ -294,13 +305,13 @@ class _Writer:
         failed = next((s for s in self._verdict.path if s.node == "failed"), None)
         if failed and (self._root is None or failed.answer.because != self._root.signature.says):
             yield Fact(
-                text=_sentence(failed.answer.because),
+                text=_sentence(_short(failed.answer.because)),
                 evidence=failed.answer.evidence,
                 quote=self._outcome_quote(),
             )
         for checked in self._verdict.requires:
             if checked.answer.value == "yes":
-                yield Fact(text=_sentence(checked.answer.because), evidence=checked.answer.evidence)
+                yield Fact(text=_sentence(_short(checked.answer.because)), evidence=checked.answer.evidence)
 
     def _outcome_quote(self) -> str | None:
         for reading in self._case.logs:
@@ -377,12 +388,12 @@ class _Writer:
                 else "unloaded"
             )
             yield ModelLine(
-                model=model.name,
-                version=model.version,
+                model=_short(model.name, _MAX_NAME),
+                version=_short(model.version, _MAX_NAME),
                 state=state,
                 category=str(root.category) if root else None,
                 line=_short(root.line, 200) if root else _first_line(model),
-                blames=root.child if root else None,
+                blames=_short(root.child, _MAX_NAME) if root and root.child else None,
                 fix=_fill(root.signature.fix, {"model": model.name, **root.match.groups}) or None
                 if root
                 else None,
@@ -390,13 +401,13 @@ class _Writer:
             )
 
     def _timeline(self) -> Iterator[Moment]:
-        moments: list[Moment] = []
-        for reading in self._case.logs:
-            for attempt in reading.log.attempts.values():
-                if attempt.last and attempt.last.at:
-                    what = f"{attempt.model} {attempt.outcome}"
-                    moments.append(Moment(at=attempt.last.at, what=what, evidence=reading.evidence.id))
-        yield from sorted(moments, key=lambda moment: moment.at)[-_MAX_TIMELINE:]
+        """In the order of the log, an earlier life first: a time of day alone does not know of midnight."""
+        for reading in sorted(self._case.logs, key=lambda reading: reading.evidence.probe != "previous_log"):
+            ends = [(attempt, attempt.last) for attempt in reading.log.attempts.values() if attempt.last]
+            for attempt, last in sorted(ends, key=lambda end: end[1].number):
+                if last.at:
+                    what = f"{_short(attempt.model, _MAX_NAME)} {attempt.outcome}"
+                    yield Moment(at=last.at, what=what, evidence=reading.evidence.id)
 
 
 def _evidence_line(evidence: Evidence) -> EvidenceLine:
@@ -453,12 +464,23 @@ def _first_line(model: ModelCase) -> str | None:
     return _short(reason.partition("\n")[0], 200) or None
 
 
+def clean(value: Any) -> Any:
+    """The JSON-like value with every text printable, and a question mark for half a character."""
+    if isinstance(value, str):
+        return printable(value if value.isascii() else value.encode(errors="replace").decode())
+    if isinstance(value, dict):
+        return {clean(key): clean(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(inner) for inner in value]
+    return value
+
+
 def _short(text: str, most: int = _MAX_LINE) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:6])
+    shown = ", ".join(_short(name, _MAX_NAME) for name in names[:6])
     return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown
 
 

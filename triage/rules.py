@@ -1,7 +1,10 @@
 """The rules of one tree, out of a folder or out of a saved bundle."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import yaml
 
 from telemetry.located_yaml import InvalidFileError, Problem, read_text
 from triage.redact import Redactor, load_redaction
@@ -10,11 +13,15 @@ from triage.seal import Seal
 from triage.signatures import parse_signatures
 from triage.tree import parse_tree
 
+_MOST_DEPTH = 100
+
 
 def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rules:
     """`folder` is `rules/`; `decided` as for `parse_signatures`. Raises InvalidFileError with the mistakes of all files."""
     problems: list[Problem] = []
     texts: dict[str, str] = {}
+    if not re.fullmatch(r"[a-z0-9-]{1,80}", tree):  # it may come out of a bundle, and names a file
+        raise InvalidFileError([Problem(str(folder), 1, 1, f"{tree!r:.100} is no name of a tree")])
     files = [folder / "trees" / f"{tree}.yaml", *sorted((folder / "signatures").glob("*.yaml"))]
     for file in files:
         try:
@@ -24,18 +31,25 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
     if problems:
         raise InvalidFileError(problems)
     first, *others = files
-    return Rules(
-        parse_tree(texts[str(first)], str(first)),
-        parse_signatures(
+    try:
+        judged = parse_tree(texts[str(first)], str(first))
+    except InvalidFileError as error:
+        problems += error.problems
+    try:
+        known = parse_signatures(
             {str(file): texts[str(file)] for file in others}, str(folder / "signatures"), decided=decided
-        ),
-        texts[str(first)],
-        {file.name: texts[str(file)] for file in others},
-    )
+        )
+    except InvalidFileError as error:
+        problems += error.problems
+    if problems:
+        raise InvalidFileError(problems)
+    return Rules(judged, known, texts[str(first)], {file.name: texts[str(file)] for file in others})
 
 
 def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Rules:
     """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
+    for name, text in (("tree", tree), *signatures.items()):
+        _refuse_depth(text, f"{where}: {name}")
     return Rules(
         parse_tree(tree, f"{where}: tree"),
         parse_signatures(
@@ -44,6 +58,18 @@ def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Ru
         tree,
         signatures,
     )
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    """libyaml composes by recursion in C: text of anybody's that is nested deeply enough would end the process."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEPTH:
+                raise InvalidFileError([Problem(file, 1, 1, "nested too deeply to be a file of ours")])
+    except yaml.YAMLError:
+        return  # told with its place when the text is read
 
 
 def seals_from_folder(folder: Path) -> Callable[[], Seal]:

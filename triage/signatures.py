@@ -3,6 +3,7 @@
 Rows are files in `rules/signatures/`, each with its source. Patterns are RE2, which reads any line in linear time: logs are
 written by whoever writes the model, and no line may hold up the report. A signature is a claim of the text, not a verdict."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,8 @@ class Signature(BaseModel):
         for text in self.rejects:
             if found.search(text) is not None:
                 raise ValueError(f"pattern matches {text!r}, which it is to reject")
+        if self.fix.count("{") != self.fix.count("}"):
+            raise ValueError("fix has a brace without its other half")
         known = {*found.groupindex}
         unknown = {name for name in _placeholders(self.fix) if name not in known | {"model"}}
         if unknown:
@@ -139,12 +142,13 @@ class Signatures:
 
     def match(self, text: str) -> list[Match]:
         """Every signature found in the text, the one that decides first."""
+        text = _encodable(text)
         found = [match for index in self._hits(text) if (match := self._locate(index, text))]
         return sorted(found, key=lambda match: (match.rank, match.signature.id))
 
     def any(self, text: str) -> bool:
         """Whether any signature is found in the text."""
-        return any(found.Match(text) for found in self._sets)
+        return any(found.Match(_encodable(text)) for found in self._sets)
 
     def _hits(self, text: str) -> Iterator[int]:
         for number, found in enumerate(self._sets):
@@ -189,7 +193,7 @@ def parse_signatures(texts: Mapping[str, str], where: str, *, decided: bool = Fa
         for row in content.signatures:
             if row.id in homes:
                 problems.append(
-                    _at_id(file, text, row.id, f"{row.id!r} is already a signature of {homes[row.id]}")
+                    at_row(file, text, row.id, f"{row.id!r} is already a signature of {homes[row.id]}")
                 )
             homes.setdefault(row.id, file)
             rows.append(row)
@@ -199,7 +203,7 @@ def parse_signatures(texts: Mapping[str, str], where: str, *, decided: bool = Fa
             []
             if decided
             else [
-                _at_id(homes[row.id], texts[homes[row.id]], row.id, said)
+                at_row(homes[row.id], texts[homes[row.id]], row.id, said)
                 for row, said in _undecided(signatures)
             ]
         )
@@ -217,15 +221,25 @@ def _undecided(signatures: Signatures) -> Iterator[tuple[Signature, str]]:
                 yield row, f"{first.id!r} ({first.category}) decides the example {text!r}, not {row.id!r}"
 
 
-def _at_id(file: str, text: str, name: str, message: str) -> Problem:
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.rstrip().endswith(f"id: {name}"):
-            return Problem(file, number, line.index("id:") + 1, message, line)
+def at_row(file: str, text: str, name: str, message: str) -> Problem:
+    """The problem at the row with this id, the last where it is given twice; else at the key of this name."""
+    lines, quoted = text.splitlines(), re.escape(name)
+    row = re.compile(rf"""(?:^\s*-?\s*|[{{,]\s*)(id:\s*["']?{quoted}["']?)\s*(?:[,}}#]|$)""")
+    key = re.compile(rf"""(?:^\s*|[{{,]\s*)(["']?{quoted}["']?\s*:)""")
+    for pattern, numbers in ((row, range(len(lines) - 1, -1, -1)), (key, range(len(lines)))):
+        for number in numbers:
+            if found := pattern.search(lines[number]):
+                return Problem(file, number + 1, found.start(1) + 1, message, lines[number])
     return Problem(file, 1, 1, message)
 
 
 def _placeholders(text: str) -> list[str]:
     return [part.split("}")[0] for part in text.split("{")[1:]]
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for half a character: a JSON string in a log may hold one, and RE2 reads UTF-8."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _search_set(rows: Sequence[Signature]) -> Any:

@@ -4,14 +4,15 @@ Files are `rules/trees/*.yaml`. What a test means is in `triage/answers.py`; thi
 refuses a tree with a branch that leads nowhere, a leaf that nothing reaches, a probe that nothing uses or a name that is not
 there."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from telemetry.durations import Seconds
-from telemetry.located_yaml import InvalidFileError, Problem, parse_located
-from triage.signatures import CATEGORIES
+from telemetry.located_yaml import InvalidFileError, parse_located
+from triage.signatures import CATEGORIES, at_row
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
 Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
@@ -19,6 +20,10 @@ Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
 TestKind = Literal[
     "seen", "failed", "unfinished", "root", "serves", "loaded_after", "second_source", "healthy"
 ]
+
+PLACEHOLDERS = ("model", "version", "namespace", "workload", "pod", "container", "triton")
+_MOST = 300
+"""Nodes, leaves and checks of one tree: a person reads it, and the walk goes as deep as its nodes."""
 
 
 class _Row(BaseModel):
@@ -47,7 +52,7 @@ class Test(_Row):
 class Explore(_Row):
     """Both ways are walked; nothing found there is surer than `cap`."""
 
-    explore: tuple[Id, ...] = Field(min_length=2)
+    explore: tuple[Id, ...] = Field(min_length=2, max_length=_MOST)
     cap: Confidence
 
 
@@ -97,6 +102,21 @@ class Action(_Row):
     verify: str = Field(min_length=1)
     not_if: str = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _placeholders_are_known(self) -> Self:
+        for text in (self.do, self.command, self.undo, self.blast_radius, self.verify, self.not_if):
+            for name in re.findall(r"\{(\w+)\}", text):
+                if name not in PLACEHOLDERS:
+                    raise ValueError(f"{{{name}}} is never filled in; known: {', '.join(PLACEHOLDERS)}")
+        before = ""
+        for part in re.split(r"(\{\w+\})", self.command):
+            if part.startswith("{") and (before.count("'") % 2 or before.count('"') % 2):
+                raise ValueError(
+                    f"{part} stands between quotes, and is quoted by itself; take it out of them"
+                )
+            before += part
+        return self
+
 
 class Leaf(_Row):
     id: Id
@@ -133,9 +153,9 @@ class Tree(_Row):
     """Longest time for all probes together."""
     probes: Mapping[str, Probe]
     start: Id
-    nodes: tuple[Annotated[Node, BeforeValidator(_yes_and_no)], ...] = Field(min_length=1)
-    checks: tuple[Check, ...] = ()
-    leaves: tuple[Leaf, ...] = Field(min_length=1)
+    nodes: tuple[Annotated[Node, BeforeValidator(_yes_and_no)], ...] = Field(min_length=1, max_length=_MOST)
+    checks: tuple[Check, ...] = Field(default=(), max_length=_MOST)
+    leaves: tuple[Leaf, ...] = Field(min_length=1, max_length=_MOST)
 
     def node(self, name: str) -> Node | None:
         return next((node for node in self.nodes if node.id == name), None)
@@ -150,7 +170,7 @@ class Tree(_Row):
 def parse_tree(text: str, file: str) -> Tree:
     """The tree in this text. Raises InvalidFileError with every mistake."""
     tree = parse_located(Tree, text, file)
-    problems = [_at(text, file, name, message) for name, message in _mistakes(tree)]
+    problems = [at_row(file, text, name, message) for name, message in _mistakes(tree)]
     if problems:
         raise InvalidFileError(problems)
     return tree
@@ -171,6 +191,8 @@ def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
         for target in node.targets():
             if target not in places:
                 yield node.id, f"{node.id!r} leads to {target!r}, which is no node or leaf"
+        if isinstance(node.unknown, Explore) and len({*node.unknown.explore}) < len(node.unknown.explore):
+            yield node.id, f"{node.id!r} explores a way twice"
     for leaf in tree.leaves:
         for name in (*leaf.requires, *leaf.contradicted_by):
             if name not in checks:
@@ -229,11 +251,3 @@ def _circles(tree: Tree) -> Iterator[tuple[str, str]]:
             done.add(name)
 
     yield from walk(tree.start, ())
-
-
-def _at(text: str, file: str, name: str, message: str) -> Problem:
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if stripped.removeprefix("- ") == f"id: {name}" or stripped.startswith(f"{name}:"):
-            return Problem(file, number, len(line) - len(line.lstrip()) + 1, message, line)
-    return Problem(file, 1, 1, message)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from triage.answers import Answer, View, answer
+from triage.answers import Answer, View, answer, rests_on_text
 from triage.claims import Claim
 from triage.tree import Confidence, Explore, Leaf, Tree
 
@@ -44,14 +44,21 @@ def walk(tree: Tree, view: View) -> list[Verdict]:
     explores both ways."""
     verdicts = [
         _judge(tree, view, leaf, path, cap)
-        for leaf, path, cap in _leaves(tree, view, tree.start, (), "confirmed")
+        for leaf, path, cap in _leaves(tree, view, tree.start, (), "confirmed", {})
     ]
-    return sorted(verdicts, key=lambda verdict: BANDS.index(verdict.confidence))
+    verdicts.sort(key=lambda verdict: BANDS.index(verdict.confidence))
+    surest = {verdict.leaf.id: verdict for verdict in reversed(verdicts)}
+    return [verdict for verdict in verdicts if surest[verdict.leaf.id] is verdict]
 
 
 def _leaves(
-    tree: Tree, view: View, place: str, path: tuple[Step, ...], cap: Confidence
+    tree: Tree, view: View, place: str, path: tuple[Step, ...], cap: Confidence, reached: dict[str, int]
 ) -> Iterator[tuple[Leaf, tuple[Step, ...], Confidence]]:
+    if reached.get(place, len(BANDS)) <= BANDS.index(
+        cap
+    ):  # explored ways meet here; walked again only if surer
+        return
+    reached[place] = BANDS.index(cap)
     node = tree.node(place)
     if node is None:
         yield tree.leaf(place), path, cap
@@ -61,9 +68,9 @@ def _leaves(
     branch = {"yes": node.yes, "no": node.no, "unknown": node.unknown}[found.value]
     if isinstance(branch, Explore):
         for target in branch.explore:
-            yield from _leaves(tree, view, target, path, lower(cap, branch.cap))
+            yield from _leaves(tree, view, target, path, lower(cap, branch.cap), reached)
     else:
-        yield from _leaves(tree, view, branch, path, cap)
+        yield from _leaves(tree, view, branch, path, cap, reached)
 
 
 def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Confidence) -> Verdict:
@@ -71,18 +78,24 @@ def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Conf
     against = tuple(
         c for c in (_check(tree, view, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
     )
-    confidence, gaps = rate(leaf, view.root, requires, against)
+    confidence, gaps = rate(leaf, view.root, requires, against, by_text=rests_on_text(view))
     return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps)
 
 
 def rate(
-    leaf: Leaf, root: Claim | None, requires: Sequence[Checked], against: Sequence[Checked]
+    leaf: Leaf,
+    root: Claim | None,
+    requires: Sequence[Checked],
+    against: Sequence[Checked],
+    *,
+    by_text: bool = False,
 ) -> tuple[Confidence, tuple[str, ...]]:
     """The word for how sure a leaf is, by rule, and the gaps that lowered it.
 
     confirmed: everything it requires is seen. likely: one gap. possible: two or more, and whatever rests on a line that proves
     little. A line that is not Triton's own or that does not name the model is a gap each; so is each contradiction. So a log
-    alone, which is one source, reaches likely by Triton's own line and never more."""
+    alone, which is one source, reaches likely by Triton's own line and never more; by_text: that all is well is said in no such
+    line."""
     if leaf.category == "cannot_tell":
         return "cannot_tell", ()
     gaps = [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
@@ -93,6 +106,8 @@ def rate(
             gaps.append("the telling line is text without Triton's source file: anything may have printed it")
         if not root.sure:
             gaps.append("the telling line does not name the model; it stands within its load")
+    elif by_text and leaf.category == "not_a_load_failure":
+        gaps.append("the lines that say so have no source file of Triton's: anything may have printed them")
     gaps += [f"against it: {c.answer.because}" for c in against]
     return BANDS[min(len(gaps), 2)], tuple(gaps)
 
