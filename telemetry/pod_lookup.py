@@ -26,9 +26,10 @@ async def find_pods(api: KubernetesApi, namespace: str, target: str, *, selector
     """Pods by name; none where the workload has none or nothing matches the selector.
 
     `target` is `pod/NAME`, `deploy/NAME`, `sts/NAME`, `ds/NAME` or `rs/NAME` in any of kubectl's spellings, or a label selector
-    with an operator in it (`app=triton`); with `selector` it is one whatever it looks like (`app`, `!app`). A workload's pods are those that its selector matches and that it owns; where
-    ReplicaSets may not be listed, a Deployment's are told by their owner's name. Raises `PodTargetError` before anything is
-    asked, and `KubernetesError`, with status 404 for an object that is not there."""
+    with an operator in it (`app=triton`); with `selector` it is one whatever it looks like (`app`, `!app`). A workload's pods are
+    those that its selector matches and that it owns; where ReplicaSets may not be listed, a Deployment's are told by their
+    owner's name. Raises `PodTargetError` before anything is asked, and `KubernetesError`, with status 404 for an object that is
+    not there."""
     if selector or _SELECTOR_SIGNS.search(target):
         return await _list_pods(api, namespace, target.strip())
     kind, name = _parse(target)

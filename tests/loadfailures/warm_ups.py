@@ -3,7 +3,7 @@
 from tests.loadfailures.failure import Cause, End, Failure, Files, load_refused
 from tests.loadfailures.layouts import COMPLETE, IDLE, config, model
 
-TRIES = 8
+TRIES = 24
 """A request that fails in the warm-up races with the end of its model: of ten servers one to five die of SIGSEGV."""
 
 UNSERVED = 'raise NotImplementedError("this model only loads")'

@@ -166,7 +166,14 @@ async def _no_child_is_waited_for() -> bool:
 async def test_all_sources_are_asked_and_each_is_missing_for_its_own_reason(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, "http://127.0.0.1:1")
     got = await looked(
-        Sources(str(tmp_path / "none"), "http://127.0.0.1:1", "pod/llm-0", "prod", file), budget="5s"
+        Sources(
+            log=str(tmp_path / "none"),
+            triton="http://127.0.0.1:1",
+            target="pod/llm-0",
+            namespace="prod",
+            kubeconfig=file,
+        ),
+        budget="5s",
     )
     assert {e.id: e.missing.reason for e in got.evidence if e.missing} == {
         "log": "not_found",
