@@ -12,6 +12,7 @@ from triage.claims import Claim, LogReading, deciding
 from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
 from triage.log_records import level_of
 from triage.tree import Test, TestKind
+from triage.wording import count
 
 Value = Literal["yes", "no", "unknown"]
 
@@ -71,7 +72,7 @@ def answer(test: Test, view: View) -> Answer:
 def _seen(test: Test, view: View) -> Answer:
     there = [evidence for evidence in view.case.of_probe(*test.reads) if evidence.facts is not None]
     if there:
-        return Answer("yes", f"{_count(len(there), 'source')} answered", _ids(there))
+        return Answer("yes", f"{count(len(there), 'source')} answered", _ids(there))
     gone = list(view.case.of_probe(*test.reads))
     return Answer("no", "no source answered", _ids(gone))
 
@@ -114,7 +115,7 @@ def _failed(test: Test, view: View) -> Answer:
     if loaded:
         by = tuple(dict.fromkeys(source for m in loaded for source in m.states))
         said = (
-            f"{view.asked} loaded" if view.asked else f"{_count(len(loaded), 'model')} loaded and none failed"
+            f"{view.asked} loaded" if view.asked else f"{count(len(loaded), 'model')} loaded and none failed"
         )
         return Answer("no", said, by)
     if view.asked and model is not None and root is None:
@@ -305,10 +306,6 @@ def _why_unseen(test: Test, view: View) -> str:
     missing = [e for e in view.case.of_probe(*test.reads) if e.missing is not None]
     reasons = "; ".join(f"{e.source}: {e.missing.reason.replace('_', ' ')}" for e in missing if e.missing)
     return f"no line names a cause ({reasons})" if reasons else "no line names a cause"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _ids(evidence: Iterator[Evidence] | list[Evidence]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ import msgspec
 
 from telemetry.located_yaml import InvalidFileError
 from triage.evidence import Snapshot
-from triage.report import Rules, clean
-from triage.rules import rules_from_texts
+from triage.rules import Rules, rules_from_texts
+from triage.wording import clean
 
 SCHEMA = "triton-ops/triage-bundle/v1"
 MAX_BUNDLE_BYTES = 256 << 20

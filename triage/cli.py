@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from triage.evidence import Snapshot
-    from triage.report import Report, Rules
+    from triage.report import Report
+    from triage.rules import Rules
     from triage.seal import Seal
 
 FOUND, USAGE, CANNOT_TELL = 1, 2, 3
@@ -90,10 +91,10 @@ def load_failure(
 ) -> None:
     """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log or a server's address works alone."""
     from telemetry.pod_lookup import PodTargetError, check_target
+    from triage.build_report import build_report
     from triage.bundle import BundleError, save_bundle
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
-    from triage.report import build_report
 
     if not (triton_url or log_file or target or selector):
         _fail(
@@ -134,8 +135,8 @@ def load_failure(
 )
 def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     """Show the report of a saved BUNDLE again, offline: the same bytes."""
+    from triage.build_report import build_report
     from triage.bundle import BundleError, load_bundle
-    from triage.report import build_report
 
     try:
         snapshot, rules = load_bundle(bundle)

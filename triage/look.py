@@ -17,7 +17,7 @@ from triage.evidence import Asked, Missing, Snapshot
 from triage.probes.log_file import log_questions
 from triage.probes.pod import get_command, is_selector, pod_questions
 from triage.probes.triton_url import triton_questions
-from triage.report import Rules
+from triage.rules import Rules
 from triage.seal import Seal, printable
 
 CONNECTING_SHARE = 0.6

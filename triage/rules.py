@@ -1,19 +1,39 @@
 """The rules of one tree, out of a folder or out of a saved bundle."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from telemetry.located_yaml import InvalidFileError, Problem, read_text
 from triage.redact import Redactor, load_redaction
-from triage.report import Rules
 from triage.seal import Seal
-from triage.signatures import parse_signatures
-from triage.tree import parse_tree
+from triage.signatures import Signatures, parse_signatures
+from triage.tree import Tree, parse_tree
 
 _MOST_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The knowledge that a report is made by, with the texts it came from."""
+
+    tree: Tree
+    signatures: Signatures
+    tree_text: str
+    signature_texts: Mapping[str, str]
+
+    @property
+    def tree_sha256(self) -> str:
+        return hashlib.sha256(self.tree_text.encode()).hexdigest()
+
+    @property
+    def signatures_sha256(self) -> str:
+        joined = "\0".join(f"{name}\0{text}" for name, text in sorted(self.signature_texts.items()))
+        return hashlib.sha256(joined.encode()).hexdigest()
 
 
 def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rules:

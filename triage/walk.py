@@ -78,7 +78,14 @@ def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Conf
     against = tuple(
         c for c in (_check(tree, view, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
     )
-    confidence, gaps = rate(leaf, view.root, requires, against, by_text=rests_on_text(view))
+    confidence, gaps = rate(
+        leaf,
+        view.root,
+        requires,
+        against,
+        by_text=rests_on_text(view),
+        whole_server=view.model is None and view.case.no_server,
+    )
     return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps)
 
 
@@ -89,13 +96,14 @@ def rate(
     against: Sequence[Checked],
     *,
     by_text: bool = False,
+    whole_server: bool = False,
 ) -> tuple[Confidence, tuple[str, ...]]:
     """The word for how sure a leaf is, by rule, and the gaps that lowered it.
 
     confirmed: everything it requires is seen. likely: one gap. possible: two or more, and whatever rests on a line that proves
     little. A line that is not Triton's own or that does not name the model is a gap each; so is each contradiction. So a log
     alone, which is one source, reaches likely by Triton's own line and never more; by_text: that all is well is said in no such
-    line."""
+    line. whole_server: the server gave up starting, so a line needs to name no model."""
     if leaf.category == "cannot_tell":
         return "cannot_tell", ()
     gaps = [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
@@ -104,7 +112,7 @@ def rate(
             gaps += ["the telling line fits this cause and does not prove it", "no line names the mechanism"]
         if not root.own:
             gaps.append("the telling line is text without Triton's source file: anything may have printed it")
-        if not root.sure:
+        if not root.sure and not whole_server:
             gaps.append("the telling line does not name the model; it stands within its load")
     elif by_text and leaf.category == "not_a_load_failure":
         gaps.append("the lines that say so have no source file of Triton's: anything may have printed them")

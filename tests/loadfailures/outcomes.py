@@ -9,10 +9,11 @@ from telemetry.rules_dir import rules_dir
 from tests.loadfailures.failure import Failure
 from tests.loadfailures.run_failure import Failed, run_failure
 from tests.tritons.install import TritonInstall
+from triage.build_report import build_report
 from triage.evidence import Evidence, Snapshot
 from triage.look import Sources, look
-from triage.report import Report, Rules, build_report
-from triage.rules import rules_from_folder, seals_from_folder
+from triage.report import Report
+from triage.rules import Rules, rules_from_folder, seals_from_folder
 from triage.seal import Seal
 
 AT_ONCE = 2

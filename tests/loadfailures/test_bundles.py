@@ -15,12 +15,13 @@ from tests.loadfailures.failures import FAILURES
 from tests.loadfailures.outcomes import Outcomes
 from tests.loadfailures.run_failure import run_failure
 from tests.tritons.install import TritonInstall
+from triage.build_report import build_report
 from triage.bundle import save_bundle
 from triage.evidence import Evidence, LogExcerpt, LogLine, RepositoryIndex, Snapshot
 from triage.look import Sources, look
 from triage.render_json import render_json
 from triage.render_text import render_text
-from triage.report import Report, build_report
+from triage.report import Report
 from triage.rules import rules_from_folder, seals_from_folder
 from triage.walk import BANDS
 

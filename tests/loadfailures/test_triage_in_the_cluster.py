@@ -14,8 +14,9 @@ from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, End, Failure
 from tests.loadfailures.failures import FAILURES
 from tests.loadfailures.outcomes import Outcomes, Seen
 from tests.loadfailures.test_triage_is_right import assert_right
+from triage.build_report import build_report
 from triage.look import Sources, look
-from triage.report import Report, build_report
+from triage.report import Report
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -61,12 +62,10 @@ async def test_right_by_the_pod(
     await be_the_pod(control_plane, failure, seen)
     report = await ask(seen, kubeconfig, f"pod/{failure.id}")
     assert_right(report.verdict, failure, shown=failure.log_shows)
-    if failure.end is End.ENDED and failure.exit_code == 1 and report.verdict.model:
+    if failure.end is End.ENDED and failure.exit_code == 1 and report.verdict.category != NOT_A_LOAD_FAILURE:
         assert report.verdict.confidence == "confirmed", report.unseen
     unready = failure.end is End.ENDED or failure.cause.label != NOT_A_LOAD_FAILURE
-    assert report.impact[0].startswith(
-        "1 of 1 pods looked at" + (" are not ready" if unready else " are ready")
-    )
+    assert report.impact[0] == (f"1 of 1 pod not ready: {failure.id}" if unready else "1 of 1 pod ready")
 
 
 async def ask(seen: Seen, kubeconfig: Path, target: str) -> Report:

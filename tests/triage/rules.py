@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from telemetry.rules_dir import rules_dir
-from triage.report import Rules
-from triage.rules import rules_from_texts
+from triage.rules import Rules, rules_from_texts
 
 LAYOUT = """
 area: what a test needs

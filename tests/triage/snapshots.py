@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from telemetry.rules_dir import rules_dir
+from triage.build_report import build_report
 from triage.evidence import (
     Asked,
     ContainerView,
@@ -19,8 +20,8 @@ from triage.evidence import (
     RepositoryIndex,
     Snapshot,
 )
-from triage.report import Report, Rules, build_report
-from triage.rules import rules_from_texts
+from triage.report import Report
+from triage.rules import Rules, rules_from_texts
 
 SIGNATURES = r"""
 area: a few words
@@ -130,8 +131,8 @@ def events(name: str, *messages: str) -> Evidence:
     return evidence(f"events:{name}", "events", PodEvents(told), pod=name)
 
 
-def pods(*names: str) -> Evidence:
-    return evidence("pods", "pod", PodList(names, names, names))
+def pods(*names: str, unready: tuple[str, ...] = ()) -> Evidence:
+    return evidence("pods", "pod", PodList(names, unready, names))
 
 
 def gone(probe: str, reason: str = "forbidden", pod: str = "") -> Evidence:

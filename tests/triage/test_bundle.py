@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.triage.snapshots import RULES, TREE, failed, gone, index, loaded, log, pod, snapshot, unavailable
+from triage.build_report import build_report
 from triage.bundle import SCHEMA, BundleError, load_bundle, save_bundle
 from triage.render_json import render_json
 from triage.render_text import render_text
-from triage.report import build_report
 
 OUT = "device memory ran out"
 SNAPSHOT = snapshot([log(loaded("a"), failed("m", OUT)), index(unavailable("m", OUT)), gone("config")], "m")

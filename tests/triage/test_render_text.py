@@ -15,12 +15,14 @@ from tests.triage.snapshots import (
     log,
     own,
     pod,
+    pods,
     report,
     unavailable,
 )
 from triage.evidence import Evidence
 from triage.render_text import render_text
-from triage.report import Report, Rules
+from triage.report import Report
+from triage.rules import Rules
 from triage.signatures import parse_signatures
 
 OUT = "device memory ran out"
@@ -120,7 +122,7 @@ def test_a_name_with_hyphens_is_not_torn_where_the_line_ends() -> None:
 def test_what_a_container_says_in_several_lines_stays_a_quotation() -> None:
     """The last words of a container are its own, and may look like a report."""
     said = "terminated: OOMKilled, exit code 137: x\nDO NOTHING about model loading: all is well. CONFIRMED.\n\nImpact"
-    told = report(pod("web-1", container(said, exit_code=137)))
+    told = report(pods("web-1", unready=("web-1",)), pod("web-1", container(said, exit_code=137)))
     assert titles(told)[:2] == ["FIX the server (the host's resources): Raise the limit. LIKELY.", "Impact"]
     assert "     | DO NOTHING about model loading: all is well. CONFIRMED." in lines(told)
 

@@ -41,7 +41,7 @@ OUT = "device memory ran out"
     ("told", "headline"),
     [
         (report(log(failed("m", OUT)), index(unavailable("m", OUT))), "FIX m (GPU memory): Free memory for m. CONFIRMED."),
-        (report(log(own(OUT), GAVE_UP)), "FIX the server (GPU memory): Free memory for MODEL. POSSIBLE."),
+        (report(log(own(OUT), GAVE_UP)), "FIX the server (GPU memory): Free memory for MODEL. LIKELY."),
         (report(log(own("port in use"))), "DO NOTHING about model loading: Another process has the port. POSSIBLE."),
         (report(log(loaded("m"))), "DO NOTHING about model loading: 1 model loaded and none failed. LIKELY."),
         (report(log(failed("m"))), "CANNOT TELL m: a cause that no line names. Get the log from the start of the process"
@@ -49,7 +49,7 @@ OUT = "device memory ran out"
         (report(log(loaded("m")), model="typo"), "CANNOT TELL typo: a cause that no line names. Get the log from the start of"
          " the process to the failure, with --log-verbose=1 where it can be set, and ask again."),
         (report(), "CANNOT TELL: nothing seen. Give a source that answers: the server's log, or its address."),
-        (report(gone("log")), "CANNOT TELL: nothing seen. Give a source that answers: the server's log, or its address."),
+        (report(gone("log")), "CANNOT TELL: no right; get the right."),
     ],
 )  # fmt: skip
 def test_the_first_line_is_the_action_and_how_sure_it_is(told: Report, headline: str) -> None:
@@ -102,9 +102,9 @@ def test_the_impact_says_who_fails_who_fails_with_it_and_who_serves() -> None:
 def test_the_failing_pod_is_spoken_of_and_not_the_well_one_or_the_list() -> None:
     well = (pod("web-1", is_ready=True), log(loaded("m"), SERVING, pod="web-1"))
     bad = (pod("web-2", container()), log(failed("m", OUT), pod="web-2"))
-    told = report(pods("web-1", "web-2"), *well, *bad)
+    told = report(pods("web-1", "web-2", unready=("web-2",)), *well, *bad)
     assert (told.verdict.category, told.verdict.confidence) == ("gpu_memory", "likely")
-    assert told.impact[0] == "1 of 2 pods looked at are not ready: web-2"
+    assert told.impact[0] == "1 of 2 pods not ready: web-2"
     assert [(row.subject, row.state) for row in told.models] == [("web-2", "failed"), ("web-1", "loaded")]
 
 
@@ -114,7 +114,7 @@ def test_pods_that_are_all_well_are_well() -> None:
             (pod(name, is_ready=True), log(loaded("m"), SERVING, pod=name))]  # fmt: skip
     told = report(pods("web-1", "web-2"), gone("log", "not_found"), *well)
     assert (told.verdict.category, told.verdict.confidence) == ("not_a_load_failure", "confirmed")
-    assert told.impact[0] == "2 of 2 pods looked at are ready"
+    assert told.impact[0] == "2 of 2 pods ready"
 
 
 def test_one_unclear_pod_is_told_before_the_well_ones() -> None:

@@ -82,7 +82,7 @@ def test_each_contradiction_lowers_the_word_by_one() -> None:
 
 
 def test_every_gap_is_told() -> None:
-    assert gaps(log("may be unreadable", GAVE_UP)) == (
+    assert gaps(log("may be unreadable")) == (
         "not seen: a second source, which is not a log, that shows the same failure",
         "the telling line fits this cause and does not prove it",
         "no line names the mechanism",
@@ -114,15 +114,17 @@ def test_what_was_not_read_is_not_well() -> None:
     assert verdict(log(failed("m", OUT), cut=True))[:2] == ("gpu_memory", "likely")
 
 
-def test_what_the_cluster_says_of_a_pod_is_likely_as_is_a_server_whose_container_ended_as_the_log_says() -> (
-    None
-):
+def test_what_the_cluster_says_of_a_pod_is_likely() -> None:
     killed = pod("web-1", container("terminated: OOMKilled, exit code 137", exit_code=137))
-    ended = pod("web-1", container("terminated: Error, exit code 1", exit_code=1))
     assert verdict(killed)[:2] == ("host_resources", "likely")
     assert verdict(killed, log(loading("m"), pod="web-1"))[:2] == ("host_resources", "likely")
-    assert verdict(ended, log(own(OUT), GAVE_UP, pod="web-1"))[:2] == ("gpu_memory", "likely")
-    assert verdict(log(own(OUT), GAVE_UP))[:2] == ("gpu_memory", "possible")
+
+
+def test_a_server_that_gave_up_needs_no_model_named_and_its_exit_code_is_a_second_source() -> None:
+    ended = pod("web-1", container("terminated: Error, exit code 1", exit_code=1))
+    assert verdict(ended, log(own(OUT), GAVE_UP, pod="web-1"))[:2] == ("gpu_memory", "confirmed")
+    assert verdict(log(own(OUT), GAVE_UP))[:2] == ("gpu_memory", "likely")
+    assert verdict(log(own(OUT)))[:2] == ("gpu_memory", "possible")
     assert verdict(ended)[:2] == ("cannot_tell", "cannot_tell")
 
 

@@ -1,0 +1,348 @@
+"""Builds the report: a pure function of a snapshot and the rules, so that a saved bundle gives the same bytes again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from triage.answers import View, view_of
+from triage.case import Case, ModelCase, blamed_by, make_case, primary
+from triage.evidence import (
+    Evidence,
+    LogExcerpt,
+    ModelConfig,
+    PodEvents,
+    PodList,
+    PodView,
+    Readiness,
+    RepositoryIndex,
+    ServerMetadata,
+    Snapshot,
+)
+from triage.report import (
+    SCHEMA,
+    Alternative,
+    EvidenceLine,
+    Fact,
+    Mitigation,
+    ModelLine,
+    Moment,
+    PathStep,
+    Report,
+    Unseen,
+    VerdictView,
+)
+from triage.rules import Rules
+from triage.tree import Leaf, Tree
+from triage.walk import BANDS, Verdict, walk
+from triage.wording import MAX_NAME, clean, command, count, fill, names, sentence, short
+
+_MAX_MODELS = 50
+_MAX_TIMELINE = 20
+
+
+def build_report(snapshot: Snapshot, rules: Rules) -> Report:
+    """The report on this snapshot by these rules."""
+    cases = [make_case(subject, evidence, rules.signatures) for subject, evidence in _by_subject(snapshot)]
+    judged = [_Judged.of(case, snapshot.asked.model, rules.tree) for case in cases]
+    chosen = min(judged, key=lambda one: one.urgency)
+    # What is saved in a bundle, or stood in a JSON string of a log, did not pass the seal in this form.
+    return msgspec.convert(
+        clean(msgspec.to_builtins(_Writer(snapshot, rules, cases, chosen).report())), Report
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    case: Case
+    model: ModelCase | None
+    view: View
+    verdicts: Sequence[Verdict]
+
+    @classmethod
+    def of(cls, case: Case, model: str, tree: Tree) -> "_Judged":
+        chosen = primary(case, model)
+        view = view_of(case, chosen, model)
+        return cls(case, chosen, view, walk(tree, view))
+
+    @property
+    def urgency(self) -> tuple[int, int, str]:
+        """A named cause before an unnamed one, a failure before health, the surest first. Where what is beside the pods and is no
+        log tells nothing, such as the list of the pods, it hides nothing that they tell."""
+        first = self.verdicts[0]
+        kind = {"cannot_tell": 1, "not_a_load_failure": 2}.get(first.leaf.category, 0)
+        if kind == 1 and not self.case.subject and not self.case.logs:
+            kind = 3
+        return kind, BANDS.index(first.confidence), self.case.subject
+
+
+def _by_subject(snapshot: Snapshot) -> list[tuple[str, tuple[Evidence, ...]]]:
+    """Evidence by pod. What was given by hand belongs to the pod where there is just one."""
+    subjects = list(dict.fromkeys(e.subject for e in snapshot.evidence))
+    pods = [subject for subject in subjects if subject]
+    if len(pods) == 1:
+        return [(pods[0], snapshot.evidence)]
+    return [(s, tuple(e for e in snapshot.evidence if e.subject == s)) for s in subjects] or [("", ())]
+
+
+class _Writer:
+    def __init__(self, snapshot: Snapshot, rules: Rules, cases: Sequence[Case], chosen: _Judged) -> None:
+        self._snapshot = snapshot
+        self._rules = rules
+        self._cases = cases
+        self._case = chosen.case
+        self._model = chosen.model
+        self._view = chosen.view
+        self._verdict = chosen.verdicts[0]
+        self._others = chosen.verdicts[1:]
+        root = chosen.view.root
+        self._root = root if root and root.category == self._verdict.leaf.category else None
+
+    def report(self) -> Report:
+        snapshot, leaf = self._snapshot, self._verdict.leaf
+        actions = tuple(self._actions(leaf))
+        return Report(
+            schema=SCHEMA,
+            tree=self._rules.tree.tree,
+            tree_sha256=self._rules.tree_sha256,
+            signatures_sha256=self._rules.signatures_sha256,
+            asked={k: v for k, v in msgspec.to_builtins(snapshot.asked).items() if v},
+            collected_at=snapshot.collected_at,
+            took_seconds=snapshot.took_seconds,
+            headline=self._headline(actions[0].do),
+            verdict=VerdictView(
+                category=leaf.category,
+                confidence=self._verdict.confidence,
+                leaf=leaf.id,
+                model=self._name,
+                version=(self._model.version or None) if self._model else None,
+                root_line=short(self._root.line, 4000) if self._root else None,
+                action=actions[0].do,
+                signature=self._root.signature.id if self._root else None,
+            ),
+            impact=tuple(self._impact()),
+            why=tuple(self._why())[:3],
+            against=tuple(
+                Fact(text=short(c.answer.because), evidence=c.answer.evidence) for c in self._verdict.against
+            ),
+            alternatives=tuple(
+                Alternative(category=v.leaf.category, confidence=v.confidence, leaf=v.leaf.id)
+                for v in self._others
+            ),
+            unseen=tuple(self._unseen()),
+            actions=actions,
+            models=tuple(self._models()),
+            timeline=tuple(self._timeline())[-_MAX_TIMELINE:],
+            path=tuple(
+                PathStep(
+                    node=step.node,
+                    ask=step.ask,
+                    answer=step.answer.value,
+                    because=short(step.answer.because),
+                    evidence=step.answer.evidence,
+                )
+                for step in self._verdict.path
+            ),
+            evidence=tuple(_evidence_line(e) for e in snapshot.evidence),
+            masked=sum(e.masked for e in snapshot.evidence),
+        )
+
+    @property
+    def _name(self) -> str | None:
+        if self._model is not None:
+            return self._model.name
+        return self._root.model if self._root else self._snapshot.asked.model or None
+
+    def _headline(self, action: str) -> str:
+        leaf = self._verdict.leaf
+        first = action.split(". ")[0].rstrip(".")
+        where = f" {short(self._name, MAX_NAME)}" if self._name else ""
+        match leaf.category:
+            case "cannot_tell":
+                gone = next((e.missing for e in self._snapshot.evidence if e.missing), None)
+                if leaf.id == "nothing-seen" and gone:
+                    return f"CANNOT TELL{where}: {short(gone.detail)}; {gone.remedy}."
+                return f"CANNOT TELL{where}: {leaf.title}. {first}."
+            case "not_a_load_failure":
+                said = (
+                    self._root.signature.says
+                    if self._root
+                    else short(self._verdict.path[-1].answer.because) + "."
+                )
+                word = self._verdict.confidence.upper()
+                return f"DO NOTHING about model loading: {said} {word}."
+            case _:
+                return f"FIX{where or ' the server'} ({leaf.title}): {first}. {self._verdict.confidence.upper()}."
+
+    def _impact(self) -> Iterator[str]:
+        failing = [model.name for model in self._case.failing]
+        well = [model.name for model in self._case.models.values() if model.loaded]
+        for evidence in self._snapshot.evidence:
+            if isinstance(evidence.facts, PodList):
+                yield _readiness(evidence.facts)
+        if failing:
+            yield f"failed to load: {names(failing)}"
+        if self._model and (parents := blamed_by(self._case, self._model.name)):
+            yield f"fails with it: {names(parents)}"
+        if self._model and self._model.loaded_before:
+            yield f"{names([self._model.name])} had loaded before: the earlier version may still serve"
+        if well:
+            yield f"loaded: {names(well)}"
+        if self._case.no_server:
+            yield "the server did not start, so no model of this server is served"
+
+    def _why(self) -> Iterator[Fact]:
+        if self._root:
+            yield Fact(
+                text=self._root.signature.says, evidence=(self._root.evidence,), quote=short(self._root.line)
+            )
+        failed = next((s for s in self._verdict.path if s.node == "failed"), None)
+        if failed and (self._root is None or failed.answer.because != self._root.signature.says):
+            yield Fact(
+                text=sentence(short(failed.answer.because)),
+                evidence=failed.answer.evidence,
+                quote=self._outcome_quote(),
+            )
+        for checked in self._verdict.requires:
+            if checked.answer.value == "yes":
+                yield Fact(text=sentence(short(checked.answer.because)), evidence=checked.answer.evidence)
+
+    def _outcome_quote(self) -> str | None:
+        for reading in self._case.logs:
+            attempt = reading.log.attempts.get(self._model.name) if self._model else None
+            if attempt and attempt.last and attempt.outcome == "failed":
+                line = attempt.last.lines[0]
+                return None if self._root and self._root.line == line else short(line)
+        return None
+
+    def _unseen(self) -> Iterator[Unseen]:
+        for evidence in self._snapshot.evidence:
+            if evidence.missing:
+                gone = evidence.missing
+                yield Unseen(what=evidence.source, reason=gone.reason, detail=gone.detail, remedy=gone.remedy)
+            elif isinstance(evidence.facts, LogExcerpt) and evidence.facts.cut:
+                yield Unseen(
+                    what=evidence.source,
+                    reason="truncated",
+                    detail=f"{evidence.facts.bytes_read} bytes of the log were read, and not the rest",
+                    remedy="give the part between the start of the server and the failure as --log FILE",
+                )
+        for gap in self._verdict.gaps:
+            if gap.startswith("not seen: "):
+                yield Unseen(
+                    what=gap.removeprefix("not seen: "),
+                    reason="not_given",
+                    detail=f"the verdict stays at {self._verdict.confidence.replace('_', ' ')} without it",
+                    remedy="ask again with the pod, or with --triton URL",
+                )
+
+    def _actions(self, leaf: Leaf) -> Iterator[Mitigation]:
+        known = self._known()
+        for number, action in enumerate(leaf.actions):
+            do = fill(action.do, known)
+            if number == 0 and self._root and self._root.signature.fix:
+                groups = {**self._root.match.groups, **({"model": self._name} if self._name else {})}
+                do = fill(self._root.signature.fix, {**known, **groups})
+            yield Mitigation(
+                do=do,
+                command=command(action.command, known),
+                undo=fill(action.undo, known),
+                blast_radius=fill(action.blast_radius, known),
+                verify=fill(action.verify, known),
+                not_if=fill(action.not_if, known),
+            )
+
+    def _known(self) -> dict[str, str]:
+        pod = self._case.pod
+        known = {
+            "model": self._name or "",
+            "version": self._model.version if self._model else "",
+            "namespace": pod.namespace if pod else self._snapshot.asked.namespace,
+            "pod": pod.name if pod else "",
+            "workload": pod.owner if pod else "",
+            "container": next((c.name for c in pod.containers if not c.ready and not c.init), "")
+            if pod
+            else "",
+            "triton": next((e.source.removeprefix("Triton at ") for e in self._case.of_probe("index")), ""),
+        }
+        return {key: value for key, value in known.items() if value}
+
+    def _models(self) -> Iterator[ModelLine]:
+        rows = [(case, model) for case in self._cases for model in case.models.values()]
+        rows.sort(key=lambda row: (not row[1].failed, not row[1].loading, row[1].order, row[1].name))
+        for case, model in rows[:_MAX_MODELS]:
+            root = model.root if model.failed else None
+            state = (
+                "failed"
+                if model.failed
+                else "loading"
+                if model.loading
+                else "loaded"
+                if model.loaded
+                else "unloaded"
+            )
+            yield ModelLine(
+                model=short(model.name, MAX_NAME),
+                version=short(model.version, MAX_NAME),
+                state=state,
+                category=str(root.category) if root else None,
+                line=short(root.line, 200) if root else _first_line(model),
+                blames=short(root.child, MAX_NAME) if root and root.child else None,
+                fix=fill(root.signature.fix, {"model": model.name, **root.match.groups}) or None
+                if root
+                else None,
+                subject=case.subject,
+            )
+
+    def _timeline(self) -> Iterator[Moment]:
+        """In the order of the log, an earlier life first: a time of day alone does not know of midnight."""
+        for reading in sorted(self._case.logs, key=lambda reading: reading.evidence.probe != "previous_log"):
+            ends = [(attempt, attempt.last) for attempt in reading.log.attempts.values() if attempt.last]
+            for attempt, last in sorted(ends, key=lambda end: end[1].number):
+                if last.at:
+                    what = f"{short(attempt.model, MAX_NAME)} {attempt.outcome}"
+                    yield Moment(at=last.at, what=what, evidence=reading.evidence.id)
+
+
+def _readiness(pods: PodList) -> str:
+    if not pods.unready:
+        return f"{len(pods.names)} of {count(len(pods.names), 'pod')} ready"
+    looked = "" if set(pods.unready) <= set(pods.looked_at) else f"; looked at {names(pods.looked_at)}"
+    return f"{len(pods.unready)} of {count(len(pods.names), 'pod')} not ready: {names(pods.unready)}{looked}"
+
+
+def _evidence_line(evidence: Evidence) -> EvidenceLine:
+    match evidence.facts:
+        case None:
+            got = f"nothing: {evidence.missing.reason.replace('_', ' ')}" if evidence.missing else "nothing"
+        case LogExcerpt(lines=lines, lines_read=read):
+            got = count(read, "line") if len(lines) == read else f"{len(lines)} of {read} lines kept"
+        case RepositoryIndex(rows=rows, error=error):
+            got = "an error" if error else count(len(rows), "row")
+        case Readiness(status=status):
+            got = f"HTTP {status}"
+        case ServerMetadata(name=name, version=version):
+            got = f"{name} {version}"
+        case ModelConfig(loaded=loaded):
+            got = "loaded" if loaded else "not loaded"
+        case PodList(names=pods, unready=unready):
+            got = f"{count(len(pods), 'pod')}, {len(unready)} not ready"
+        case PodView(phase=phase):
+            got = phase
+        case PodEvents(events=events):
+            got = count(len(events), "event")
+    return EvidenceLine(
+        id=evidence.id,
+        source=evidence.source,
+        query=evidence.query,
+        command=evidence.command,
+        fetched_at=evidence.fetched_at,
+        got=got,
+        masked=evidence.masked,
+        sha256=evidence.sha256,
+    )
+
+
+def _first_line(model: ModelCase) -> str | None:
+    reason = next(iter(model.reasons.values()), "")
+    return short(reason.partition("\n")[0], 200) or None
