@@ -62,7 +62,7 @@ async def test_right_by_the_pod(
     await be_the_pod(control_plane, failure, seen)
     report = await ask(seen, kubeconfig, f"pod/{failure.id}")
     assert_right(report.verdict, failure, shown=failure.log_shows)
-    if failure.end is End.ENDED and failure.exit_code == 1 and report.verdict.category != NOT_A_LOAD_FAILURE:
+    if failure.end is End.ENDED and failure.exit_code == 1 and report.verdict.model:
         assert report.verdict.confidence == "confirmed", report.unseen
     unready = failure.end is End.ENDED or failure.cause.label != NOT_A_LOAD_FAILURE
     assert report.impact[0] == (f"1 of 1 pod not ready: {failure.id}" if unready else "1 of 1 pod ready")
