@@ -5,14 +5,16 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from triage.evidence import LogExcerpt, LogLine
+from triage.log_lines import CUT_MARK
 from triage.log_records import level_of
 from triage.signatures import Signatures
 
 HEAD_BYTES = 1 << 20
 TAIL_BYTES = 1 << 18
 BETWEEN_BYTES = 1 << 20
-LINE_CHARACTERS = 16 * 1024
-"""A longer line is cut: Triton's own stay far below, and a page of payload in one line tells nothing more."""
+LINE_CHARACTERS = 32 * 1024
+"""A longer line is cut: Triton's own stay below, as do the 16 KiB parts of the container runtimes with what they add, and a page
+of payload in one line tells nothing more."""
 REPEATS = 20
 """The same message from the same place is kept this often from the middle."""
 CONTINUATION_LINES = 40
@@ -38,7 +40,7 @@ class LogKeeper:
         self._number += 1
         self._bytes += len(raw) + 1
         if len(raw) > LINE_CHARACTERS:
-            raw = raw[:LINE_CHARACTERS] + " [cut]"
+            raw = raw[:LINE_CHARACTERS] + CUT_MARK
         line = LogLine(self._number, self._seal_line(raw))
         size = len(line.text) + 1
         if not self._tail and self._head_bytes + size <= HEAD_BYTES:
