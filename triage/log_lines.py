@@ -90,8 +90,7 @@ def read_string(text: str) -> str | None:
         said = str(json.loads(found[0] + '"', strict=False))
     except ValueError:
         said = found[0][1:]
-    # A lone surrogate is no text, and what was escaped has not been made printable yet.
-    return printable(said.encode("utf-8", "replace").decode())
+    return printable(said)  # what was escaped has not been made so yet
 
 
 def _unwrap(raw: str) -> tuple[str, str, bool]:

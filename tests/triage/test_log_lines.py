@@ -99,7 +99,7 @@ def test_a_docker_line_that_was_cut_still_says_its_beginning() -> None:
         ('"ends within', "ends within"),
         (r'"ends within an escape\u00', r"ends within an escape\u00"),
         (r'"\u001b[31mred\u001b[0m \u202eflip"', "red flip"),
-        (r'"lone \ud800"', "lone ?"),
+        (r'"lone \ud800"', "lone \ufffd"),
         ('"one" and "two"', None),
         ("plain", None),
         ("", None),
