@@ -4,12 +4,13 @@ A claim is only what somebody's text says. Which claim is the root, and how far 
 `confidence`."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
-from itertools import zip_longest
+from heapq import heappop, heappush
+from itertools import islice, zip_longest
 
 from triage.evidence import Evidence, LogExcerpt, PodEvents, PodView, RepositoryIndex
-from triage.load_attempts import Attempt, LoadLog, model_of_instance, read_attempts
+from triage.load_attempts import Attempt, LoadLog, model_of_instance, named_or_numbered, read_attempts
 from triage.log_records import Record, read_records
 from triage.signatures import Category, Match, Signature, Signatures
 
@@ -29,7 +30,7 @@ class Claim:
     model: str | None
     version: str = ""
     sure: bool = True
-    """False where the model is only the one that was loading meanwhile."""
+    """False where the text names no model, and others may have been loading meanwhile."""
     by_manager: bool = False
     """Triton's model manager reports it as an error: nothing of that kind is harmless."""
 
@@ -66,13 +67,13 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
     """The loads and the claims in a log's excerpt."""
     records = list(read_records((line.number, line.text) for line in excerpt.lines))
     log = read_attempts(records)
-    mentions = _Mentions(log.attempts)
+    under_way = _UnderWay(log.attempts.values())
     claims = []
     for record, following in zip_longest(records, records[1:]):
         match = next(iter(signatures.match(record.text)), None)
         if match is None or match.category is None:
             continue
-        model, sure = _model_of(match, record, following, log, mentions)
+        model, sure = _model_of(match, record, following, log, under_way)
         attempt = log.attempts.get(model) if model else None
         claims.append(
             Claim(
@@ -141,7 +142,7 @@ def _kubernetes_texts(evidence: Evidence) -> Iterable[str]:
 
 
 def _model_of(
-    match: Match, record: Record, following: Record | None, log: LoadLog, mentions: "_Mentions"
+    match: Match, record: Record, following: Record | None, log: LoadLog, under_way: "_UnderWay"
 ) -> tuple[str | None, bool]:
     """The model that a claim is about, and whether it surely is."""
     named = match.groups.get("model")
@@ -149,47 +150,79 @@ def _model_of(
         return record.row[0], True
     if named:
         return named, True
-    if mentioned := mentions.find(record.text):
+    if mentioned := mentioned_model(record.text, log.attempts.keys()):
         return mentioned, True
     if following is not None and record.level in ("E", "F"):
         # Models are polled one after another: what is said right before one's poll failed is about it.
-        ends = [a for a in log.attempts.values() if a.began is None and a.ended == following.number]
+        ends = under_way.unbegun.get(following.number, ())
         if len(ends) == 1:
-            return ends[0].model, True
-    loading = [attempt for attempt in log.attempts.values() if _during(attempt, record.number)]
+            return ends[0], True
+    loading, failing = under_way.at(record.number)
     if len(loading) == 1:
         return loading[0].model, len(log.attempts) == 1 or loading[0].began is not None
-    failing = [attempt for attempt in loading if attempt.outcome == "failed"]
     if len(failing) == 1:
         return failing[0].model, False
     return None, False
 
 
-def _during(attempt: Attempt, number: int) -> bool:
-    """Whether the line stands within this load, or before the end of one whose begin was not seen."""
-    if attempt.outcome == "loaded" and attempt.began is None:
-        return False
-    return (attempt.began or 0) <= number and (attempt.ended is None or number <= attempt.ended)
+class _UnderWay:
+    """The loads under way at each line, asked from the first line to the last."""
+
+    def __init__(self, attempts: Collection[Attempt]) -> None:
+        self.unbegun: dict[int, list[str]] = {}
+        """By the line of their end, the models whose load was not seen to begin."""
+        for attempt in attempts:
+            if attempt.began is None and attempt.ended is not None:
+                self.unbegun.setdefault(attempt.ended, []).append(attempt.model)
+        begun = (a for a in attempts if a.began is not None or a.outcome != "loaded")
+        self._waiting = sorted(begun, key=lambda a: a.began or 0, reverse=True)
+        self._ends: list[tuple[int, str]] = []
+        self._loading: dict[str, Attempt] = {}
+        self._failing: dict[str, Attempt] = {}
+
+    def at(self, number: int) -> tuple[Sequence[Attempt], Sequence[Attempt]]:
+        """At most two of those in whose load the line stands, or before the end of which, where its begin was not seen; and at
+        most two of these that failed."""
+        while self._waiting and (self._waiting[-1].began or 0) <= number:
+            attempt = self._waiting.pop()
+            self._loading[attempt.model] = attempt
+            if attempt.outcome == "failed":
+                self._failing[attempt.model] = attempt
+            if attempt.ended is not None:
+                heappush(self._ends, (attempt.ended, attempt.model))
+        while self._ends and self._ends[0][0] < number:
+            _, model = heappop(self._ends)
+            del self._loading[model]
+            self._failing.pop(model, None)
+        return [*islice(self._loading.values(), 2)], [*islice(self._failing.values(), 2)]
 
 
-class _Mentions:
-    """Finds the models of a log in its lines: in quotes, in a path of the repository, or as an instance."""
+_MENTION = re.compile(
+    r"""['"](?=(?P<quoted>[^'"\n]{1,300})['"])|/(?=(?P<path>[^/\n]{1,300})/(?:-?\d+/|\d+\Z|config\.pbtxt))"""
+    r"""|\bmodel (?:instance )?['"]?(?=(?P<said>[^\s'",;():/]{1,300}))"""
+    r"""|(?<![^\s'"(])(?=(?P<versioned>[^\s'"(]{1,300}) \(version)"""
+)
 
-    def __init__(self, models: Iterable[str]) -> None:
-        self._models = sorted(models, key=len, reverse=True)
-        names = "|".join(map(re.escape, self._models))
-        self._pattern = re.compile(
-            rf"""['"](?P<quoted>{names})(?:_\d+)*['"]|/(?P<path>{names})/(?:-?\d+/|\d+$|config\.pbtxt)"""
-            rf"""|\bmodel (?:instance )?['"]?(?P<said>{names})(?:_\d+)*(?![\w-])|\b(?P<versioned>{names}) \(version"""
-        )
 
-    def find(self, text: str) -> str | None:
-        if not self._models:
-            return None
-        if instance := model_of_instance(text, self._models):
-            return instance
-        found = self._pattern.search(text)
-        return next((name for name in found.groups() if name), None) if found else None
+def mentioned_model(text: str, models: Set[str]) -> str | None:
+    """The first of the models that the text names: as an instance, in quotes, in a path of the repository, after the word
+    model, or before `(version`."""
+    if instance := model_of_instance(text, models):
+        return instance
+    for found in _MENTION.finditer(text):
+        name = found[found.lastgroup or 0]
+        match found.lastgroup:
+            case "quoted" if not name.isdecimal():  # a quoted number is any number, but after the word model
+                model = named_or_numbered(name, models)
+            case "said":
+                model = named_or_numbered(name.rstrip("."), models)
+            case "path" | "versioned":
+                model = name if name in models else None
+            case _:
+                model = None
+        if model:
+            return model
+    return None
 
 
 def deciding(claims: Sequence[Claim]) -> Claim | None:

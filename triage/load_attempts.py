@@ -5,7 +5,7 @@ in model_repository_manager.cc), the table of models of src/server.cc, and TRITO
 which every backend prints."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,32 +13,49 @@ from triage.log_records import Record
 
 Outcome = Literal["loading", "loaded", "failed", "unloaded"]
 
-_NAME = r"'(?P<model>[^'\n]+)'"
-_EVENTS: Sequence[tuple[Outcome, re.Pattern[str]]] = (
-    ("loading", re.compile(r"(?:re-)?loading: (?P<model>[^\s:][^:\n]*):(?P<version>\d+)")),
-    (
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    outcome: Outcome
+    pattern: re.Pattern[str]
+    begins: bool = False
+    """Printed once for each load of a version: seen twice, the second load has begun."""
+    own_only: bool = False
+    """Too plain to be believed of anybody but Triton."""
+
+
+_NAME = r"'(?P<model>[^'/\n]+)'"
+_VERSION = r"version (?P<version>\d+)"
+_FAILED = r"[Ff]ailed to load"
+_REASON = r"(?::\s*(?P<reason>.*))?"
+_EVENTS = (
+    _Event(
         "loading",
-        re.compile(r"TRITONBACKEND_ModelInitialize: (?P<model>[^\s(]+) \(version (?P<version>\d+)\)"),
+        re.compile(r"(?:^|\.cc:\d+\] \"?)(?:re-)?loading: (?P<model>[^\s:][^:\n]*):(?P<version>\d+)(?!\S)"),
+        begins=True,
     ),
-    ("loaded", re.compile(rf"successfully loaded {_NAME}(?: version (?P<version>\d+))?")),
-    ("unloaded", re.compile(rf"successfully unloaded {_NAME}(?: version (?P<version>\d+))?")),
-    (
+    _Event("loading", re.compile(rf"TRITONBACKEND_ModelInitialize: (?P<model>[^\s(]+) \({_VERSION}\)")),
+    _Event("loaded", re.compile(rf"successfully loaded {_NAME}(?: {_VERSION})?")),
+    _Event("unloaded", re.compile(rf"successfully unloaded {_NAME}(?: {_VERSION})?")),
+    _Event("failed", re.compile(rf"{_FAILED} {_NAME} {_VERSION}{_REASON}", re.S)),
+    _Event("failed", re.compile(rf"{_FAILED} model {_NAME}(?: {_VERSION})?{_REASON}", re.S)),
+    _Event("failed", re.compile(rf"{_FAILED} {_NAME}, (?:failed to poll|no version)", re.S)),
+    _Event("failed", re.compile(rf"{_FAILED} {_NAME}{_REASON}", re.S), own_only=True),
+    _Event(
+        "failed", re.compile(r"Poll failed for model directory '(?P<model>[^'\n]+)':\s*(?P<reason>.*)", re.S)
+    ),
+    _Event(
         "failed",
         re.compile(
-            rf"[Ff]ailed to load (?:model )?{_NAME}(?: version (?P<version>\d+))?(?::\s*(?P<reason>.*))?",
-            re.S,
-        ),
-    ),
-    ("failed", re.compile(rf"Poll failed for model directory {_NAME}:\s*(?P<reason>.*)", re.S)),
-    (
-        "failed",
-        re.compile(
-            rf"load failed for model {_NAME}: version (?P<version>\d+) is at UNAVAILABLE state:\s*(?P<reason>.*)",
-            re.S,
+            rf"load failed for model {_NAME}: {_VERSION} is at UNAVAILABLE state:\s*(?P<reason>.*)", re.S
         ),
     ),
 )
 _INSTANCE = re.compile(r"TRITONBACKEND_ModelInstanceInitialize: (?P<instance>\S+) \(")
+_LONGEST_NAME = 512
+"""A name is that of a directory: no longer than 255 bytes; the rest is for numbers."""
+_START = re.compile(r"^== Triton Inference Server ==|inned memory pool (?:is created|will not be)")
+"""The container's banner, and one of the first things that the server says."""
 _SERVING = re.compile(r"Started (?:HTTPService|GRPCInferenceService|Metrics Service) at")
 _NO_REPOSITORY = re.compile(r"failed to poll model repository '")
 _NO_SERVER = re.compile(r"error: creating server: |^failed to load all models|No server context available")
@@ -58,8 +75,15 @@ class Attempt:
     """Whether the outcome stands in Triton's own line."""
     last: Record | None = None
     """The record of the outcome."""
-    loaded_before: bool = False
-    """An earlier load of it succeeded: what fails now is a reload, and the earlier version may still serve."""
+    versions: set[str] = field(default_factory=set)
+    """Those that this load is of."""
+    earlier: set[str] = field(default_factory=set)
+    """Those of an earlier load that succeeded, until they are unloaded."""
+
+    @property
+    def loaded_before(self) -> bool:
+        """What fails now is a reload, and the earlier version may still serve."""
+        return bool(self.earlier)
 
 
 @dataclass(slots=True)
@@ -85,27 +109,45 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
         if record.row is not None:
             _see_row(log, record, *record.row)
             continue
+        if _START.search(record.text):
+            _see_start(log)
         if _SERVING.search(record.text):
             log.serving = record.number
         if _NO_SERVER.search(record.text):
             log.no_server = record.number
         if _NO_REPOSITORY.search(record.text):
             log.no_repository = record.number
-        for outcome, pattern in _EVENTS:
-            if found := pattern.search(record.text):
+        for event in _EVENTS:
+            if (record.own or not event.own_only) and (found := event.pattern.search(record.text)):
                 said = found.groupdict()
-                _see(log, record, outcome, said["model"], said.get("version") or "", said.get("reason") or "")
+                _see(
+                    log,
+                    record,
+                    event.outcome,
+                    said["model"],
+                    said.get("version") or "",
+                    said.get("reason") or "",
+                    begins=event.begins,
+                )
                 break
     return log
 
 
-def model_of_instance(text: str, models: Iterable[str]) -> str | None:
-    """The model whose instance (`M_0`, `M_0_1`) this line names."""
+def model_of_instance(text: str, models: Container[str]) -> str | None:
+    """The model whose instance (`M_0`, `M_0_1`) this line names; where names are alike, the longest."""
     found = _INSTANCE.search(text)
-    if found is None:
+    return named_or_numbered(found["instance"], models) if found else None
+
+
+def named_or_numbered(name: str, models: Container[str]) -> str | None:
+    """The model of this name, or with numbers after it as its instances have; the longest that there is."""
+    if len(name) > _LONGEST_NAME:
         return None
-    named = [model for model in models if re.fullmatch(re.escape(model) + r"(?:_\d+)*", found["instance"])]
-    return max(named, key=len, default=None)
+    while name not in models:
+        name, number = name.rpartition("_")[::2]
+        if not name or not number.isdecimal():
+            return None
+    return name
 
 
 def _see_row(log: LoadLog, record: Record, model: str, version: str) -> None:
@@ -119,26 +161,69 @@ def _see_row(log: LoadLog, record: Record, model: str, version: str) -> None:
             _see(log, record, "loading", model, version, "")
 
 
-def _see(log: LoadLog, record: Record, outcome: Outcome, model: str, version: str, reason: str) -> None:
+def _see_start(log: LoadLog) -> None:
+    """A new life of the server: nothing is loaded. How a load of the life before failed still tells something."""
+    log.serving = None
+    log.attempts = {name: attempt for name, attempt in log.attempts.items() if attempt.outcome != "loaded"}
+    for attempt in log.attempts.values():
+        attempt.earlier = set()
+
+
+def _see(
+    log: LoadLog,
+    record: Record,
+    outcome: Outcome,
+    model: str,
+    version: str,
+    reason: str,
+    *,
+    begins: bool = False,
+) -> None:
     attempt = log.attempts.get(model)
     if attempt is None:
         attempt = log.attempts[model] = Attempt(model)
-    if outcome == "loading":
-        if attempt.outcome != "loading":  # anew
-            loaded = attempt.loaded_before or attempt.outcome == "loaded"
-            attempt = log.attempts[model] = Attempt(model, loaded_before=loaded)
-        attempt.version = version or attempt.version
-        attempt.began = attempt.began or record.number
-        return
-    if outcome == "failed" and attempt.outcome == "failed" and record.row is not None:
-        reason = attempt.reason or reason  # the table repeats it
-    if outcome == "loaded" and attempt.outcome == "failed" and record.row is not None:
-        return  # another version of it
-    if outcome == "failed" and attempt.outcome == "loaded":
-        attempt.loaded_before = True
+    match outcome:
+        case "loading":
+            _see_loading(log, attempt, record, version, begins=begins)
+            return
+        case "unloaded" if not _ends_serving(attempt, version):
+            return
+        case "failed" if attempt.outcome == "failed" and record.row is not None:
+            reason = attempt.reason or reason  # the table repeats it
+        case "failed" if attempt.outcome == "loaded":
+            attempt.earlier, attempt.versions = attempt.earlier | attempt.versions, {version}
+        case "loaded" if attempt.outcome == "failed" and (record.row or _is_other(version, attempt)):
+            return  # another version of it
+        case "loaded":
+            attempt.versions = attempt.versions or {version}
+    attempt.own = record.own or (attempt.own and attempt.outcome == outcome)
     attempt.outcome = outcome
     attempt.version = version or attempt.version
-    attempt.reason = (reason or attempt.reason).strip()
-    attempt.own = attempt.own or record.own
+    attempt.reason = "" if outcome == "loaded" else (reason or attempt.reason).strip()
     attempt.ended = attempt.ended if attempt.ended and outcome == "failed" else record.number
     attempt.last = record
+
+
+def _see_loading(log: LoadLog, attempt: Attempt, record: Record, version: str, *, begins: bool) -> None:
+    if attempt.outcome != "loading" or (begins and version in attempt.versions):  # anew
+        earlier = attempt.earlier | (attempt.versions if attempt.outcome == "loaded" else set())
+        attempt = log.attempts[attempt.model] = Attempt(attempt.model, earlier=earlier)
+    attempt.version = version or attempt.version
+    attempt.began = attempt.began or record.number
+    attempt.versions.add(version)
+
+
+def _ends_serving(attempt: Attempt, version: str) -> bool:
+    """Whether this unload leaves the model unloaded. Triton unloads the earlier version once the next one is loaded, and when
+    one version fails to load, the others of that load (core: src/model_lifecycle.cc, OnLoadComplete)."""
+    if attempt.outcome == "failed" or (attempt.outcome == "loading" and attempt.began):
+        return False
+    if version in attempt.earlier:
+        attempt.earlier.discard(version)
+        return False
+    attempt.versions -= {version, ""}
+    return not attempt.versions
+
+
+def _is_other(version: str, attempt: Attempt) -> bool:
+    return bool(version and attempt.version and version != attempt.version)

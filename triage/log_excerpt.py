@@ -1,21 +1,28 @@
 """What is kept of a log that may be larger than memory: all of a small one; of a large one its head, its tail, and every line
 between that reports an error, an outcome or a known message."""
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable
 
 from triage.evidence import LogExcerpt, LogLine
+from triage.log_lines import CUT_MARK
 from triage.log_records import level_of
 from triage.signatures import Signatures
 
 HEAD_BYTES = 1 << 20
 TAIL_BYTES = 1 << 18
 BETWEEN_BYTES = 1 << 20
-LINE_CHARACTERS = 16 * 1024
-"""A longer line is cut: Triton's own stay far below, and a page of payload in one line tells nothing more."""
+LINE_CHARACTERS = 32 * 1024
+"""A longer line is cut: Triton's own stay below, as do the 16 KiB parts of the container runtimes with what they add, and a page
+of payload in one line tells nothing more."""
+LINE_COST = 32
+"""A line takes memory even where it is empty: it counts for this many bytes at least."""
 REPEATS = 20
 """The same message from the same place is kept this often from the middle."""
 CONTINUATION_LINES = 40
+_LOADS = re.compile(r"\b(?:re-|un)?load", re.I)
+"""Lines about loads, and not about a payload, a download or an upload."""
 
 
 class LogKeeper:
@@ -32,15 +39,27 @@ class LogKeeper:
         self._number = 0
         self._bytes = 0
         self._continuing = 0
+        self._full = False
+        """Of the middle, something was dropped that was worth keeping."""
 
     def feed(self, raw: str) -> None:
-        """One line, without its line break."""
-        self._number += 1
+        """One line, without its line break. A progress bar goes back to the line's start: what it is drawn over, and what is
+        printed over it, are lines of their own."""
         self._bytes += len(raw) + 1
+        for part in [part for part in raw.split("\r") if part] or [""]:
+            self._keep(part)
+
+    def excerpt(self, *, cut: bool = False) -> LogExcerpt:
+        """cut: there is more of the log than was fed."""
+        lines = (*self._head, *self._between, *self._tail)
+        return LogExcerpt(lines, self._number, self._bytes, self._number - len(lines), cut or self._full)
+
+    def _keep(self, raw: str) -> None:
+        self._number += 1
         if len(raw) > LINE_CHARACTERS:
-            raw = raw[:LINE_CHARACTERS] + " [cut]"
+            raw = raw[:LINE_CHARACTERS] + CUT_MARK
         line = LogLine(self._number, self._seal_line(raw))
-        size = len(line.text) + 1
+        size = _cost(line)
         if not self._tail and self._head_bytes + size <= HEAD_BYTES:
             self._head.append(line)
             self._head_bytes += size
@@ -50,14 +69,13 @@ class LogKeeper:
         while self._tail_bytes > TAIL_BYTES:
             self._leaves_tail(self._tail.popleft())
 
-    def excerpt(self, *, cut: bool = False) -> LogExcerpt:
-        lines = (*self._head, *self._between, *self._tail)
-        return LogExcerpt(lines, self._number, self._bytes, self._number - len(lines), cut)
-
     def _leaves_tail(self, line: LogLine) -> None:
-        size = len(line.text) + 1
+        size = _cost(line)
         self._tail_bytes -= size
-        if self._between_bytes + size > BETWEEN_BYTES or not self._is_worth_keeping(line.text):
+        if self._full or not self._is_worth_keeping(line.text):
+            return
+        if self._between_bytes + size > BETWEEN_BYTES:
+            self._full = True
             return
         self._between.append(line)
         self._between_bytes += size
@@ -68,11 +86,15 @@ class LogKeeper:
             self._continuing -= 1
             return True
         self._continuing = 0
-        if level not in ("E", "F") and not self._signatures.any(text) and "load" not in text:
+        if level not in ("E", "F") and not _LOADS.search(text) and not self._signatures.any(text):
             return False
-        what = text[40:240]
+        what = text[40:240] if len(text) > 80 else text  # without the time
         self._seen[what] += 1
         if self._seen[what] > REPEATS:
             return False
         self._continuing = CONTINUATION_LINES
         return True
+
+
+def _cost(line: LogLine) -> int:
+    return max(LINE_COST, len(line.text) + 1)

@@ -3,13 +3,14 @@ table, or one line of anybody else.
 
 Libraries within the server that print their source file count as its own lines: protobuf's text format and ONNX Runtime.
 Triton prints `LMMDD hh:mm:ss.uuuuuu PID FILE:LINE] message` or, with `--log-format=ISO8601`, `YYYY-MM-DDThh:mm:ssZ L PID
-FILE:LINE] message` (triton-inference-server/common:src/logging.cc). Since 24.05 the message is a JSON string. Container runtimes,
-`docker compose`, `kubectl --timestamps --prefix` and launchers write their own prefix before it."""
+FILE:LINE] message` (triton-inference-server/common:src/logging.cc). Since 24.05 the message is a JSON string. `docker compose`
+and launchers write their own prefix before it; what runtimes make of a line is undone in `log_lines`."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+
+from triage.log_lines import CUT_MARK, LineJoiner, SpokenLine, read_string, without_time
 
 _HEADER = re.compile(
     r"(?P<level>[IWEF])(?P<date>\d{4}) (?P<at>\d\d:\d\d:\d\d\.\d+)\s+\d+\s+(?P<source>[\w.+-]+:\d+)\] ?"
@@ -20,18 +21,19 @@ _HEADER = re.compile(
 )
 _HEADER_WITHIN = 240
 """A header behind a launcher's prefix begins this early, or it is a quotation."""
-_RUNTIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (?:(?:stdout|stderr) (?P<part>[FP]) )?")
 _COMPOSE = re.compile(r"[A-Za-z0-9][\w.-]{0,100} *\|(?: |$)")
 _ROW = re.compile(
-    r"\|\s*(?P<model>[^\s|][^|]*?)\s*\|\s*(?P<version>-?\d+|-)\s*\|\s*"
+    r"\|(?P<model>[^|]+)\|\s*(?P<version>-?\d+|-)\s*\|\s*"
     r"(?P<status>(?:READY|UNAVAILABLE|LOADING|UNLOADING|UNKNOWN)\b.*)$"
 )
-_MORE_OF_ROW = re.compile(r"\|\s*\|\s*\|\s?(?P<status>.*)$")
+_MORE_OF_ROW = re.compile(r"\|(?P<model>[^|]*)\|\s*\|\s?(?P<status>.*)$")
+_TABLE = re.compile(r"\s*\+-")
 _FOREIGN = re.compile(r"error:|Traceback|[\[+|=]|Signal|WARNING|ERROR|\d{4}-\d\d-\d\d")
 _EXCEPTION = re.compile(r"\b\w*(?:Error|Exception)\b")
+_REPORTS = re.compile(r"[Ff]ail|[Ee]rror|Exception|Exit")
+"""A failure that is told as a note: the Python backend's stub does so."""
 _CHAINED = re.compile(r"During handling of the above|The above exception was")
 _MAX_CONTINUATION_LINES = 120
-_MAX_PARTIAL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class Record:
 
     @property
     def own(self) -> bool:
-        """Whether Triton printed it with its source file, or as its table."""
-        return bool(self.source) or self.row is not None
+        """Whether Triton printed it with its source file, or as its table. A model in Python may log through Triton, with its
+        own file as the source: its words are anybody's."""
+        return (bool(self.source) and ".py:" not in self.source) or self.row is not None
 
     def line_at(self, offset: int) -> str:
         """The line, as in the log, that holds this offset of `text`."""
@@ -110,17 +113,30 @@ class _Open:
         self.lines.append(line)
         self.parts.append(part)
 
+    @property
+    def is_whole(self) -> bool:
+        """A JSON string that has ended: nothing can belong to it any more."""
+        return (
+            not self.quoted
+            and self.message.startswith('"')
+            and self.message.rstrip().endswith(('"', CUT_MARK))
+        )
+
+    @property
+    def message(self) -> str:
+        """The first part that is not empty: the header may stand alone on its line."""
+        return next((part for part in self.parts if part.strip()), "")
+
     def done(self) -> Record:
         text = self.joined.join(self.parts)
         starts, offset = [], 0
         for part in self.parts:
             starts.append(offset)
             offset += len(part) + len(self.joined)
-        unescaped = _unescape(text)
-        if unescaped != text:
-            text, starts = unescaped, [0] + [len(unescaped)] * (len(self.lines) - 1)
-            if len(self.lines) > 1 and not self.parts[0]:
-                starts = [-1] + [0] * (len(self.lines) - 1)  # an empty header line, then the message
+        said = read_string(text.strip())
+        if said is not None:
+            first = self.parts.index(self.message)
+            text, starts = said, [-1] * first + [0] + [len(said)] * (len(self.parts) - first - 1)
         return Record(
             self.number,
             tuple(self.lines),
@@ -136,41 +152,51 @@ class _Open:
 class RecordReader:
     """Feed it lines in order; it gives each record once the next one begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bare: bool = False) -> None:
+        """bare: Triton's lines begin with its header, so no prefix is to be taken off the others. The first one shows it."""
         self._open: _Open | None = None
         self._prefix = ""
-        self._partial: list[str] = []
+        self._bare = bare
+        self._lines = LineJoiner()
 
     def feed(self, number: int, line: str) -> Iterator[Record]:
-        whole = self._without_runtime(line)
-        if whole is None:
-            return
-        header, body = self._header(whole)
-        if header is not None:
-            yield from self.close()
-            self._open = _Open(number, *header, quoted=_opens_quote(body))
-            self._open.add(line, body)
-            return
-        body = self._without_prefix(whole)
-        if body.startswith("+-"):
-            yield from self.close()
-        elif row := _ROW.match(body):
-            yield from self.close()
-            status, closed = _cell(row["status"])
-            self._open = _Open(number, row=(row["model"], row["version"]), joined="", row_open=not closed)
-            self._open.add(line, status)
-        elif self._open is not None and self._continues(self._open, body):
-            self._extend(self._open, line, body)
-        else:
-            yield from self.close()
-            if body.strip():
-                self._open = _Open(number, traceback=body.startswith("Traceback (most recent"))
-                self._open.add(line, body)
+        for spoken in self._lines.feed(number, line):
+            yield from self._take(spoken)
 
     def close(self) -> Iterator[Record]:
+        for spoken in self._lines.close():
+            yield from self._take(spoken)
+        yield from self._end()
+
+    def _take(self, line: SpokenLine) -> Iterator[Record]:
+        header, body = self._header(line.text)
+        if header is not None:
+            yield from self._end()
+            self._open = _Open(line.number, *header, quoted=_opens_quote(body))
+            self._open.add(line.raw, body)
+            return
+        body = self._without_prefix(line.text)
+        if body.startswith("+-"):
+            yield from self._end()
+        elif row := _ROW.match(body):
+            yield from self._end()
+            status, closed = _cell(row["status"])
+            model = row["model"].strip()
+            self._open = _Open(line.number, row=(model, row["version"]), joined="", row_open=not closed)
+            self._open.add(line.raw, status)
+        elif self._open is not None and self._continues(self._open, body):
+            self._extend(self._open, line.raw, body)
+        else:
+            yield from self._end()
+            if body.strip():
+                self._open = _Open(line.number, traceback=body.startswith("Traceback (most recent"))
+                self._open.add(line.raw, body)
+
+    def _end(self) -> Iterator[Record]:
         if self._open is not None:
+            whole = self._open.is_whole
             record, self._open = self._open.done(), None
-            yield from _table_in(record)
+            yield from _table_in(record) if whole else (record,)
 
     def _header(self, line: str) -> tuple[tuple[str, str, str] | None, str]:
         """Level, source and time, if it is Triton's own line; and what follows."""
@@ -180,61 +206,53 @@ class RecordReader:
         if found.start() and (line[found.start() - 1].isalnum() or '"' in line[: found.start()]):
             return None, line
         self._prefix = line[: found.start()]
+        self._bare = self._bare or not self._prefix
         return (_of(found, "level"), _of(found, "source"), _of(found, "at")), line[found.end() :]
 
-    def _without_runtime(self, line: str) -> str | None:
-        """The line as the process wrote it; None while a runtime has cut it and the rest is to come."""
-        if line.startswith('{"log":'):
-            try:
-                return str(json.loads(line)["log"]).rstrip("\n")
-            except (ValueError, KeyError, TypeError):
-                return line
-        found = _RUNTIME.match(line)
-        if found is None or _HEADER.match(line):
-            return line
-        part = line[found.end() :]
-        if found["part"] == "P" and sum(map(len, self._partial)) < _MAX_PARTIAL_BYTES:
-            self._partial.append(part)
-            return None
-        if self._partial:
-            part, self._partial = "".join([*self._partial, part]), []
-        return part
-
     def _without_prefix(self, line: str) -> str:
-        if self._prefix and line.startswith(self._prefix.rstrip()):
+        if self._prefix and line.startswith(self._prefix):
             return line[len(self._prefix) :]
-        found = _COMPOSE.match(line)
-        return line[found.end() :] if found else line
+        if line == self._prefix.rstrip():
+            return ""
+        found = None if self._bare else _COMPOSE.match(line)
+        return without_time(line[found.end() :]) if found else line
 
     def _continues(self, record: _Open, body: str) -> bool:
         if len(record.lines) >= _MAX_CONTINUATION_LINES:
             return False
         if record.row is not None:
             return bool(_MORE_OF_ROW.match(body)) or record.row_open
-        if record.quoted or not any(record.parts) or record.traceback:
+        if record.quoted or not record.message or record.traceback:
             return True
+        if record.is_whole:
+            return False
         if not body.strip() or body[0] in " \t" or body.startswith("At:"):
+            # Reasons have several lines; what is told in passing has one, and others write into Triton's log.
+            return record.level != "I" or _REPORTS.search(record.message) is not None
+        if _CHAINED.match(body) and record.message.startswith("Traceback"):
             return True
-        return bool(
-            record.level
-            and not record.parts[0].startswith('"')
-            and _EXCEPTION.search(record.parts[0])
-            and not _FOREIGN.match(body)
-        )
+        return bool(record.level and _EXCEPTION.search(record.message) and not _FOREIGN.match(body))
 
     def _extend(self, record: _Open, line: str, body: str) -> None:
         if record.row is not None:
             more = _MORE_OF_ROW.match(body)
             status, closed = _cell(more["status"] if more else body)
             record.add(line, status if more else " " + status.strip())
+            if more and more["model"].strip():
+                record.row = (
+                    record.row[0] + more["model"].strip(),
+                    record.row[1],
+                )  # names are cut at a width too
             record.row_open = record.row_open and not closed
             return
         record.add(line, body)
         if record.quoted:
             record.quoted = not body.rstrip().endswith('"')
-        if record.traceback and body.strip() and body[0] not in " \t":
-            # The exception's own line ends a traceback, unless another is chained to it.
-            record.traceback = bool(_CHAINED.match(body)) or body.startswith("Traceback")
+        if _CHAINED.match(body):
+            record.traceback = True
+        elif record.traceback and body.strip() and body[0] not in " \t":
+            # The exception's own line ends a traceback; another may be chained to it.
+            record.traceback = body.startswith("Traceback")
 
 
 def _cell(status: str) -> tuple[str, bool]:
@@ -244,31 +262,21 @@ def _cell(status: str) -> tuple[str, bool]:
 
 
 def _opens_quote(body: str) -> bool:
-    return body.startswith('"') and not (len(body) > 1 and body.rstrip().endswith('"'))
-
-
-def _unescape(text: str) -> str:
-    stripped = text.strip()
-    if len(stripped) < 2 or not stripped.startswith('"') or not stripped.endswith('"'):
-        return text
-    try:
-        said = json.loads(stripped, strict=False)
-    except ValueError:
-        return stripped[1:-1]
-    return said if isinstance(said, str) else text
+    closed = len(body) > 1 and body.rstrip().endswith('"')
+    return body.startswith('"') and not closed and not body.endswith(CUT_MARK)
 
 
 def _table_in(record: Record) -> Iterator[Record]:
-    """The record, or the rows of a table that was printed as one escaped message."""
-    if record.row is None and "\n+-" in record.text and len(record.lines) == 1:
-        inner = RecordReader()
-        for part in record.text.splitlines():
-            for row in [*inner.feed(record.number, part)]:
-                yield _within(record, row)
-        for row in [*inner.close()]:
-            yield _within(record, row)
-    else:
+    """The record, or the rows of a table that was printed as one escaped message. A message that quotes a table is none."""
+    if not _TABLE.match(record.text):
         yield record
+        return
+    inner = RecordReader(bare=True)
+    for part in record.text.split("\n"):
+        for row in inner.feed(record.number, part):
+            yield _within(record, row)
+    for row in inner.close():
+        yield _within(record, row)
 
 
 def _within(record: Record, row: Record) -> Record:

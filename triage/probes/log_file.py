@@ -2,18 +2,21 @@
 
 import asyncio
 import codecs
+import errno
+import io
+import math
 import os
+import select
 import shlex
 import stat
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections import deque
 from pathlib import Path
-from typing import BinaryIO
 
 from triage.collect import Found, Question
 from triage.evidence import Missing
-from triage.log_excerpt import LINE_CHARACTERS, LogKeeper
+from triage.log_excerpt import LogKeeper
 from triage.seal import Seal
 from triage.signatures import Signatures
 
@@ -21,124 +24,174 @@ CHUNK_BYTES = 1 << 18
 HEAD_BYTES = 16 << 20
 TAIL_BYTES = 16 << 20
 """Of a larger file, its beginning and its end are read: a start-up failure stands in one of them."""
+END_BYTES = 1 << 20
+"""The very end is read even where the time did not suffice for more."""
 SHARE_OF_DEADLINE = 0.8
 """Reading stops with time left to use what was read."""
 QUIET_SECONDS = 2.0
 """A pipe that says nothing for this long, after it said something, has said all that there is for now."""
+_WAIT_SECONDS = 0.25
+"""A thread waits no longer for a pipe at a time: it could not be called off."""
 
 
 def log_questions(name: str, signatures: Signatures, deadline_seconds: float) -> list[Question]:
     """`name` is a path, or `-` for standard input. What was read by the deadline is used."""
+    shown = os.fsencode(name).decode(errors="replace")
     if name == "-":
         source, query, command = "standard input", "standard input", "kubectl logs POD -c CONTAINER"
     else:
-        source, query, command = f"log file {Path(name).name}", name, f"less {shlex.quote(name)}"
+        source, query, command = f"log file {Path(shown).name or shown}", shown, f"less {shlex.quote(shown)}"
 
     async def ask(seal: Seal) -> Found:
         keeper = LogKeeper(seal.line, signatures)
-        reader = _Reader(keeper, time.monotonic() + deadline_seconds * SHARE_OF_DEADLINE)
+        reader = _Reader(keeper, deadline_seconds * SHARE_OF_DEADLINE)
         try:
-            if name == "-" and not _is_regular(sys.stdin.fileno()):
-                cut = await reader.read_stream(sys.stdin.buffer)
-            else:
-                cut = await reader.read_file(0 if name == "-" else name)
+            cut = await reader.read(name)
         except OSError as error:
-            return Found(_unreadable(name, error))
+            cut = True
+            if not keeper.excerpt().lines:
+                return Found(_unreadable(query, error))
         excerpt = keeper.excerpt(cut=cut)
-        if not excerpt.lines_read:
-            remedy = "give the log of the server's process, from its start"
-            return Found(Missing("not_found", f"{source} is empty", remedy))
-        return Found(excerpt)
+        if any(line.text.strip() for line in excerpt.lines):
+            return Found(excerpt)
+        remedy = "give the log of the server's process, from its start"
+        if cut:
+            seconds = f"{deadline_seconds * SHARE_OF_DEADLINE:g} s"
+            return Found(Missing("timeout", f"{source} said nothing within {seconds}", remedy))
+        return Found(Missing("not_found", f"{source} is empty", remedy))
 
     return [Question("log", "log", source, query, command, ask, on_timeout="give the log as a file")]
 
 
 class _Reader:
-    """Feeds a keeper from bytes; `until` is the monotonic time at which it stops with what it has."""
+    """Feeds a keeper from bytes, for `seconds` at most: then it stops with what it has."""
 
-    def __init__(self, keeper: LogKeeper, until: float) -> None:
+    def __init__(self, keeper: LogKeeper, seconds: float) -> None:
         self._keeper = keeper
-        self._until = until
+        self._began = time.monotonic()
+        self._until = self._began + seconds
         self._rest = ""
-        self._decoder: codecs.IncrementalDecoder | None = None
+        self._skipping = False
+        """The rest of this line is not read."""
+        self._decoder: io.IncrementalNewlineDecoder | None = None
 
-    async def read_file(self, file: str | int) -> bool:
-        """Whether a part was left out: the middle of a large file, or what the time did not suffice for."""
-        handle = await asyncio.to_thread(open, file, "rb", closefd=not isinstance(file, int))
-        with handle:
-            size = os.fstat(handle.fileno()).st_size
-            large = size > HEAD_BYTES + TAIL_BYTES
-            cut = await self._read_until(handle, HEAD_BYTES if large else sys.maxsize)
-            if large:
-                self._end()
-                handle.seek(size - TAIL_BYTES)
-                handle.readline(LINE_CHARACTERS)  # the rest of a line
-                await self._read_until(handle, sys.maxsize)
+    async def read(self, name: str) -> bool:
+        """Whether there is more than was read: the middle of a large file, what the time did not suffice for, or what a pipe
+        may say later."""
+        descriptor = _open(name)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                cut = await self._read_file(descriptor)
+            else:
+                cut = await self._read_stream(descriptor)
+        finally:
+            os.close(descriptor)
         self._end()
-        return cut or large
+        return cut
 
-    async def read_stream(self, stream: BinaryIO) -> bool:
-        """Whether the stream goes on: it was left when it fell quiet or time ran short."""
-        ended = False
-        async for chunk in _chunks(stream, self._until):
-            ended = not chunk
-            await asyncio.to_thread(self._feed, chunk)
-        self._end()
-        return not ended
+    async def _read_file(self, descriptor: int) -> bool:
+        begin, size = os.lseek(descriptor, 0, os.SEEK_CUR), os.fstat(descriptor).st_size
+        large = size - begin > HEAD_BYTES + TAIL_BYTES
+        until = (self._began + self._until) / 2 if large else self._until
+        end = begin + HEAD_BYTES if large else None
+        reached, ended = await self._read_span(descriptor, begin, end, until)
+        cut = large or not ended
+        ended = ended and not large
+        for length, until in ((TAIL_BYTES, self._until), (END_BYTES, math.inf)):
+            if ended:
+                break
+            self._end()
+            begin = max(reached, size - length)
+            self._skipping = os.pread(descriptor, 1, begin - 1) != b"\n"
+            reached, ended = await self._read_span(descriptor, begin, size, until)
+        return cut
 
-    async def _read_until(self, handle: BinaryIO, most: int) -> bool:
-        """Whether the time ran out first."""
-        read = 0
-        while read < most and (chunk := await asyncio.to_thread(handle.read, CHUNK_BYTES)):
-            read += len(chunk)
+    async def _read_span(
+        self, descriptor: int, begin: int, end: int | None, until: float
+    ) -> tuple[int, bool]:
+        """Where it stopped, and whether that is the end: of the file, where none is given."""
+        at = begin
+        while end is None or at < end:
+            chunk = await asyncio.to_thread(os.pread, descriptor, CHUNK_BYTES, at)
+            if not chunk:
+                return at, True
+            at += len(chunk)
             await asyncio.to_thread(self._feed, chunk)
-            if time.monotonic() > self._until:
-                return True
-        return False
+            if time.monotonic() > until:
+                return at, False
+        return at, True
+
+    async def _read_stream(self, descriptor: int) -> bool:
+        """Whether the stream goes on, or a part of it was skipped. It is left when it falls quiet or time runs short; from half
+        of the time on, only its end is kept."""
+        half = (self._began + self._until) / 2
+        kept: deque[bytes] = deque()
+        size, skipped, ended = 0, False, False
+        last: float | None = None
+        while not ended and (now := time.monotonic()) < self._until:
+            if last is not None and now - last >= QUIET_SECONDS:
+                break
+            chunk = await asyncio.to_thread(_read_some, descriptor)
+            if chunk is None:
+                continue
+            last, ended = time.monotonic(), not chunk
+            if now < half:
+                await asyncio.to_thread(self._feed, chunk)
+                continue
+            kept.append(chunk)
+            size += len(chunk)
+            while size - len(kept[0]) >= END_BYTES:
+                size -= len(kept.popleft())
+                skipped = True
+        if skipped:
+            self._end()
+            self._skipping = True
+        await asyncio.to_thread(self._feed, b"".join(kept))
+        return skipped or not ended
 
     def _feed(self, chunk: bytes) -> None:
         if self._decoder is None:
             encoding = "utf-16" if chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
-            self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        *lines, self._rest = (self._rest + self._decoder.decode(chunk)).split("\n")
+            decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+            self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+        *lines, rest = (self._rest + self._decoder.decode(chunk)).split("\n")
+        if self._skipping:
+            if not lines:
+                return
+            self._skipping = False
+            del lines[0]
         for line in lines:
-            self._keeper.feed(line.rstrip("\r"))
-        if len(self._rest) > CHUNK_BYTES:  # one line without end
-            self._keeper.feed(self._rest)
-            self._rest = ""
+            self._keeper.feed(line)
+        self._rest = rest
+        if len(rest) > CHUNK_BYTES:  # one line without end
+            self._keeper.feed(rest)
+            self._rest, self._skipping = "", True
 
     def _end(self) -> None:
         if self._rest:
             self._keeper.feed(self._rest)
-        self._rest, self._decoder = "", None
+        self._rest, self._decoder, self._skipping = "", None, False
 
 
-async def _chunks(stream: BinaryIO, until: float) -> AsyncIterator[bytes]:
-    """What the pipe says, the last one empty if it ended; it is left when it falls quiet after it said something."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=CHUNK_BYTES)
+def _open(name: str) -> int:
+    if name != "-":
+        # To open a pipe that nobody writes to waits for a writer; to read it is waited for as for any other.
+        return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    if sys.stdin is None:  # the program was started with it closed
+        raise OSError(errno.EBADF, "standard input is closed")
+    return os.dup(sys.stdin.fileno())
+
+
+def _read_some(descriptor: int) -> bytes | None:
+    """What a pipe or a device says, empty at its end; None where it says nothing for now."""
+    poll = select.poll()  # epoll, and so asyncio, refuses /dev/null and its like
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(_WAIT_SECONDS * 1000):
+        return None
     try:
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stream)
-    except (ValueError, PermissionError):  # a device that cannot be waited for, such as /dev/null
-        yield await asyncio.to_thread(stream.read)
-        yield b""
-        return
-    try:
-        chunk = await reader.read(CHUNK_BYTES)
-        yield chunk
-        while chunk and time.monotonic() < until:
-            try:
-                async with asyncio.timeout(QUIET_SECONDS):
-                    chunk = await reader.read(CHUNK_BYTES)
-            except TimeoutError:
-                return
-            yield chunk
-    finally:
-        transport.close()
-
-
-def _is_regular(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, CHUNK_BYTES)
+    except BlockingIOError:  # somebody else was faster
+        return None
 
 
 def _unreadable(name: str, error: OSError) -> Missing:
