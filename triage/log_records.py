@@ -231,7 +231,11 @@ class RecordReader:
             return record.level != "I" or _REPORTS.search(record.message) is not None
         if _CHAINED.match(body) and record.message.startswith("Traceback"):
             return True
-        return bool(record.level and _EXCEPTION.search(record.message) and not _FOREIGN.match(body))
+        if _FOREIGN.match(body):
+            return False
+        if record.level in ("E", "F") and record.parts[-1].rstrip().endswith(":"):
+            return True  # a library's reason may begin with a line break
+        return bool(record.level and _EXCEPTION.search(record.message))
 
     def _extend(self, record: _Open, line: str, body: str) -> None:
         if record.row is not None:

@@ -38,9 +38,9 @@ def command(template: str, known: Mapping[str, str]) -> str | None:
 
 
 def clean(value: Any) -> Any:
-    """The JSON-like value with every text printable, and a question mark for half a character."""
+    """The JSON-like value with every text printable."""
     if isinstance(value, str):
-        return printable(value if value.isascii() else value.encode(errors="replace").decode())
+        return printable(value)
     if isinstance(value, dict):
         return {clean(key): clean(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

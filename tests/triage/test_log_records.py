@@ -255,3 +255,19 @@ def test_any_lines_make_records_in_which_every_offset_has_its_line(lines: list[s
         assert len(record.starts) <= len(record.lines) <= 121
         assert {record.line_at(offset) for offset in range(len(record.text))} <= {*record.lines}
         record.text.encode()
+
+
+def test_a_librarys_reason_may_begin_with_a_line_break() -> None:
+    """libtorch's messages do; what follows a whole sentence is somebody else's."""
+    reason = "failed to load 'bert' version 1: Internal: failed to load model 'bert':"
+    told = texts(
+        f"{AT}{reason}\nUnknown builtin op: a::b.\nfree\n{AT}{reason}\nerror: creating server\n{AT}else\nfree"
+    )
+    assert told == [
+        f"{reason}\nUnknown builtin op: a::b.",
+        "free",
+        reason,
+        "error: creating server",
+        "else",
+        "free",
+    ]

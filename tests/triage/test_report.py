@@ -177,7 +177,7 @@ def test_what_a_json_string_in_a_log_hides_does_not_reach_a_terminal() -> None:
         r'"failed to load ' + r"'m\u001b[31m\u202e\ud800' version 1: Exception: \u001b]0;x\u0007y" + '"'
     )
     told = report(log(line))
-    assert told.verdict.model == "m?"
+    assert told.verdict.model == "m\ufffd"
     assert told.actions[0].do == "Mend: y."
     for text in (render_text(told), render_json(told)):
         assert printable(text) == text.encode().decode()
