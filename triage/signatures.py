@@ -4,7 +4,7 @@ Rows are files in `rules/signatures/`, each with its source. Patterns are RE2, w
 written by whoever writes the model, and no line may hold up the report. A signature is a claim of the text, not a verdict."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -108,10 +108,6 @@ class SignatureFile(BaseModel):
     signatures: tuple[Signature, ...] = Field(min_length=1)
 
 
-_SET_SIZE = 64
-"""Patterns in one automaton: its states multiply, and one of all rows would outgrow its memory."""
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
     """One signature found in one text; `start` is the offset at which the telling line begins."""
@@ -136,9 +132,7 @@ class Signatures:
     def __init__(self, signatures: Sequence[Signature]) -> None:
         self.all = tuple(signatures)
         self._patterns = [_compile(signature.pattern) for signature in self.all]
-        self._sets = [
-            _search_set(self.all[begin : begin + _SET_SIZE]) for begin in range(0, len(self.all), _SET_SIZE)
-        ]
+        self._set = _search_set(self.all)
 
     def match(self, text: str) -> list[Match]:
         """Every signature found in the text, the one that decides first."""
@@ -148,12 +142,11 @@ class Signatures:
 
     def any(self, text: str) -> bool:
         """Whether any signature is found in the text."""
-        return any(found.Match(_encodable(text)) for found in self._sets)
+        return bool(self._set.Match(_encodable(text)))
 
-    def _hits(self, text: str) -> Iterator[int]:
-        for number, found in enumerate(self._sets):
-            for index in found.Match(text) or ():
-                yield number * _SET_SIZE + index
+    def _hits(self, text: str) -> Iterable[int]:
+        found: Iterable[int] | None = self._set.Match(text)
+        return found or ()
 
     def _locate(self, index: int, text: str) -> Match | None:
         found = self._patterns[index].search(text)
@@ -243,7 +236,8 @@ def _encodable(text: str) -> str:
 
 
 def _search_set(rows: Sequence[Signature]) -> Any:
-    """The rows' patterns as one automaton."""
+    """The rows' patterns as one automaton. Raises `re2.error` where they need more memory than it may have; while searching it
+    forgets states rather than fail (re2/dfa.cc: a many-match search never gives up for slowness)."""
     found = re2.Set.SearchSet(_options())
     for row in rows:
         found.Add(row.pattern)
@@ -254,7 +248,7 @@ def _search_set(rows: Sequence[Signature]) -> Any:
 def _options() -> Any:
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 64 << 20  # a set that runs out of it while searching would miss without a word
+    options.max_mem = 64 << 20  # the 800 rows of today need a fraction
     return options
 
 
