@@ -144,10 +144,15 @@ async def test_a_credential_plugin_that_waits_for_a_person_costs_the_cluster_and
     }
     file = context(tmp_path, "http://127.0.0.1:1", user={"exec": waits})
     sources = Sources(log=str(tmp_path / "server.log"), target="pod/llm-0", kubeconfig=file)
+    before = _waiters()  # for processes that other tests keep
     async with asyncio.timeout(20):
         got = answers(await looked(sources, budget="800ms"))
     os.close(os.open(tmp_path / "answer", os.O_WRONLY | os.O_NONBLOCK))  # it did wait; now it ends
-    await eventually(_no_child_is_waited_for, seconds=20)
+
+    async def ended() -> bool:
+        return _waiters() <= before
+
+    await eventually(ended, seconds=20)
     command = f"kubectl --kubeconfig {file} get pod/llm-0"
     assert got == {
         "log": LogExcerpt((LogLine(1, "a"),), 1, 2),
@@ -159,8 +164,9 @@ async def test_a_credential_plugin_that_waits_for_a_person_costs_the_cluster_and
     }
 
 
-async def _no_child_is_waited_for() -> bool:
-    return not any("waitpid" in thread.name for thread in threading.enumerate())
+def _waiters() -> set[str]:
+    """The threads that wait for a process to end."""
+    return {thread.name for thread in threading.enumerate() if "waitpid" in thread.name}
 
 
 async def test_all_sources_are_asked_and_each_is_missing_for_its_own_reason(tmp_path: Path) -> None:
