@@ -157,6 +157,8 @@ def _see_row(log: LoadLog, record: Record, model: str, version: str) -> None:
             _see(log, record, "loaded", model, version, "")
         case "UNAVAILABLE" if reason.strip() and reason.strip() != "unloaded":
             _see(log, record, "failed", model, version, reason.strip())
+        case "Not loaded":  # src/server.cc, PrintModels: a model of which no version was found
+            _see(log, record, "failed", model, "", reason.strip())
         case "LOADING":
             _see(log, record, "loading", model, version, "")
 

@@ -24,7 +24,7 @@ _HEADER_WITHIN = 240
 _COMPOSE = re.compile(r"[A-Za-z0-9][\w.-]{0,100} *\|(?: |$)")
 _ROW = re.compile(
     r"\|(?P<model>[^|]+)\|\s*(?P<version>-?\d+|-)\s*\|\s*"
-    r"(?P<status>(?:READY|UNAVAILABLE|LOADING|UNLOADING|UNKNOWN)\b.*)$"
+    r"(?P<status>(?:READY|UNAVAILABLE|LOADING|UNLOADING|UNKNOWN|<unknown>|Not loaded)(?![\w-]).*)$"
 )
 _MORE_OF_ROW = re.compile(r"\|(?P<model>[^|]*)\|\s*\|\s?(?P<status>.*)$")
 _TABLE = re.compile(r"\s*\+-")

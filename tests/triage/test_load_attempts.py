@@ -261,3 +261,13 @@ def test_whatever_the_order_the_last_begin_failure_or_success_is_not_lost(lines:
         attempt = log(*(AT + line for line in lines)).attempts["a"]
         assert attempt.outcome == expected[of_a[-1][0]]
         assert attempt.ended is None or attempt.outcome != "loading"
+
+
+def test_a_model_of_which_no_version_was_found_did_not_load() -> None:
+    """The table of models has no version of it to name."""
+    attempts = log(
+        "| Model | Version | Status |", "| bert  | -       | Not loaded: No model version was found |"
+    ).attempts
+    assert [(a.model, a.version, a.outcome, a.reason) for a in attempts.values()] == [
+        ("bert", "", "failed", "No model version was found")
+    ]

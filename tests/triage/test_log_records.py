@@ -208,6 +208,7 @@ def test_each_row_of_the_table_of_models_is_a_record(log: str) -> None:
     assert rows(log) == [
         ("bert", "1", "READY"),
         ("bert_long", "2", "UNAVAILABLE: Internal: out of memory"),
+        ("1", "-", "Not loaded: No model version"),
         ("model", "3", "UNAVAILABLE: Internal: a b"),
     ]
 
