@@ -159,7 +159,7 @@ def _serves(test: Test, view: View) -> Answer:
     answered = [e for e in asked if view.model is not None and _tells_of(e, view.model.name)]
     if view.model is None or not answered:
         return Answer("unknown", _why_unseen(test, view), _ids(asked))
-    if is_serving(view.case, view.model.name):
+    if is_serving(view.case, view.model.name, view.model.version):
         return Answer("yes", f"Triton says that {view.model.name} is ready", _ids(answered))
     return Answer("no", f"Triton does not say that {view.model.name} is ready", _ids(answered))
 

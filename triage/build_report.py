@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from triage.answers import View, view_of
-from triage.case import Case, ModelCase, blamed_by, make_case, primary
+from triage.case import Case, ModelCase, blamed_by, is_serving, make_case, primary
 from triage.evidence import (
     Evidence,
     LogExcerpt,
@@ -184,12 +184,19 @@ class _Writer:
             yield f"failed to load: {names(failing)}"
         if self._model and (parents := blamed_by(self._case, self._model.name)):
             yield f"fails with it: {names(parents)}"
-        if self._model and self._model.loaded_before:
+        if self._model and self._serves_another_version(self._model):
+            yield f"{names([self._model.name])} serves all the same, by another version: Triton says that the model is ready"
+        elif self._model and self._model.loaded_before:
             yield f"{names([self._model.name])} had loaded before: the earlier version may still serve"
         if well:
             yield f"loaded: {names(well)}"
         if self._case.no_server:
             yield "the server did not start, so no model of this server is served"
+
+    def _serves_another_version(self, model: ModelCase) -> bool:
+        """Ready as a model, and not in the version that failed."""
+        failed = bool(model.version) and not is_serving(self._case, model.name, model.version)
+        return model.failed and failed and is_serving(self._case, model.name)
 
     def _why(self) -> Iterator[Fact]:
         if self._root:

@@ -120,11 +120,17 @@ def blamed_by(case: Case, child: str) -> list[str]:
     return [m.name for m in case.failing if m.root and m.root.child == child]
 
 
-def is_serving(case: Case, model: str) -> bool:
-    """Whether a readiness path answered 200 for the model, or every row of the index has it READY."""
-    for evidence in case.of_probe("readiness"):
-        if isinstance(evidence.facts, Readiness) and evidence.facts.model == model:
-            return evidence.facts.status == 200
+def is_serving(case: Case, model: str, version: str = "") -> bool:
+    """Whether the readiness path of this version, else of the model in any version, answered 200; else whether every row of the
+    index has it READY."""
+    said = {
+        e.facts.version: e.facts.status == 200
+        for e in case.of_probe("readiness")
+        if isinstance(e.facts, Readiness) and e.facts.model == model
+    }
+    for asked in (version, ""):
+        if asked in said:
+            return said[asked]
     rows = [row for row in index_rows(case) if row.name == model]
     return bool(rows) and all(row.state == "READY" for row in rows)
 

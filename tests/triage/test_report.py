@@ -99,6 +99,14 @@ def test_the_impact_says_who_fails_who_fails_with_it_and_who_serves() -> None:
     assert report(log(GAVE_UP)).impact == ("the server did not start, so no model of this server is served",)
 
 
+def test_a_version_that_failed_beside_one_that_serves_is_told_and_does_not_speak_against_itself() -> None:
+    as_a_model = evidence("readiness:m", "readiness", Readiness(200, "m"))
+    by_version = evidence("readiness:m/1", "readiness", Readiness(400, "m", "1"))
+    told = report(log(failed("m", OUT)), index(unavailable("m", OUT)), as_a_model, by_version)
+    assert "m serves all the same, by another version: Triton says that the model is ready" in told.impact
+    assert (told.verdict.confidence, told.against) == ("confirmed", ())
+
+
 def test_the_failing_pod_is_spoken_of_and_not_the_well_one_or_the_list() -> None:
     well = (pod("web-1", is_ready=True), log(loaded("m"), SERVING, pod="web-1"))
     bad = (pod("web-2", container()), log(failed("m", OUT), pod="web-2"))

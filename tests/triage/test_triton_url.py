@@ -141,7 +141,9 @@ async def test_an_ipv6_address_is_asked() -> None:
         assert (await ask(check_url(triton.url + "/"), "readiness")).facts == Readiness(200)
 
 
-async def test_each_model_that_is_not_ready_raises_two_questions_by_its_version_where_it_has_one() -> None:
+async def test_each_model_that_is_not_ready_is_asked_about_as_a_model_and_by_its_version_where_it_has_one() -> (
+    None
+):
     """READY, never asked to load, and unloaded on purpose raise none."""
     rows = [
         IndexRow("ok", "1", "READY"),
@@ -151,8 +153,9 @@ async def test_each_model_that_is_not_ready_raises_two_questions_by_its_version_
         IndexRow("slow", "", "LOADING"),
     ]
     assert await follow_ups(rows) == [
-        ("readiness:bad/2", "GET /v2/models/bad/ready"),
+        ("readiness:bad", "GET /v2/models/bad/ready"),
         ("config:bad/2", "GET /v2/models/bad/versions/2/config"),
+        ("readiness:bad/2", "GET /v2/models/bad/versions/2/ready"),
         ("readiness:slow", "GET /v2/models/slow/ready"),
         ("config:slow", "GET /v2/models/slow/config"),
     ]
@@ -179,13 +182,15 @@ async def test_a_models_name_stays_one_part_of_the_path_as_it_is_sent(name: str,
     rows = [{"name": name, "version": "1", "state": "UNAVAILABLE", "reason": "no"}]
     answers = {
         INDEX: said(rows),
-        f"GET /v2/models/{path}/ready": web.Response(status=400),
+        f"GET /v2/models/{path}/ready": web.Response(status=200),
+        f"GET /v2/models/{path}/versions/1/ready": web.Response(status=400),
         f"GET /v2/models/{path}/versions/1/config": said({"backend": "onnxruntime", "max_batch_size": 8}),
     }
     async with peer(answers) as triton, aiohttp.ClientSession() as session:
         index = triton_questions(triton.url, session)[0]
         got = await ask_all((await index.ask(Seal(Plain()))).then)
     assert got == {
+        f"readiness:{name}": Readiness(200, name),
         f"readiness:{name}/1": Readiness(400, name, "1"),
         f"config:{name}/1": ModelConfig(name, True, "onnxruntime", "", 8),
     }
@@ -194,8 +199,8 @@ async def test_a_models_name_stays_one_part_of_the_path_as_it_is_sent(name: str,
 async def test_of_many_failing_models_the_asked_one_is_followed_first_then_those_with_a_reason() -> None:
     rows = [IndexRow(f"busy{n}", "1", "LOADING") for n in range(30)]
     rows += [IndexRow(f"bad{n}", "1", "UNAVAILABLE", "no") for n in range(100)]
-    followed = [name for name, _ in await follow_ups(rows, "bad77")][::2]
-    assert followed == ["readiness:bad77/1", *(f"readiness:bad{n}/1" for n in range(FOLLOWED_MODELS - 1))]
+    followed = [name for name, _ in await follow_ups(rows, "bad77")][::3]
+    assert followed == ["readiness:bad77", *(f"readiness:bad{n}" for n in range(FOLLOWED_MODELS - 1))]
 
 
 @pytest.mark.parametrize("status", [400, 404, 503])
@@ -205,7 +210,7 @@ async def test_a_version_that_is_not_loaded_has_no_configuration(status: int) ->
     answers = {INDEX: said(rows), config: said({"error": "no"}, status)}
     async with peer(answers) as triton, aiohttp.ClientSession() as session:
         index = triton_questions(triton.url, session)[0]
-        _, question = (await index.ask(Seal(Plain()))).then
+        _, question, _ = (await index.ask(Seal(Plain()))).then
         assert await question.ask(Seal(Plain())) == Found(ModelConfig("m", loaded=False))
 
 

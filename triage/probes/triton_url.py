@@ -126,15 +126,24 @@ class _Triton:
         name = f"{row.name}/{row.version}" if row.version else row.name
 
         async def ready() -> Found:
-            return await self._readiness(f"{path}/ready", row.name, row.version)
+            return await self._readiness(f"{path}/ready", row.name, "")
+
+        async def version_ready() -> Found:
+            return await self._readiness(f"{versioned}/ready", row.name, row.version)
 
         async def config() -> Found:
             return await self._config(f"{versioned}/config", row.name)
 
-        return [
-            self._question(f"readiness:{name}", "readiness", "GET", f"{path}/ready", ready),
+        questions = [
+            self._question(f"readiness:{row.name}", "readiness", "GET", f"{path}/ready", ready),
             self._question(f"config:{name}", "config", "GET", f"{versioned}/config", config),
         ]
+        if versioned != path:  # another version of it may be ready
+            asked = self._question(
+                f"readiness:{name}", "readiness", "GET", f"{versioned}/ready", version_ready
+            )
+            questions.append(asked)
+        return questions
 
     async def _server_ready(self) -> Found:
         return await self._readiness("/v2/health/ready", "", "")
