@@ -198,12 +198,14 @@ def _see(
             return  # another version of it
         case "loaded":
             attempt.versions = attempt.versions or {version}
+    told = attempt.outcome == outcome == "failed" and attempt.reason != ""
     attempt.own = record.own or (attempt.own and attempt.outcome == outcome)
     attempt.outcome = outcome
     attempt.version = version or attempt.version
     attempt.reason = "" if outcome == "loaded" else (reason or attempt.reason).strip()
     attempt.ended = attempt.ended if attempt.ended and outcome == "failed" else record.number
-    attempt.last = record
+    if not told:  # what is said again says less: no reason, or no time
+        attempt.last = record
 
 
 def _see_loading(log: LoadLog, attempt: Attempt, record: Record, version: str, *, begins: bool) -> None:
