@@ -219,7 +219,7 @@ class _Writer:
             attempt = reading.log.attempts.get(self._model.name) if self._model else None
             if attempt and attempt.last and attempt.outcome == "failed":
                 line = attempt.last.lines[0]
-                return None if self._root and self._root.line == line else short(line)
+                return None if self._root and self._root.line == line else short(line, 240)
         return None
 
     def _unseen(self) -> Iterator[Unseen]:
