@@ -168,6 +168,8 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
     failing = [attempt for attempt in reading.log.attempts.values() if attempt.outcome == "failed"]
     shared: list[Claim] = []
     for claim in reading.claims:
+        if claim.number < reading.log.life and claim.category != "not_a_load_failure":
+            continue  # the server that said it has ended, and the one after it serves
         if claim.model and claim.model in reading.log.attempts:
             attempt = reading.log.attempts[claim.model]
             if attempt.began is None or claim.number >= attempt.began:

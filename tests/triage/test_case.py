@@ -26,6 +26,9 @@ from triage.case import Case, blamed_by, make_case, primary
 from triage.evidence import Evidence, IndexRow
 
 
+START = own("Pinned memory pool is created at '0x7f' with size 268435456", "I")
+
+
 def case(*found: Evidence) -> Case:
     return make_case("", found, RULES.signatures)
 
@@ -172,3 +175,25 @@ def test_the_state_of_a_pod_is_a_claim_about_no_model() -> None:
         "web-1", (pod("web-1", container("terminated: OOMKilled, exit code 137")),), RULES.signatures
     )
     assert [(claim.signature.id, claim.model, claim.own) for claim in found.loose] == [("killed", None, True)]
+
+
+def test_a_model_that_failed_in_an_earlier_life_and_is_not_spoken_of_in_the_one_that_serves_was_taken_out() -> (
+    None
+):
+    crashed = [START, loading("m"), failed("m", "device memory ran out"), loaded("n"), GAVE_UP]
+    assert states(log(*crashed, START, loaded("n"), SERVING)) == {"n": {"log": "loaded"}}
+    assert verdict(log(*crashed, START, loaded("n"), SERVING)) == ("not_a_load_failure", "likely", None)
+    assert verdict(log(*crashed, START, loaded("n"))) == ("gpu_memory", "likely", "m")
+    assert verdict(log(*crashed, START, SERVING.partition("] ")[2])) == ("gpu_memory", "likely", "m")
+
+
+def test_what_fails_again_in_the_life_that_serves_still_fails() -> None:
+    unread = own("Poll failed for model directory 'm': device memory ran out")
+    told = verdict(log(START, unread, GAVE_UP, START, unread, loaded("n"), SERVING))
+    assert told == ("gpu_memory", "likely", "m")
+
+
+def test_a_repository_that_an_earlier_life_could_not_read_is_no_fault_of_the_life_that_serves() -> None:
+    unread = own("failed to poll model repository 's3://b': device memory ran out")
+    assert verdict(log(START, unread, START, loaded("n"), SERVING))[0] == "not_a_load_failure"
+    assert verdict(log(START, unread, loaded("n"), SERVING))[0] == "gpu_memory"
