@@ -262,3 +262,21 @@ def _words(text: str) -> list[str]:
         else:
             words[-1] += character
     return words
+
+
+def test_what_is_said_while_the_loaded_models_serve_is_of_a_request() -> None:
+    asked = f"E0728 12:00:00.000000 1 http_server.cc:3605] {OUT}"
+    told = report(log(loading("m"), loaded("m"), SERVING, asked))
+    assert told.headline == "DO NOTHING about model loading: 1 model loaded and none failed. LIKELY."
+    assert (told.why[0].text, told.why[0].quote) == (
+        "This was said after the models had loaded and the ports were open, so by a request and not by a load.",
+        asked,
+    )
+    for lines in (
+        (loading("m"), loaded("m"), asked),  # the ports were not open yet
+        (SERVING, asked),  # nothing loaded
+        (loaded("m"), SERVING, loading("n"), asked),  # a load is under way
+        (loaded("m"), SERVING, failed("n"), asked),
+        (loaded("m"), SERVING, own(OUT)),  # whoever manages the models speaks of models
+    ):
+        assert report(log(*lines)).verdict.category != "not_a_load_failure", lines
