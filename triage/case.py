@@ -99,7 +99,7 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
         elif isinstance(item.facts, RepositoryIndex):
             _add_index(case, item, item.facts, signatures)
         elif isinstance(item.facts, PodView | PodEvents):
-            case.loose += kubernetes_claims(item, signatures)
+            case.loose += kubernetes_claims(item, signatures, case.pod)
     return case
 
 

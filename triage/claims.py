@@ -118,15 +118,39 @@ def _reason_claims(
             yield Claim(evidence.id, evidence.probe, match, line, _AFTER_LOGS, True, model, version)
 
 
-def kubernetes_claims(evidence: Evidence, signatures: Signatures) -> Iterable[Claim]:
-    """What container states and events say; they speak of no model."""
-    for text in _kubernetes_texts(evidence):
+def kubernetes_claims(
+    evidence: Evidence, signatures: Signatures, pod: PodView | None = None
+) -> Iterable[Claim]:
+    """What container states and events say; they speak of no model. `pod` tells which events are over."""
+    for text in _kubernetes_texts(evidence, ran=pod is not None and _has_run(pod)):
         for match in signatures.match(text)[:1]:
             if match.category is not None and match.signature.origin == "kubernetes":
                 yield Claim(evidence.id, evidence.probe, match, text, 0, True, None)
 
 
-def _kubernetes_texts(evidence: Evidence) -> Iterable[str]:
+_BEFORE_START = {
+    "FailedScheduling",
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedMapVolume",
+    "FailedCreatePodSandBox",
+}
+"""What stands between a pod and its containers' start. The events stay for an hour after it is overcome; a FailedMount of a pod
+that runs is a failed refresh (kubernetes/kubernetes: pkg/kubelet/events/event.go)."""
+
+
+def _has_run(pod: PodView) -> bool:
+    """Whether all that comes before the containers' start is done: one that is not an init container runs, or has ended."""
+    return any(
+        c.state == "running"
+        or c.state.startswith("terminated:")
+        or (c.state.startswith("waiting: CrashLoopBackOff") and c.last_state.startswith("terminated:"))
+        for c in pod.containers
+        if not c.init
+    )
+
+
+def _kubernetes_texts(evidence: Evidence, *, ran: bool) -> Iterable[str]:
     match evidence.facts:
         case PodView(containers=containers, reason=reason, phase=phase):
             if reason:
@@ -138,6 +162,8 @@ def _kubernetes_texts(evidence: Evidence) -> Iterable[str]:
                         yield f"{kind} {container.name} {state}"
         case PodEvents(events=events):
             for event in events:
+                if ran and event.reason in _BEFORE_START:
+                    continue
                 yield f"event {event.reason}: {event.message}"
 
 

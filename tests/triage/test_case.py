@@ -10,6 +10,7 @@ from tests.triage.snapshots import (
     RULES,
     SERVING,
     container,
+    evidence,
     failed,
     index,
     loaded,
@@ -23,7 +24,7 @@ from tests.triage.snapshots import (
     verdict,
 )
 from triage.case import Case, blamed_by, make_case, primary
-from triage.evidence import Evidence, IndexRow
+from triage.evidence import Evidence, EventView, IndexRow, PodEvents
 
 
 START = own("Pinned memory pool is created at '0x7f' with size 268435456", "I")
@@ -197,3 +198,22 @@ def test_a_repository_that_an_earlier_life_could_not_read_is_no_fault_of_the_lif
     unread = own("failed to poll model repository 's3://b': device memory ran out")
     assert verdict(log(START, unread, START, loaded("n"), SERVING))[0] == "not_a_load_failure"
     assert verdict(log(START, unread, loaded("n"), SERVING))[0] == "gpu_memory"
+
+
+def test_an_event_from_before_the_containers_ran_is_overcome() -> None:
+    told = EventView("2026-07-28T12:00:00Z", "FailedMount", "terminated: OOMKilled")
+    mount = evidence("events:web-1", "events", PodEvents((told,)), pod="web-1")
+    waiting = container("waiting: ContainerCreating")
+    ended = "terminated: Error, exit code 1"
+    init = container("running", name="fetch", init=True)
+    assert verdict(mount)[0] == "host_resources"
+    assert verdict(mount, pod("web-1", waiting, init))[0] == "host_resources"
+    assert verdict(mount, pod("web-1", container("waiting: ContainerCreating", last_state=ended)))[0] == (
+        "host_resources"
+    )
+    for overcome in (
+        container("running"),
+        container(ended, exit_code=1),
+        container("waiting: CrashLoopBackOff: back-off", last_state=ended, exit_code=1),
+    ):
+        assert verdict(mount, pod("web-1", overcome))[0] == "cannot_tell"
