@@ -162,6 +162,11 @@ class _Writer:
                 gone = next((e.missing for e in self._snapshot.evidence if e.missing), None)
                 if leaf.id == "nothing-seen" and gone:
                     return f"CANNOT TELL{where}: {short(gone.detail)}; {gone.remedy}."
+                asked, told = self._snapshot.asked.model, list(self._case.models)
+                if asked and told and asked not in told:
+                    return (
+                        f"CANNOT TELL{where}: no source names it. Is --model right? They name {names(told)}."
+                    )
                 return f"CANNOT TELL{where}: {leaf.title}. {first}."
             case "not_a_load_failure":
                 said = (

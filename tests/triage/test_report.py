@@ -46,8 +46,7 @@ OUT = "device memory ran out"
         (report(log(loaded("m"))), "DO NOTHING about model loading: 1 model loaded and none failed. LIKELY."),
         (report(log(failed("m"))), "CANNOT TELL m: a cause that no line names. Get the log from the start of the process"
          " to the failure, with --log-verbose=1 where it can be set, and ask again."),
-        (report(log(loaded("m")), model="typo"), "CANNOT TELL typo: a cause that no line names. Get the log from the start of"
-         " the process to the failure, with --log-verbose=1 where it can be set, and ask again."),
+        (report(log(loaded("m")), model="typo"), "CANNOT TELL typo: no source names it. Is --model right? They name m."),
         (report(), "CANNOT TELL: nothing seen. Give a source that answers: the server's log, or its address."),
         (report(gone("log")), "CANNOT TELL: no right; get the right."),
     ],
