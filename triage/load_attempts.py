@@ -20,6 +20,8 @@ class _Event:
     pattern: re.Pattern[str]
     begins: bool = False
     """Printed once for each load of a version: seen twice, the second load has begun."""
+    at_once: bool = False
+    """It is not tried at all: begins and ends with this line."""
     own_only: bool = False
     """Too plain to be believed of anybody but Triton."""
 
@@ -43,6 +45,14 @@ _EVENTS = (
     _Event("failed", re.compile(rf"{_FAILED} {_NAME}{_REASON}", re.S), own_only=True),
     _Event(
         "failed", re.compile(r"Poll failed for model directory '(?P<model>[^'\n]+)':\s*(?P<reason>.*)", re.S)
+    ),
+    _Event(
+        "failed",
+        re.compile(
+            r"ensemble '?(?P<model>[^'\s/]+)'? depends on '?[^'\s]+'? which (?:has no loaded version|is not valid|contains invalid)"
+        ),
+        at_once=True,
+        own_only=True,
     ),
     _Event(
         "failed",
@@ -131,6 +141,8 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
         for event in _EVENTS:
             if (record.own or not event.own_only) and (found := event.pattern.search(record.text)):
                 said = found.groupdict()
+                if event.at_once:
+                    _see(log, record, "loading", said["model"], "", "")
                 _see(
                     log,
                     record,
