@@ -93,6 +93,8 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
 
 
 _MANAGERS = ("model_repository_manager", "model_lifecycle", "model_config_utils")
+_OF_INSTANCES = ("pb_stub.cc:", "python_be.cc:")
+"""They name an instance where they say model (triton-inference-server/python_backend: src/pb_stub.cc, ProcessRequests)."""
 _AFTER_LOGS = 1 << 40
 """Where a log's line and the index say the same, the line is the one to quote: it has a time and what came before it."""
 
@@ -174,6 +176,8 @@ def _model_of(
     named = match.groups.get("model")
     if record.row is not None:
         return record.row[0], True
+    if named and record.source.startswith(_OF_INSTANCES):
+        return named_or_numbered(named, log.attempts.keys()) or named, True
     if named:
         return named, True
     if mentioned := mentioned_model(record.text, log.attempts.keys()):

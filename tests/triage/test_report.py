@@ -279,3 +279,10 @@ def test_what_is_said_while_the_loaded_models_serve_is_of_a_request() -> None:
         (loaded("m"), SERVING, own(OUT)),  # whoever manages the models speaks of models
     ):
         assert report(log(*lines)).verdict.category != "not_a_load_failure", lines
+
+
+def test_an_instance_that_the_python_backend_calls_a_model_is_the_model_that_loaded() -> None:
+    stub = "E0728 12:00:00.000000 1 pb_stub.cc:700] no version of 'm_0'"
+    assert [row.model for row in report(log(loading("m"), failed("m"), stub)).models] == ["m"]
+    assert [row.model for row in report(log(loading("m_0"), loading("m"), stub)).models] == ["m_0", "m"]
+    assert {row.model for row in report(log(loading("m"), own("no version of 'm_0'"))).models} == {"m", "m_0"}
