@@ -70,7 +70,7 @@ def said_while_serving(view: View) -> Claim | None:
     root = view.root
     if root is None or root.model or root.by_manager or root.category == "not_a_load_failure":
         return None
-    found = any(_while_serving(r, root) for r in view.case.logs if r.evidence.id == root.evidence)
+    found = any(_while_serving(r, root) for r in view.case.logs if _stands_in(r, root))
     return root if found else None
 
 
@@ -179,6 +179,8 @@ def _loaded_after(test: Test, view: View) -> Answer:
         return Answer("unknown", _why_unseen(test, view))
     for reading in view.case.logs:
         attempt = reading.log.attempts.get(view.model.name)
+        if view.model.states.get(reading.evidence.id) == "failed":
+            continue  # on another server of the same log
         if attempt and attempt.outcome == "loaded" and reading.evidence.probe == "log":
             return Answer("yes", f"the log ends with {view.model.name} loaded", (reading.evidence.id,))
     present = [reading for reading in view.case.logs if reading.evidence.probe == "log"]
@@ -279,10 +281,16 @@ def _outlived(case: Case, claim: Claim) -> bool:
     if claim.by_manager:
         return False
     for reading in case.logs:
-        if reading.evidence.id == claim.evidence:
+        if _stands_in(reading, claim):
             ends = [attempt.ended or 0 for attempt in reading.log.of("loaded")]
             return max([*ends, reading.log.serving or 0]) > claim.number or _while_serving(reading, claim)
     return False
+
+
+def _stands_in(reading: LogReading, claim: Claim) -> bool:
+    """A log of several servers has a reading for each."""
+    lines = reading.evidence.facts.lines if isinstance(reading.evidence.facts, LogExcerpt) else ()
+    return reading.evidence.id == claim.evidence and any(line.number == claim.number for line in lines)
 
 
 def _while_serving(reading: LogReading, claim: Claim) -> bool:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice, zip_longest
 
-from triage.evidence import Evidence, LogExcerpt, PodEvents, PodView, RepositoryIndex
+import msgspec
+
+from triage.evidence import Evidence, LogExcerpt, LogLine, PodEvents, PodView, RepositoryIndex
 from triage.load_attempts import Attempt, LoadLog, model_of_instance, named_or_numbered, read_attempts
-from triage.log_records import Record, read_records
+from triage.log_lines import server_of
+from triage.log_records import Record, level_of, read_records
 from triage.signatures import Category, Match, Signature, Signatures
 
 
@@ -61,6 +64,19 @@ class LogReading:
     claims: tuple[Claim, ...]
     complete: bool
     """Nothing of it was left unread."""
+
+
+def by_server(excerpt: LogExcerpt) -> list[LogExcerpt]:
+    """The excerpt of each server, where the prefixes of a log show that several Tritons wrote it: that one of them loaded a
+    model says nothing of the others. What nobody or somebody else said is kept by itself."""
+    servers = {name for line in excerpt.lines if (name := server_of(line.text)) and level_of(line.text)}
+    if len(servers) < 2:
+        return [excerpt]
+    parts: dict[str, list[LogLine]] = {}
+    for line in excerpt.lines:
+        name = server_of(line.text)
+        parts.setdefault(name if name in servers else "", []).append(line)
+    return [msgspec.structs.replace(excerpt, lines=tuple(lines)) for lines in parts.values()]
 
 
 def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) -> LogReading:

@@ -24,8 +24,7 @@ from tests.triage.snapshots import (
     verdict,
 )
 from triage.case import Case, blamed_by, make_case, primary
-from triage.evidence import Evidence, EventView, IndexRow, PodEvents
-
+from triage.evidence import EventView, Evidence, IndexRow, PodEvents
 
 START = own("Pinned memory pool is created at '0x7f' with size 268435456", "I")
 
@@ -217,3 +216,16 @@ def test_an_event_from_before_the_containers_ran_is_overcome() -> None:
         container("waiting: CrashLoopBackOff: back-off", last_state=ended, exit_code=1),
     ):
         assert verdict(mount, pod("web-1", overcome))[0] == "cannot_tell"
+
+
+def test_servers_that_share_a_log_are_told_apart_by_its_prefixes() -> None:
+    """`kubectl logs -l app=triton --prefix` and `docker compose logs`: one replica fails, the other loads the same model."""
+    sick = [START, loading("m"), failed("m", "device memory ran out"), GAVE_UP]
+    well = [START, loading("m"), loaded("m"), SERVING]
+    for one, other in (("[pod/t-0/triton] ", "[pod/t-1/triton] "), ("triton-a-1  | ", "triton-b-1  | ")):
+        first, second = [one + line for line in sick], [other + line for line in well]
+        mixed = [line for pair in zip(first, second, strict=True) for line in pair]
+        for lines in (first + second, second + first, mixed):
+            assert verdict(log(*lines)) == ("gpu_memory", "likely", "m"), lines
+        assert verdict(log(*first, *(one + line for line in well)))[0] == "not_a_load_failure"
+        assert verdict(log(*second, *(one + line for line in well)))[0] == "not_a_load_failure"
