@@ -10,6 +10,7 @@ from typing import Literal
 from triage.case import Case, ModelCase, index_rows, is_serving
 from triage.claims import Claim, LogReading, deciding
 from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
+from triage.load_attempts import Attempt
 from triage.log_records import level_of
 from triage.tree import Test, TestKind
 from triage.wording import count
@@ -62,6 +63,15 @@ def rests_on_text(view: View) -> bool:
     if loaded:
         return not all(attempt.last and attempt.last.own for attempt in loaded)
     return not any(_is_own(reading, reading.log.serving) for reading in logs)
+
+
+def said_while_serving(view: View) -> Claim | None:
+    """The root, where it is about a request that the loaded models could not answer."""
+    root = view.root
+    if root is None or root.model or root.by_manager or root.category == "not_a_load_failure":
+        return None
+    found = any(_while_serving(r, root) for r in view.case.logs if _stands_in(r, root))
+    return root if found else None
 
 
 def answer(test: Test, view: View) -> Answer:
@@ -169,6 +179,8 @@ def _loaded_after(test: Test, view: View) -> Answer:
         return Answer("unknown", _why_unseen(test, view))
     for reading in view.case.logs:
         attempt = reading.log.attempts.get(view.model.name)
+        if view.model.states.get(reading.evidence.id) == "failed":
+            continue  # on another server of the same log
         if attempt and attempt.outcome == "loaded" and reading.evidence.probe == "log":
             return Answer("yes", f"the log ends with {view.model.name} loaded", (reading.evidence.id,))
     present = [reading for reading in view.case.logs if reading.evidence.probe == "log"]
@@ -269,10 +281,27 @@ def _outlived(case: Case, claim: Claim) -> bool:
     if claim.by_manager:
         return False
     for reading in case.logs:
-        if reading.evidence.id == claim.evidence:
+        if _stands_in(reading, claim):
             ends = [attempt.ended or 0 for attempt in reading.log.of("loaded")]
-            return max([*ends, reading.log.serving or 0]) > claim.number
+            return max([*ends, reading.log.serving or 0]) > claim.number or _while_serving(reading, claim)
     return False
+
+
+def _stands_in(reading: LogReading, claim: Claim) -> bool:
+    """A log of several servers has a reading for each."""
+    lines = reading.evidence.facts.lines if isinstance(reading.evidence.facts, LogExcerpt) else ()
+    return reading.evidence.id == claim.evidence and any(line.number == claim.number for line in lines)
+
+
+def _while_serving(reading: LogReading, claim: Claim) -> bool:
+    """Whether it was said after all loads had ended well and the ports were open: of a request, then, and not of a load."""
+    log = reading.log
+    loads = [a for a in log.attempts.values() if a.outcome not in ("loaded", "unloaded") or _holds(a, claim)]
+    return bool(log.of("loaded")) and not loads and (log.serving or claim.number) < claim.number
+
+
+def _holds(attempt: Attempt, claim: Claim) -> bool:
+    return attempt.began is not None and attempt.began <= claim.number <= (attempt.ended or claim.number)
 
 
 def _unread(view: View, *probes: str) -> list[Evidence]:

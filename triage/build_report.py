@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from triage.answers import View, view_of
+from triage.answers import View, said_while_serving, view_of
 from triage.case import Case, ModelCase, blamed_by, is_serving, make_case, primary
 from triage.evidence import (
     Evidence,
@@ -162,6 +162,11 @@ class _Writer:
                 gone = next((e.missing for e in self._snapshot.evidence if e.missing), None)
                 if leaf.id == "nothing-seen" and gone:
                     return f"CANNOT TELL{where}: {short(gone.detail)}; {gone.remedy}."
+                asked, told = self._snapshot.asked.model, list(self._case.models)
+                if asked and told and asked not in told:
+                    return (
+                        f"CANNOT TELL{where}: no source names it. Is --model right? They name {names(told)}."
+                    )
                 return f"CANNOT TELL{where}: {leaf.title}. {first}."
             case "not_a_load_failure":
                 said = (
@@ -202,6 +207,13 @@ class _Writer:
         if self._root:
             yield Fact(
                 text=self._root.signature.says, evidence=(self._root.evidence,), quote=short(self._root.line)
+            )
+        calm = self._verdict.leaf.category == "not_a_load_failure"
+        if calm and (later := said_while_serving(self._view)):
+            yield Fact(
+                text="This was said after the models had loaded and the ports were open, so by a request and not by a load.",
+                evidence=(later.evidence,),
+                quote=short(later.line),
             )
         failed = next((s for s in self._verdict.path if s.node == "failed"), None)
         if failed and (self._root is None or failed.answer.because != self._root.signature.says):

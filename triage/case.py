@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from triage.claims import Claim, LogReading, deciding, index_claims, kubernetes_claims, read_log
+import msgspec
+
+from triage.claims import Claim, LogReading, by_server, deciding, index_claims, kubernetes_claims, read_log
 from triage.evidence import (
     Evidence,
     IndexRow,
@@ -95,11 +97,12 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
     case = Case(subject, evidence)
     for item in sorted(evidence, key=lambda item: item.probe == "previous_log"):
         if isinstance(item.facts, LogExcerpt):
-            _add_log(case, item, item.facts, signatures)
+            for part in by_server(item.facts):
+                _add_log(case, msgspec.structs.replace(item, facts=part), part, signatures)
         elif isinstance(item.facts, RepositoryIndex):
             _add_index(case, item, item.facts, signatures)
         elif isinstance(item.facts, PodView | PodEvents):
-            case.loose += kubernetes_claims(item, signatures)
+            case.loose += kubernetes_claims(item, signatures, case.pod)
     return case
 
 
@@ -165,7 +168,8 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
         if item.probe == "previous_log" and model.loaded:
             continue  # it failed in an earlier life of the container, and does not now
         model.version = model.version or attempt.version
-        model.states[item.id] = attempt.outcome
+        if model.states.get(item.id) != "failed":  # by another server of the same log
+            model.states[item.id] = attempt.outcome
         model.loaded_before = model.loaded_before or attempt.loaded_before
         if attempt.reason:
             model.reasons[item.id] = attempt.reason
@@ -174,6 +178,8 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
     failing = [attempt for attempt in reading.log.attempts.values() if attempt.outcome == "failed"]
     shared: list[Claim] = []
     for claim in reading.claims:
+        if claim.number < reading.log.life and claim.category != "not_a_load_failure":
+            continue  # the server that said it has ended, and the one after it serves
         if claim.model and claim.model in reading.log.attempts:
             attempt = reading.log.attempts[claim.model]
             if attempt.began is None or claim.number >= attempt.began:

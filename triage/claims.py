@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice, zip_longest
 
-from triage.evidence import Evidence, LogExcerpt, PodEvents, PodView, RepositoryIndex
+import msgspec
+
+from triage.evidence import Evidence, LogExcerpt, LogLine, PodEvents, PodView, RepositoryIndex
 from triage.load_attempts import Attempt, LoadLog, model_of_instance, named_or_numbered, read_attempts
-from triage.log_records import Record, read_records
+from triage.log_lines import server_of
+from triage.log_records import Record, level_of, read_records
 from triage.signatures import Category, Match, Signature, Signatures
 
 
@@ -63,6 +66,19 @@ class LogReading:
     """Nothing of it was left unread."""
 
 
+def by_server(excerpt: LogExcerpt) -> list[LogExcerpt]:
+    """The excerpt of each server, where the prefixes of a log show that several Tritons wrote it: that one of them loaded a
+    model says nothing of the others. What nobody or somebody else said is kept by itself."""
+    servers = {name for line in excerpt.lines if (name := server_of(line.text)) and level_of(line.text)}
+    if len(servers) < 2:
+        return [excerpt]
+    parts: dict[str, list[LogLine]] = {}
+    for line in excerpt.lines:
+        name = server_of(line.text)
+        parts.setdefault(name if name in servers else "", []).append(line)
+    return [msgspec.structs.replace(excerpt, lines=tuple(lines)) for lines in parts.values()]
+
+
 def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) -> LogReading:
     """The loads and the claims in a log's excerpt."""
     records = list(read_records((line.number, line.text) for line in excerpt.lines))
@@ -93,6 +109,8 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
 
 
 _MANAGERS = ("model_repository_manager", "model_lifecycle", "model_config_utils")
+_OF_INSTANCES = ("pb_stub.cc:", "python_be.cc:")
+"""They name an instance where they say model (triton-inference-server/python_backend: src/pb_stub.cc, ProcessRequests)."""
 _AFTER_LOGS = 1 << 40
 """Where a log's line and the index say the same, the line is the one to quote: it has a time and what came before it."""
 
@@ -118,15 +136,39 @@ def _reason_claims(
             yield Claim(evidence.id, evidence.probe, match, line, _AFTER_LOGS, True, model, version)
 
 
-def kubernetes_claims(evidence: Evidence, signatures: Signatures) -> Iterable[Claim]:
-    """What container states and events say; they speak of no model."""
-    for text in _kubernetes_texts(evidence):
+def kubernetes_claims(
+    evidence: Evidence, signatures: Signatures, pod: PodView | None = None
+) -> Iterable[Claim]:
+    """What container states and events say; they speak of no model. `pod` tells which events are over."""
+    for text in _kubernetes_texts(evidence, ran=pod is not None and _has_run(pod)):
         for match in signatures.match(text)[:1]:
             if match.category is not None and match.signature.origin == "kubernetes":
                 yield Claim(evidence.id, evidence.probe, match, text, 0, True, None)
 
 
-def _kubernetes_texts(evidence: Evidence) -> Iterable[str]:
+_BEFORE_START = {
+    "FailedScheduling",
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedMapVolume",
+    "FailedCreatePodSandBox",
+}
+"""What stands between a pod and its containers' start. The events stay for an hour after it is overcome; a FailedMount of a pod
+that runs is a failed refresh (kubernetes/kubernetes: pkg/kubelet/events/event.go)."""
+
+
+def _has_run(pod: PodView) -> bool:
+    """Whether all that comes before the containers' start is done: one that is not an init container runs, or has ended."""
+    return any(
+        c.state == "running"
+        or c.state.startswith("terminated:")
+        or (c.state.startswith("waiting: CrashLoopBackOff") and c.last_state.startswith("terminated:"))
+        for c in pod.containers
+        if not c.init
+    )
+
+
+def _kubernetes_texts(evidence: Evidence, *, ran: bool) -> Iterable[str]:
     match evidence.facts:
         case PodView(containers=containers, reason=reason, phase=phase):
             if reason:
@@ -138,6 +180,8 @@ def _kubernetes_texts(evidence: Evidence) -> Iterable[str]:
                         yield f"{kind} {container.name} {state}"
         case PodEvents(events=events):
             for event in events:
+                if ran and event.reason in _BEFORE_START:
+                    continue
                 yield f"event {event.reason}: {event.message}"
 
 
@@ -148,6 +192,8 @@ def _model_of(
     named = match.groups.get("model")
     if record.row is not None:
         return record.row[0], True
+    if named and record.source.startswith(_OF_INSTANCES):
+        return named_or_numbered(named, log.attempts.keys()) or named, True
     if named:
         return named, True
     if mentioned := mentioned_model(record.text, log.attempts.keys()):

@@ -20,6 +20,8 @@ class _Event:
     pattern: re.Pattern[str]
     begins: bool = False
     """Printed once for each load of a version: seen twice, the second load has begun."""
+    at_once: bool = False
+    """It is not tried at all: begins and ends with this line."""
     own_only: bool = False
     """Too plain to be believed of anybody but Triton."""
 
@@ -43,6 +45,14 @@ _EVENTS = (
     _Event("failed", re.compile(rf"{_FAILED} {_NAME}{_REASON}", re.S), own_only=True),
     _Event(
         "failed", re.compile(r"Poll failed for model directory '(?P<model>[^'\n]+)':\s*(?P<reason>.*)", re.S)
+    ),
+    _Event(
+        "failed",
+        re.compile(
+            r"ensemble '?(?P<model>[^'\s/]+)'? depends on '?[^'\s]+'? which (?:has no loaded version|is not valid|contains invalid)"
+        ),
+        at_once=True,
+        own_only=True,
     ),
     _Event(
         "failed",
@@ -81,6 +91,11 @@ class Attempt:
     """Those of an earlier load that succeeded, until they are unloaded."""
 
     @property
+    def latest(self) -> int:
+        """Line at which it was last spoken of."""
+        return max(self.began or 0, self.last.number if self.last else 0)
+
+    @property
     def loaded_before(self) -> bool:
         """What fails now is a reload, and the earlier version may still serve."""
         return bool(self.earlier)
@@ -95,6 +110,8 @@ class LoadLog:
     """Line at which the server said that its ports are open."""
     no_server: int | None = None
     """Line at which it gave up starting."""
+    life: int = 0
+    """Line at which the life of the server began that serves now: what stands before it is over."""
     no_repository: int | None = None
     """Line at which it said that a whole repository cannot be read; with --exit-on-error=false it serves all the same."""
 
@@ -105,14 +122,18 @@ class LoadLog:
 def read_attempts(records: Iterable[Record]) -> LoadLog:
     """The loads in these records."""
     log = LoadLog()
+    began = 0
     for record in records:
         if record.row is not None:
             _see_row(log, record, *record.row)
             continue
         if _START.search(record.text):
+            began = record.number
             _see_start(log)
         if _SERVING.search(record.text):
             log.serving = record.number
+            if record.own:
+                _see_served(log, began)
         if _NO_SERVER.search(record.text):
             log.no_server = record.number
         if _NO_REPOSITORY.search(record.text):
@@ -120,6 +141,8 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
         for event in _EVENTS:
             if (record.own or not event.own_only) and (found := event.pattern.search(record.text)):
                 said = found.groupdict()
+                if event.at_once:
+                    _see(log, record, "loading", said["model"], "", "")
                 _see(
                     log,
                     record,
@@ -169,6 +192,14 @@ def _see_start(log: LoadLog) -> None:
     log.attempts = {name: attempt for name, attempt in log.attempts.items() if attempt.outcome != "loaded"}
     for attempt in log.attempts.values():
         attempt.earlier = set()
+
+
+def _see_served(log: LoadLog, began: int) -> None:
+    """The life that began there came up. A model that it did not speak of was taken out meanwhile."""
+    log.life = began
+    log.attempts = {name: attempt for name, attempt in log.attempts.items() if attempt.latest >= began}
+    if log.no_repository is not None and log.no_repository < began:
+        log.no_repository = None
 
 
 def _see(

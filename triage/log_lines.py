@@ -19,6 +19,9 @@ _TIME = re.compile(
 )
 _TRITONS_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [IWEF] \d+ ")
 _SPEAKER = re.compile(r"\[pod/[^\]\s]{1,400}\] ?|\[\d{1,6},\d{1,6}\]<std(?:out|err)>:")
+_SERVER = re.compile(
+    r"(?:\d{4}-\d\d-\d\dT\S+ )?(?P<name>\[pod/[^\]\s]{1,400}\]|[A-Za-z0-9][\w.-]{0,100} *\|(?= |$))"
+)
 _DOCKER = '{"log":'
 _DOCKER_PART_BYTES = 16 << 10
 """Docker cuts lines at this size; a part that is not the last has no line break."""
@@ -48,6 +51,12 @@ class _Parts:
         text = "".join(self.texts)
         prefix = self.line.raw.removesuffix(self.line.text)
         return SpokenLine(self.line.number, prefix + text if prefix != self.line.raw else text, text)
+
+
+def server_of(line: str) -> str:
+    """The prefix by which `kubectl logs --prefix` and `docker compose logs` tell one process of several; empty without one."""
+    found = _SERVER.match(line)
+    return found["name"] if found else ""
 
 
 class LineJoiner:

@@ -10,6 +10,7 @@ from tests.triage.snapshots import (
     RULES,
     SERVING,
     container,
+    evidence,
     failed,
     index,
     loaded,
@@ -23,7 +24,9 @@ from tests.triage.snapshots import (
     verdict,
 )
 from triage.case import Case, blamed_by, make_case, primary
-from triage.evidence import Evidence, IndexRow
+from triage.evidence import EventView, Evidence, IndexRow, PodEvents
+
+START = own("Pinned memory pool is created at '0x7f' with size 268435456", "I")
 
 
 def case(*found: Evidence) -> Case:
@@ -172,3 +175,57 @@ def test_the_state_of_a_pod_is_a_claim_about_no_model() -> None:
         "web-1", (pod("web-1", container("terminated: OOMKilled, exit code 137")),), RULES.signatures
     )
     assert [(claim.signature.id, claim.model, claim.own) for claim in found.loose] == [("killed", None, True)]
+
+
+def test_a_model_that_failed_in_an_earlier_life_and_is_not_spoken_of_in_the_one_that_serves_was_taken_out() -> (
+    None
+):
+    crashed = [START, loading("m"), failed("m", "device memory ran out"), loaded("n"), GAVE_UP]
+    assert states(log(*crashed, START, loaded("n"), SERVING)) == {"n": {"log": "loaded"}}
+    assert verdict(log(*crashed, START, loaded("n"), SERVING)) == ("not_a_load_failure", "likely", None)
+    assert verdict(log(*crashed, START, loaded("n"))) == ("gpu_memory", "likely", "m")
+    assert verdict(log(*crashed, START, SERVING.partition("] ")[2])) == ("gpu_memory", "likely", "m")
+
+
+def test_what_fails_again_in_the_life_that_serves_still_fails() -> None:
+    unread = own("Poll failed for model directory 'm': device memory ran out")
+    told = verdict(log(START, unread, GAVE_UP, START, unread, loaded("n"), SERVING))
+    assert told == ("gpu_memory", "likely", "m")
+
+
+def test_a_repository_that_an_earlier_life_could_not_read_is_no_fault_of_the_life_that_serves() -> None:
+    unread = own("failed to poll model repository 's3://b': device memory ran out")
+    assert verdict(log(START, unread, START, loaded("n"), SERVING))[0] == "not_a_load_failure"
+    assert verdict(log(START, unread, loaded("n"), SERVING))[0] == "gpu_memory"
+
+
+def test_an_event_from_before_the_containers_ran_is_overcome() -> None:
+    told = EventView("2026-07-28T12:00:00Z", "FailedMount", "terminated: OOMKilled")
+    mount = evidence("events:web-1", "events", PodEvents((told,)), pod="web-1")
+    waiting = container("waiting: ContainerCreating")
+    ended = "terminated: Error, exit code 1"
+    init = container("running", name="fetch", init=True)
+    assert verdict(mount)[0] == "host_resources"
+    assert verdict(mount, pod("web-1", waiting, init))[0] == "host_resources"
+    assert verdict(mount, pod("web-1", container("waiting: ContainerCreating", last_state=ended)))[0] == (
+        "host_resources"
+    )
+    for overcome in (
+        container("running"),
+        container(ended, exit_code=1),
+        container("waiting: CrashLoopBackOff: back-off", last_state=ended, exit_code=1),
+    ):
+        assert verdict(mount, pod("web-1", overcome))[0] == "cannot_tell"
+
+
+def test_servers_that_share_a_log_are_told_apart_by_its_prefixes() -> None:
+    """`kubectl logs -l app=triton --prefix` and `docker compose logs`: one replica fails, the other loads the same model."""
+    sick = [START, loading("m"), failed("m", "device memory ran out"), GAVE_UP]
+    well = [START, loading("m"), loaded("m"), SERVING]
+    for one, other in (("[pod/t-0/triton] ", "[pod/t-1/triton] "), ("triton-a-1  | ", "triton-b-1  | ")):
+        first, second = [one + line for line in sick], [other + line for line in well]
+        mixed = [line for pair in zip(first, second, strict=True) for line in pair]
+        for lines in (first + second, second + first, mixed):
+            assert verdict(log(*lines)) == ("gpu_memory", "likely", "m"), lines
+        assert verdict(log(*first, *(one + line for line in well)))[0] == "not_a_load_failure"
+        assert verdict(log(*second, *(one + line for line in well)))[0] == "not_a_load_failure"

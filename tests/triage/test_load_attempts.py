@@ -271,3 +271,18 @@ def test_a_model_of_which_no_version_was_found_did_not_load() -> None:
     assert [(a.model, a.version, a.outcome, a.reason) for a in attempts.values()] == [
         ("bert", "", "failed", "No model version was found")
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Invalid argument: ensemble ens depends on 'enc' which has no loaded version. Model 'enc' loading failed with error: x;",
+        "Invalid argument: ensemble 'ens' depends on 'enc' which has no loaded version",
+        "Invalid argument: ensemble ens depends on 'enc' which is not valid",
+    ],
+)
+def test_an_ensemble_that_is_not_tried_for_its_child_has_failed(line: str) -> None:
+    told = log(AT + "failed to load 'enc' version 1: x", AT + line).attempts["ens"]
+    assert (told.outcome, told.began, told.ended) == ("failed", 2, 2)
+    assert "ens" not in log(line).attempts  # anybody may say so
+    assert outcomes(line, "successfully loaded 'ens'")["ens"] == " loaded"

@@ -46,8 +46,7 @@ OUT = "device memory ran out"
         (report(log(loaded("m"))), "DO NOTHING about model loading: 1 model loaded and none failed. LIKELY."),
         (report(log(failed("m"))), "CANNOT TELL m: a cause that no line names. Get the log from the start of the process"
          " to the failure, with --log-verbose=1 where it can be set, and ask again."),
-        (report(log(loaded("m")), model="typo"), "CANNOT TELL typo: a cause that no line names. Get the log from the start of"
-         " the process to the failure, with --log-verbose=1 where it can be set, and ask again."),
+        (report(log(loaded("m")), model="typo"), "CANNOT TELL typo: no source names it. Is --model right? They name m."),
         (report(), "CANNOT TELL: nothing seen. Give a source that answers: the server's log, or its address."),
         (report(gone("log")), "CANNOT TELL: no right; get the right."),
     ],
@@ -270,3 +269,28 @@ def _words(text: str) -> list[str]:
         else:
             words[-1] += character
     return words
+
+
+def test_what_is_said_while_the_loaded_models_serve_is_of_a_request() -> None:
+    asked = f"E0728 12:00:00.000000 1 http_server.cc:3605] {OUT}"
+    told = report(log(loading("m"), loaded("m"), SERVING, asked))
+    assert told.headline == "DO NOTHING about model loading: 1 model loaded and none failed. LIKELY."
+    assert (told.why[0].text, told.why[0].quote) == (
+        "This was said after the models had loaded and the ports were open, so by a request and not by a load.",
+        asked,
+    )
+    for lines in (
+        (loading("m"), loaded("m"), asked),  # the ports were not open yet
+        (SERVING, asked),  # nothing loaded
+        (loaded("m"), SERVING, loading("n"), asked),  # a load is under way
+        (loaded("m"), SERVING, failed("n"), asked),
+        (loaded("m"), SERVING, own(OUT)),  # whoever manages the models speaks of models
+    ):
+        assert report(log(*lines)).verdict.category != "not_a_load_failure", lines
+
+
+def test_an_instance_that_the_python_backend_calls_a_model_is_the_model_that_loaded() -> None:
+    stub = "E0728 12:00:00.000000 1 pb_stub.cc:700] no version of 'm_0'"
+    assert [row.model for row in report(log(loading("m"), failed("m"), stub)).models] == ["m"]
+    assert [row.model for row in report(log(loading("m_0"), loading("m"), stub)).models] == ["m_0", "m"]
+    assert {row.model for row in report(log(loading("m"), own("no version of 'm_0'"))).models} == {"m", "m_0"}

@@ -43,7 +43,7 @@ def check_url(url: str) -> str:
         wrong = str(error)
     if wrong:
         raise ValueError(
-            f"{_without_credentials(url)!r} is no address of Triton's HTTP port: {wrong};"
+            f"{_without_secrets(url)!r} is no address of Triton's HTTP port: {wrong};"
             " give one such as http://localhost:8000"
         )
     return str(found).rstrip("/")
@@ -56,6 +56,8 @@ def _wrong_with(url: str, found: URL) -> str:
         return "it has to begin with http:// or https:// and a host"
     if "?" in url or "#" in url:
         return "leave out what follows ? or #"
+    if "@" in found.raw_path:
+        return "write a / in a password as %2F"
     return ""
 
 
@@ -213,6 +215,12 @@ class _Triton:
 def _without_credentials(url: str) -> str:
     """They are no part of the evidence, and the address need not be one that can be parsed."""
     return re.sub(r"^([A-Za-z]+://)[^/?#]*@", r"\1", url)
+
+
+def _without_secrets(url: str) -> str:
+    """Of an address that cannot be parsed: whatever may be a password, or a key in a query."""
+    scheme, rest = re.fullmatch(r"((?:(?:[A-Za-z]+:)?/+)?)(.*)", url, re.S).groups()  # type: ignore[union-attr]
+    return str(scheme + rest.rpartition("@")[2].partition("?")[0])
 
 
 class _Config(msgspec.Struct):
