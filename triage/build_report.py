@@ -227,7 +227,9 @@ class _Writer:
                 yield Fact(text=sentence(short(checked.answer.because)), evidence=checked.answer.evidence)
 
     def _outcome_quote(self) -> str | None:
-        for reading in self._case.logs:
+        # The root's own log first: another life of the container may have failed otherwise.
+        told = self._root.evidence if self._root else ""
+        for reading in sorted(self._case.logs, key=lambda reading: reading.evidence.id != told):
             attempt = reading.log.attempts.get(self._model.name) if self._model else None
             if attempt and attempt.last and attempt.outcome == "failed":
                 line = attempt.last.lines[0]

@@ -83,6 +83,8 @@ class Attempt:
     reason: str = ""
     own: bool = False
     """Whether the outcome stands in Triton's own line."""
+    said: int = 0
+    """Line of the last record that tells of its outcome."""
     last: Record | None = None
     """The record of the outcome."""
     versions: set[str] = field(default_factory=set)
@@ -93,7 +95,7 @@ class Attempt:
     @property
     def latest(self) -> int:
         """Line at which it was last spoken of."""
-        return max(self.began or 0, self.last.number if self.last else 0)
+        return max(self.began or 0, self.said)
 
     @property
     def loaded_before(self) -> bool:
@@ -229,12 +231,13 @@ def _see(
             return  # another version of it
         case "loaded":
             attempt.versions = attempt.versions or {version}
-    told = attempt.outcome == outcome == "failed" and attempt.reason != ""
+    told = attempt.outcome == outcome == "failed" and reason.strip() in ("", attempt.reason)
     attempt.own = record.own or (attempt.own and attempt.outcome == outcome)
     attempt.outcome = outcome
     attempt.version = version or attempt.version
     attempt.reason = "" if outcome == "loaded" else (reason or attempt.reason).strip()
     attempt.ended = attempt.ended if attempt.ended and outcome == "failed" else record.number
+    attempt.said = record.number
     if not told:  # what is said again says less: no reason, or no time
         attempt.last = record
 
