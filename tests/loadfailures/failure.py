@@ -28,7 +28,7 @@ LABELS = {
     "model_code",
     NOT_A_LOAD_FAILURE,
 }
-"""Of the load-failure corpus, those that a Triton without GPU, TensorRT and object store can show."""
+"""Of the categories of triage, those that a Triton without GPU, TensorRT and object store can show."""
 
 
 class End(enum.Enum):
@@ -51,7 +51,7 @@ class Row(enum.Enum):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why one model is not up, in the labels of the load-failure corpus."""
+    """Why one model is not up, in the categories of triage."""
 
     label: str
     model: str | None

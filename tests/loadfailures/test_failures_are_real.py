@@ -37,7 +37,7 @@ async def test_a_load_failure_stays_away_from_a_healthy_server(outcomes: Outcome
     ] == []
 
 
-async def test_ids_are_unique_and_every_label_is_in_the_corpus() -> None:
+async def test_ids_are_unique_and_every_label_is_a_category() -> None:
     assert len({failure.id for failure in FAILURES}) == len(FAILURES)
     used = {
         label

@@ -82,7 +82,7 @@ async def be_the_pod(control_plane: ControlPlane, failure: Failure, seen: Seen) 
             "metadata": {"name": failure.id, "namespace": NAMESPACE},
             "spec": {
                 "nodeName": "node-0",
-                "containers": [{"name": "triton", "image": "nvcr.io/nvidia/tritonserver:24.10-py3"}],
+                "containers": [{"name": "triton", "image": "registry.example/nvidia/tritonserver:24.10-py3"}],
             },
         }
     )

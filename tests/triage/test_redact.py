@@ -155,7 +155,7 @@ CARRIERS: dict[str, tuple[str, str]] = {
     "env pair": ('{{"name":"AWS_SECRET_ACCESS_KEY","value":"{}"}}', KEY40),
     "env pair spaced": ('{{"name": "HF_TOKEN", "value": "{}"}}', LONG),
     "describe": ("      AWS_SECRET_ACCESS_KEY:  {}", KEY40),
-    "auths": ('{{"auths":{{"nvcr.io":{{"auth":"{}=="}}}}}}', made_up(BASE64, 40)),
+    "auths": ('{{"auths":{{"registry.example":{{"auth":"{}=="}}}}}}', made_up(BASE64, 40)),
     "cookie": ("Cookie: session={}; theme=dark", LONG),
     "set-cookie": ("'set-cookie': 'sid={}; HttpOnly'", LONG),
     "curl": ("+ curl -u triton:{} https://repo.example.com/m.onnx", WORD),
@@ -200,7 +200,7 @@ from_pretrained(model_id, token=None, use_auth_token=False, trust_remote_code=Tr
 the secret sauce is a bigger batch; password authentication failed for user "triton"
 wrong password: denied; the access token is expired; API key is missing; authorization: required
 commit 5f2c1a9be37d40c8a6f1e2d3c4b5a69788776655, GPU-6f8d1c2e-9a1b-4c3d-8e7f-0a1b2c3d4e5f
-image nvcr.io/nvidia/tritonserver@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+image registry.example/nvidia/tritonserver@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 unexpected inference output 'dGVuc29yX25hbWVfMQ', expected ZmVhdHVyZXNfMTI4eDEyOA for model sk-model
 /models/sk-learn-gradient-boosting-regressor-v2/1/model.plan: file is not valid, hf_hub_download hf_model_dir
 error: header 'triton-grpc-protocol-admin-key' is missing, see --grpc-restricted-protocol and --http-restricted-api
@@ -220,7 +220,7 @@ E1122 16:00:00.000000 1 model.py:12] KeyError: 'password'
 password=${REDIS_PASSWORD} token: $(HF_TOKEN) api_key=<your key> secret: "***" access_token=null
 -----BEGIN CERTIFICATE----- is expected in /etc/tls/ca.crt; -----BEGIN PRIVATE KEY----- is missing
 signature_def['serving_default'] Signature=serving_default, cookie: disabled, basic authentication
-{"Authorization": "Bearer <token>"} Authorization: Bearer $(TOKEN) Bearer realm="https://nvcr.io/proxy_auth"
+{"Authorization": "Bearer <token>"} Authorization: Bearer $(TOKEN) Bearer realm="https://registry.example/proxy_auth"
 """.splitlines()
 
 
