@@ -78,12 +78,18 @@ TOKENS: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (kind, shape)
+        for kind in TOKENS
+        for shape in SHAPES
+        # Base64 may go on over the slashes of a path.
+        if shape != "url" or kind not in ("aws-session-token", "pem-base64", "docker-base64")
+    ],
+)
 def test_a_token_that_names_itself_is_masked_wherever_it_stands(kind: str, shape: str) -> None:
     written, secret = TOKENS[kind]
-    if shape == "url" and kind in ("aws-session-token", "pem-base64", "docker-base64"):
-        pytest.skip("base64 may go on over the slashes of a path")
     line = SHAPES[shape].format(written.format(secret))
     redactor = Redactor(RULES)
     redacted = redactor.line(line)
@@ -165,11 +171,17 @@ CARRIERS: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("shape", ["{}", *(SHAPES[name] for name in ("glog", "cri", "compose", "event"))])
-@pytest.mark.parametrize("name", CARRIERS)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        (name, shape)
+        for name in CARRIERS
+        for shape in ("{}", *(SHAPES[name] for name in ("glog", "cri", "compose", "event")))
+        # A plain word with prose behind it is prose: 'wrong password: denied by policy'.
+        if name != "yaml plain" or not shape.endswith("authentication required")
+    ],
+)
 def test_a_secret_is_masked_by_what_stands_around_it(name: str, shape: str) -> None:
-    if name == "yaml plain" and shape != "{}" and shape.endswith("authentication required"):
-        pytest.skip("a plain word with prose behind it is prose: 'wrong password: denied by policy'")
     carrier, secret = CARRIERS[name]
     redacted = redact(shape.format(carrier.format(secret)))
     assert_gone(secret, redacted, carrier)
