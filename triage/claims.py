@@ -62,8 +62,6 @@ class LogReading:
     evidence: Evidence
     log: LoadLog
     claims: tuple[Claim, ...]
-    complete: bool
-    """Nothing of it was left unread."""
 
 
 def by_server(excerpt: LogExcerpt) -> list[LogExcerpt]:
@@ -105,7 +103,7 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
                 record.level == "E" and record.source.startswith(_MANAGERS),
             )
         )
-    return LogReading(evidence, log, tuple(claims), not excerpt.cut)
+    return LogReading(evidence, log, tuple(claims))
 
 
 _MANAGERS = ("model_repository_manager", "model_lifecycle", "model_config_utils")
