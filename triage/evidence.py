@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from triage.latency.facts import LatencyFacts
+
 MissingReason = Literal[
     "not_given",
     "not_found",
@@ -17,6 +19,9 @@ MissingReason = Literal[
     "expired",
     "truncated",
     "parse_error",
+    "no_series",
+    "not_enabled",
+    "too_few_points",
 ]
 """Why evidence is not there. A closed list: no reason is ever "no"."""
 
@@ -133,7 +138,15 @@ class PodList(msgspec.Struct, frozen=True, tag="pods"):
 
 
 Facts = (
-    LogExcerpt | RepositoryIndex | Readiness | ServerMetadata | ModelConfig | PodList | PodView | PodEvents
+    LogExcerpt
+    | RepositoryIndex
+    | Readiness
+    | ServerMetadata
+    | ModelConfig
+    | PodList
+    | PodView
+    | PodEvents
+    | LatencyFacts
 )
 
 
@@ -168,6 +181,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     namespace: str = ""
     model: str = ""
+    start: float | None = None
+    """The window that was asked about, in seconds since 1970; None for what knows no time."""
+    end: float | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ Order, for a person woken at 3 a.m.: what to do, what it hits, why, what speaks 
 mitigations, the timeline, the path through the tree, the evidence."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,9 @@ class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
     root_line: str | None = None
     action: str = ""
     signature: str | None = None
+    title: str = ""
+    also: tuple[str, ...] = ()
+    """Categories that fit as well as this one."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +89,46 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True):
     category: str
     confidence: Confidence
     leaf: str
+    title: str = ""
+    separate: str | None = None
+    """What would tell it from the verdict."""
+
+
+class Onset(msgspec.Struct, frozen=True, kw_only=True):
+    """When it began, in seconds since 1970, and between which times that surely lies."""
+
+    at: float
+    earliest: float
+    latest: float
+    of: str
+    """What was seen to move, such as `99th percentile of the time in Triton`."""
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    label: str
+    values: tuple[float | None, ...]
+    """None where nothing was measured: a gap, not a zero."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    at: float
+    kind: Literal["onset", "change"]
+    what: str
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """Curves over one even grid of times, `start` in seconds since 1970."""
+
+    title: str
+    unit: str
+    start: float
+    step: float
+    curves: tuple[Curve, ...]
+    usual: tuple[float, float] | None = None
+    """The range of the first curve before the onset, median and 99th percentile."""
+    onset: Onset | None = None
+    marks: tuple[Mark, ...] = ()
+    evidence: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,3 +152,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[PathStep, ...]
     evidence: tuple[EvidenceLine, ...]
     masked: int
+    onset: Onset | None = None
+    charts: tuple[Chart, ...] = ()
+    """What moved, the most telling first."""

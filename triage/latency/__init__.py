@@ -1,0 +1,1 @@
+"""Why requests are slow: what moved, when, where, and what it points to."""
