@@ -230,7 +230,7 @@ def test_the_report_follows_the_asked_model_where_several_fail() -> None:
 
 KEYS = """
 schema tree tree_sha256 signatures_sha256 asked{model tree} collected_at took_seconds headline
-verdict{category confidence leaf model version root_line action signature title also[]}
+verdict{category confidence leaf model version root_line action signature title also}
 impact[] why[text evidence quote] against[text evidence quote] alternatives[]
 unseen[what reason detail remedy] actions[do command undo blast_radius verify not_if]
 models[model version state category line blames fix subject] timeline[at what evidence]
