@@ -1,0 +1,146 @@
+"""Dating: when a shift happened, with the interval in which it surely did.
+
+A value of a rate over W seconds is a mean over the W seconds that end there. A step at T thus moves the values over [T, T + W], and
+where they have gone the share f of the way it is T + f W. The best split of levels lies where the value has gone half of the way
+between the *logarithms*: f = 1 / (1 + sqrt(ratio)), early in a rise and late in a fall. A quantile or a peak over the same window
+moves sooner in a rise and later in a fall, never the other way round, and stays within [T, T + W]. So the onset is the split less
+f W, and the interval reaches to f = 0 in a rise, to f = 1 in a fall."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+
+from triage.latency.level import Scale, mean_free, median
+from triage.latency.segments import Noise, noise_of
+
+RESAMPLES = 150
+TAIL = 0.025
+"""Of the resamples that are left out on each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time and the interval in which it lies, about nineteen times of twenty; seconds since 1970."""
+
+    earliest: float
+    at: float
+    latest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The points of a trace around one shift: those before place `split` at one level, the others at another."""
+
+    times: Sequence[float]
+    levels: Sequence[int]
+    split: int
+    scale: Scale
+    smear: float
+    step: float
+
+    @property
+    def margin(self) -> int:
+        """Points beside the split that may be on their way from one level to the other."""
+        return math.ceil(self.smear / self.step)
+
+    @property
+    def sides(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The levels before and after, without those on their way where enough others are left."""
+        left, right, margin = self.levels[: self.split], self.levels[self.split :], self.margin
+        return (
+            left[:-margin] if margin and len(left) >= margin + 4 else left,
+            right[margin:] if margin and len(right) >= margin + 4 else right,
+        )
+
+    @property
+    def noise(self) -> Noise:
+        left, right = self.sides
+        residuals = [*mean_free(left, median(left)), *mean_free(right, median(right))]
+        return noise_of(residuals, self.smear / self.step)
+
+
+def date_step(around: Levels, seed: int) -> Moment:
+    """When the level stepped. The interval is a basic bootstrap (Davison & Hinkley 1997, 5.2.1) of the split, by blocks of
+    residuals (Kuensch 1989) that are twice as long as what hangs together."""
+    left, right = around.sides
+    low, high = median(left), median(right)
+    noise = around.noise
+    block = math.ceil(2 * noise.span)
+    reach = max(12, 3 * block) + 2 * around.margin
+    first, last = max(around.split - reach, 0), min(around.split + reach, len(around.levels))
+    times = around.times[first:last]
+    split = _split(around.levels[first:last], low, high)
+    crossed = _crossing(times, split)
+
+    share = _share_moved(around.scale, low, high)
+    stepped = crossed - share * around.smear
+    ramp = _Ramp(stepped, around.smear, around.scale.value(low), around.scale.value(high))
+    expected = [ramp.level(time, around.scale) for time in times]
+    residuals = [*mean_free(left, low), *mean_free(right, high)]
+    random = Random(seed)  # noqa: S311 -- repeatable, and guards nothing
+    late: list[float] = []
+    for _ in range(RESAMPLES):
+        noises = _resampled(residuals, block, len(times), random)
+        levels = [level + noise for level, noise in zip(expected, noises, strict=True)]
+        late.append(_crossing(times, _split(levels, low, high)) - crossed)
+    late.sort()
+    cut = int(TAIL * RESAMPLES)
+    # The split is between two points, and may be anywhere between them; windows end at scrapes, not at steps.
+    half = (
+        times[min(split, len(times) - 1)] - times[max(split - 1, 0)] + (around.step if around.smear else 0)
+    ) / 2
+    earliest = crossed - max(late[-1 - cut], 0.0) - half
+    latest = crossed - min(late[cut], 0.0) + half
+    if high > low:
+        return Moment(earliest - share * around.smear, stepped, latest)
+    return Moment(earliest - around.smear, stepped, latest - share * around.smear)
+
+
+def _share_moved(scale: Scale, low: int, high: int) -> float:
+    """The share of the way between two levels' values at which their mean level lies."""
+    start, end = scale.value(low), scale.value(high)
+    return (scale.value((low + high) / 2) - start) / (end - start)
+
+
+def _split(levels: Sequence[int], low: int, high: int) -> int:
+    """How many levels belong to `low`, when the first do and the others belong to `high`, by least absolute deviations."""
+    sign, middle, most = (1, low + high, high - low) if high > low else (-1, -low - high, low - high)
+    # |level - low| - |level - high|, which is what counting it to the first costs more than counting it to the others.
+    costs = [
+        -most if excess < -most else most if excess > most else excess
+        for excess in [2 * sign * level - middle for level in levels]
+    ]
+    sums = list(accumulate(costs, initial=0))
+    return sums.index(min(sums))
+
+
+def _crossing(times: Sequence[float], split: int) -> float:
+    before, after = times[max(split - 1, 0)], times[min(split, len(times) - 1)]
+    return (before + after) / 2
+
+
+def _resampled(residuals: Sequence[int], block: int, count: int, random: Random) -> list[int]:
+    drawn: list[int] = []
+    around = [*residuals, *residuals[:block]]
+    while len(drawn) < count:
+        place = int(random.random() * len(residuals))
+        drawn += around[place : place + block]
+    return drawn[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ramp:
+    """A value that goes evenly from one to another over `length` seconds from `start` on."""
+
+    start: float
+    length: float
+    low: float
+    high: float
+
+    def level(self, time: float, scale: Scale) -> int:
+        if time <= self.start:
+            return scale.level(self.low)
+        gone = min((time - self.start) / self.length, 1.0) if self.length else 1.0
+        return scale.level(self.low + (self.high - self.low) * gone)
