@@ -28,9 +28,10 @@ $(INSTALLED): $(MADE)
 preflight:
 	$(PYTHON) -m scripts.preflight
 
-# The real Kubernetes programs and the real Triton that tests run: built once per machine, outside the checkout.
+# The real Kubernetes programs, the real Prometheus and the real Triton that tests run: built once per machine, outside the checkout.
 tools: .venv
 	$(BIN)/python -m tests.controlplane.build_tools
+	$(BIN)/python -m tests.prometheus.build_tools
 
 triton: .venv
 	$(BIN)/python -m tests.tritons.install

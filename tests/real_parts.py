@@ -1,6 +1,6 @@
-"""Pytest plugin: the real control plane and Triton as fixtures, and how much real work the run did.
+"""Pytest plugin: the real control plane, Triton and Prometheus as fixtures, and how much real work the run did.
 
-The last line of a run is `real: HPA decisions N, Triton inferences M, Triton load failures L`. With
+The last line of a run is `real: HPA decisions N, Triton inferences M, Triton load failures L, Prometheus queries P`. With
 `--require-real`, which `make test` passes, a run in which any of them is zero fails: a suite that silently
 stopped testing against the real parts must not be green."""
 
@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from tests.controlplane.build_tools import ensure_tools
 from tests.controlplane.control_plane import ControlPlane
+from tests.prometheus.build_tools import PrometheusTools, ensure_prometheus
 from tests.tritons.install import TritonInstall, ensure_triton
 
 
@@ -20,16 +21,18 @@ class RealWork:
     hpa_decisions: int = 0
     triton_inferences: int = 0
     load_failures: int = 0
+    prometheus_queries: int = 0
 
     def __str__(self) -> str:
         return (
             f"real: HPA decisions {self.hpa_decisions}, Triton inferences {self.triton_inferences}, "
-            f"Triton load failures {self.load_failures}"
+            f"Triton load failures {self.load_failures}, Prometheus queries {self.prometheus_queries}"
         )
 
     @property
     def missing(self) -> bool:
-        return 0 in (self.hpa_decisions, self.triton_inferences, self.load_failures)
+        counts = (self.hpa_decisions, self.triton_inferences, self.load_failures, self.prometheus_queries)
+        return 0 in counts
 
 
 REAL_WORK = pytest.StashKey[RealWork]()
@@ -39,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-real",
         action="store_true",
-        help="fail unless a real HPA decided, and a real Triton inferred and failed to load",
+        help="fail unless a real HPA decided, a real Triton inferred and failed to load, and a real Prometheus answered",
     )
 
 
@@ -64,6 +67,14 @@ def triton_install(request: pytest.FixtureRequest) -> Iterator[TritonInstall]:
     yield install
     request.config.stash[REAL_WORK].triton_inferences += install.inferences
     request.config.stash[REAL_WORK].load_failures += install.load_failures
+
+
+@pytest.fixture(scope="session")
+def prometheus_tools(request: pytest.FixtureRequest) -> Iterator[PrometheusTools]:
+    """The programs, from which tests start servers."""
+    tools = ensure_prometheus()
+    yield tools
+    request.config.stash[REAL_WORK].prometheus_queries += tools.queries
 
 
 @pytest.hookimpl(trylast=True)

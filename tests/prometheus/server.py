@@ -1,0 +1,175 @@
+"""A real Prometheus on loopback, scraping what the test tells it to, over a folder of its own."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import yaml
+
+from tests.local_process import LocalProcess, eventually, free_ports
+from tests.prometheus.build_tools import PrometheusTools
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to scrape, `host:port`, and the labels that its series get, as in Kubernetes: pod, namespace, node."""
+
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/metrics"
+
+
+class PrometheusServer:
+    """An async context manager: ready inside, gone after. ProcessFailed, with the tail of its log, when it does not start."""
+
+    def __init__(
+        self,
+        tools: PrometheusTools,
+        folder: Path,
+        targets: Sequence[Target] = (),
+        *,
+        scrape_interval: str = "1s",
+        honor_labels: bool = False,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """`folder` takes data, configuration and log."""
+        self.folder = folder
+        self._tools = tools
+        self._targets = tuple(targets)
+        self._interval = scrape_interval
+        self._honor_labels = honor_labels
+        self._arguments = tuple(arguments)
+        self._resources = AsyncExitStack()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    async def backfill(self, openmetrics: str) -> None:
+        """Samples of the past, before the server is started: OpenMetrics text with times, ending in `# EOF`."""
+        file = self.folder / "backfill.txt"
+        file.write_text(openmetrics)
+        command = ["tsdb", "create-blocks-from", "openmetrics", "--quiet", str(file), str(self._data)]
+        ended = await asyncio.create_subprocess_exec(
+            str(self._tools.promtool),
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asyncio.wait_for(ended.communicate(), READY_SECONDS)
+        if ended.returncode != 0:
+            raise ValueError(f"promtool refused it: {said.decode(errors='replace')}")
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._resources.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._resources.aclose()
+
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Prometheus sees the file change and follows within moments."""
+        self._targets = tuple(targets)
+        groups = [
+            {"targets": [target.address], "labels": {"__metrics_path__": target.path, **target.labels}}
+            for target in targets
+        ]
+        written = self.folder / "targets.new"
+        written.write_text(json.dumps(groups))
+        written.rename(self.folder / "targets.json")
+
+    async def until_scraped(self, times: int = 1, *, seconds: float = 30.0) -> None:
+        """Returns once every target was scraped so often."""
+
+        async def scraped() -> bool:
+            found = await self.ask("query", query="count_over_time(up[1h])")
+            counts = {row["metric"]["instance"]: int(row["value"][1]) for row in found["result"]}
+            return all(counts.get(target.address, 0) >= times for target in self._targets)
+
+        await eventually(scraped, seconds=seconds)
+
+    async def ask(self, path: str, **parameters: str) -> Any:
+        """The `data` of `/api/v1/PATH`, for what a test wants to know beside the code under test."""
+        async with self._http.get(f"{self.url}/api/v1/{path}", params=parameters) as answer:
+            told = await answer.json()
+            if told["status"] != "success":
+                raise ValueError(f"{parameters}: {told.get('error')}")
+            return told["data"]
+
+    async def queries(self) -> int:
+        """How many queries it has answered."""
+        async with self._http.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        return sum(
+            round(float(line.rpartition(" ")[2]))
+            for line in text.splitlines()
+            if line.startswith("prometheus_http_requests_total{")
+            and 'code="200"' in line
+            and 'handler="/api/v1/query' in line
+        )
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    async def _start(self) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        self.set_targets(self._targets)
+        configuration = {
+            "global": {
+                "scrape_interval": self._interval,
+                "scrape_timeout": self._interval,
+                "evaluation_interval": "1h",
+            },
+            "scrape_configs": [
+                {
+                    "job_name": "triton",
+                    "honor_labels": self._honor_labels,
+                    "file_sd_configs": [
+                        {"files": [str(self.folder / "targets.json")], "refresh_interval": "1s"}
+                    ],
+                }
+            ],
+        }
+        (self.folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
+        command: list[str | Path] = [
+            self._tools.prometheus,
+            f"--config.file={self.folder / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={self._data}",
+            "--storage.tsdb.retention.time=10y",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+            *self._arguments,
+        ]
+        process = await LocalProcess.start("prometheus", command, log=self.folder / "prometheus.log")
+        self._resources.push_async_callback(process.stop, seconds=STOP_SECONDS)
+        self._http = await self._resources.enter_async_context(
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        )
+        self._resources.push_async_callback(self._count)
+        await process.wait_until(self._is_ready, seconds=READY_SECONDS)
+
+    async def _count(self) -> None:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            self._tools.queries += await self.queries()
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with self._http.get(f"{self.url}/-/ready") as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False

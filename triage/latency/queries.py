@@ -1,0 +1,218 @@
+"""A measure and a target as PromQL. Pure; the same question twice is the same text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from triage.latency.measures import Alternative, Pool
+
+_PLACE = re.compile(r"\{([a-z]*)\}")
+_VARIABLE = re.compile(r"\$(\w+)")
+_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+_AGGREGATIONS: Mapping[Pool, str] = {"sum": "sum", "mean": "avg", "max": "max", "min": "min"}
+CODE = "code"
+"""Our label of an HTTP status; it is told by class: 2xx, 3xx, 4xx, 5xx or other."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTarget:
+    """Whose series: the pods of a workload, and the things around them. Empty: not known, or all."""
+
+    namespace: str = ""
+    pods: tuple[str, ...] = ()
+    """Their names, where they are known."""
+    workload: str = ""
+    """The name alone; where the pods are not known, those whose names begin so."""
+    services: tuple[str, ...] = ()
+    """That gateways send to; where they are not known, one of the workload's name."""
+    nodes: tuple[str, ...] = ()
+    hpa: str = ""
+    model: str = ""
+    """Only this model's series; empty: every model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How this Prometheus names our labels, where its names differ; an empty name: it has no such label."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, label: str) -> str:
+        return self.labels.get(label, label)
+
+
+class Unscoped(Exception):
+    """The target does not tell what this reading needs; the message says what."""
+
+
+def build_query(
+    alternative: Alternative,
+    by: Sequence[str],
+    target: SeriesTarget,
+    window: float,
+    names: Names = Names(),
+) -> str:
+    """PromQL whose series have the labels `by` under the names of `result_labels`. Raises Unscoped."""
+    if alternative.kind == "expression":
+        return _scaled(_expression(alternative.expr, target, window), alternative.scale)
+    theirs = result_labels(alternative, by, names)
+    selector = _selector(alternative, target, names, alternative.where)
+    read = _pooled(alternative, alternative.family, selector, theirs, window)
+    if alternative.over:
+        other = _selector(alternative, target, names, alternative.over.where)
+        read = f"{read} / {_pooled(alternative, alternative.over.family, other, theirs, window)}"
+    if alternative.zero:
+        whole = _selector(alternative, target, names, {})
+        read = f"({read} or {_pooled(alternative, alternative.family, whole, theirs, window)} * 0)"
+    return _scaled(read, alternative.scale)
+
+
+def result_labels(alternative: Alternative, by: Sequence[str], names: Names = Names()) -> dict[str, str]:
+    """Our names of the labels of an answer, to those that the answer has."""
+    theirs = {ours: alternative.labels.get(ours, names.of(ours)) for ours in by}
+    if CODE in theirs:
+        theirs[CODE] = CODE
+    return {ours: name for ours, name in theirs.items() if name}
+
+
+def build_selector(
+    family: str, target: SeriesTarget, scope: Mapping[str, str], more: Mapping[str, str] | None = None
+) -> str:
+    """`family{...}` of the target alone; scope by the names that the family has. Raises Unscoped."""
+    matchers = [_matcher(label, _filled(template, target)) for label, template in scope.items()]
+    matchers += [_condition(label, pattern) for label, pattern in (more or {}).items()]
+    return f"{family}{{{','.join(matcher for matcher in matchers if matcher)}}}"
+
+
+def quote(value: str) -> str:
+    """A PromQL string."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def escape_regex(value: str) -> str:
+    """The value as a regular expression that matches it alone; RE2 has no other signs to escape, and refuses to escape letters."""
+    return _SPECIAL.sub(r"\\\1", value)
+
+
+def duration(seconds: float) -> str:
+    """`90s`, or `1500ms` where seconds are not whole: what every Prometheus can read."""
+    return f"{round(seconds)}s" if float(seconds).is_integer() else f"{round(seconds * 1000)}ms"
+
+
+def _selector(alternative: Alternative, target: SeriesTarget, names: Names, where: Mapping[str, str]) -> str:
+    scope = {alternative.labels.get(ours, names.of(ours)): place for ours, place in alternative.scope.items()}
+    more = dict(where)
+    if alternative.kind == "quantile":
+        more["quantile"] = re.escape(str(alternative.quantile))
+    scope.pop("", None)  # Prometheus has no such label: nothing to narrow by
+    return build_selector("", target, scope, more)
+
+
+def _pooled(
+    alternative: Alternative, family: str, selector: str, theirs: Mapping[str, str], window: float
+) -> str:
+    labels = [*theirs.values(), *(["le"] if alternative.kind == "histogram" else [])]
+    read = _read(alternative, family, selector, window)
+    if alternative.plus:  # told apart, or the second would be taken for the first once more
+        parts = [(name, _read(alternative, name, selector, window)) for name in alternative.plus]
+        named = (f'label_replace({part}, "family", "{name}", "", "")' for name, part in parts)
+        read = " or ".join([read, *named])
+    if CODE in theirs:
+        read = _by_class(read, alternative.labels.get(CODE, CODE))
+    pooled = f"{_AGGREGATIONS[alternative.pool or 'sum']} by ({', '.join(labels)}) ({read})"
+    if alternative.kind == "histogram":
+        return f"histogram_quantile({alternative.quantile}, {pooled})"
+    return pooled
+
+
+def _read(alternative: Alternative, family: str, selector: str, window: float) -> str:
+    series, over = f"{family}{selector}", f"[{duration(window)}]"
+    match alternative.kind:
+        case "rate" | "histogram":
+            return f"rate({series}{over})"
+        case "mean":
+            return f"avg_over_time({series}{over})"
+        case "peak":
+            return f"max_over_time({series}{over})"
+        case "quantile":  # NaN where there was no traffic, and max() would keep it
+            return f"{series} >= 0"
+        case _:
+            return series
+
+
+def _by_class(read: str, code: str) -> str:
+    other = f'label_replace({read}, "{CODE}", "other", "", "")'
+    source = code
+    if code == CODE:  # kept aside before its place is taken
+        kept = f'label_replace({read}, "was", "$1", "{CODE}", "(.*)")'
+        other, source = f'label_replace({kept}, "{CODE}", "other", "", "")', "was"
+    return f'label_replace({other}, "{CODE}", "${{1}}xx", "{source}", "([2-5])(..)?")'
+
+
+def _scaled(read: str, scale: float) -> str:
+    return read if scale == 1.0 else f"{read} * {scale:.12g}"
+
+
+def _expression(text: str, target: SeriesTarget, window: float) -> str:
+    def put(found: re.Match[str]) -> str:
+        if found[1] == "window":
+            return duration(window)
+        return quote(_place(found[1], target) or ".*")
+
+    return _VARIABLE.sub(put, text)
+
+
+def _filled(template: str, target: SeriesTarget) -> str:
+    """A regular expression; empty: nothing to narrow by."""
+    known = {name: _place(name, target) for name in _PLACE.findall(template)}
+    if template == f"{{{next(iter(known), '')}}}" or not any(known.values()):
+        return "".join(known.values())
+    return _PLACE.sub(lambda found: f"({known[found[1]] or '.*'})", template)
+
+
+def _place(name: str, target: SeriesTarget) -> str:
+    """A regular expression of what the target has there; empty: anything. Raises Unscoped where anything would be wrong."""
+    workload = escape_regex(target.workload)
+    match name:
+        case "pods":
+            known = "|".join(map(escape_regex, target.pods))
+            return known or (f"{workload}-.+" if workload else "")
+        case "services":
+            if not (target.services or workload):
+                raise Unscoped("the name of the service")
+            return "|".join(map(escape_regex, target.services)) or workload
+        case "nodes":
+            if not target.nodes:
+                raise Unscoped("on which nodes the pods run")
+            return "|".join(map(escape_regex, target.nodes))
+        case "hpa":
+            if not (target.hpa or workload):
+                raise Unscoped("the autoscaler's name")
+            return escape_regex(target.hpa) or f"(keda-hpa-)?{workload}"
+        case "workload":
+            if not workload:
+                raise Unscoped("the workload's name")
+            return workload
+        case _:
+            return escape_regex(str(getattr(target, name)))
+
+
+def _matcher(label: str, pattern: str) -> str:
+    if not pattern:
+        return ""
+    plain = _unescaped(pattern)
+    return f"{label}={quote(plain)}" if plain is not None else f"{label}=~{quote(pattern)}"
+
+
+def _condition(label: str, pattern: str) -> str:
+    if pattern.startswith("!"):
+        return f"{label}!~{quote(pattern[1:])}"
+    plain = _unescaped(pattern)
+    return f"{label}={quote(plain)}" if plain is not None else f"{label}=~{quote(pattern)}"
+
+
+def _unescaped(pattern: str) -> str | None:
+    """The one value that a regular expression matches; None: more than one."""
+    plain = re.sub(r"\\([\\.+*?()|\[\]{}^$])", "", pattern)
+    return None if _SPECIAL.search(plain) else re.sub(r"\\(.)", r"\1", pattern)
