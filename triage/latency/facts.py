@@ -125,6 +125,10 @@ class PodPlacement(msgspec.Struct, frozen=True):
     gpus: int = 0
     cpu_limit: float | None = None
     """Cores."""
+    terminating_since: float | None = None
+    """When its deletion was asked for."""
+    reason: str = ""
+    """The pod's own, such as Evicted."""
 
 
 class PodPlacements(msgspec.Struct, frozen=True, tag="placements"):
@@ -140,15 +144,23 @@ class Revision(msgspec.Struct, frozen=True):
     replicas: int = 0
     changes: tuple[str, ...] = ()
     """Against the revision before, such as `image of triton: a -> b`; never the value of an environment variable."""
+    rolled_out_at: float | None = None
+    """No later than this it was last rolled out. One that is returned to keeps `created_at` and gets the next number; None: it
+    was, and nothing tells when."""
+    earlier_numbers: tuple[int, ...] = ()
+    """That it had before it was returned to; not empty: its last rollout was a rollback."""
 
 
 class Rollouts(msgspec.Struct, frozen=True, tag="rollouts"):
-    """A workload's revisions, oldest first."""
+    """A workload's revisions in the order of their last rollouts: the last one is what its pods are made from."""
 
     workload: str
     """`deployment/NAME`."""
     managed_by: str = ""
-    """`helm NAME`, `argocd NAME`, `flux NAME` (who owns the object, and would revert another's change); empty: none seen."""
+    """`helm NAME`, `argocd NAME`, `flux kustomization/NAME`, `flux helmrelease/NAME` (who owns the object, and would revert
+    another's change); empty: none seen."""
+    managed_in: str = ""
+    """The namespace of Helm's release or of Flux's object; empty: not told."""
     replicas: int | None = None
     updated: int | None = None
     available: int | None = None

@@ -1,0 +1,74 @@
+"""Nodes by name: ready or not and since when, under which pressures, open to new pods or not."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from telemetry.kubernetes_api import KubernetesApi, KubernetesError
+from telemetry.kubernetes_objects import get_object
+from telemetry.pod_details import PodCondition
+
+MOST_AT_ONCE = 8
+_NOT_FOUND = 404
+
+
+class NodeState(msgspec.Struct, frozen=True):
+    name: str
+    ready: bool
+    since: datetime | None
+    """When its readiness, or unreadiness, began."""
+    pressures: tuple[str, ...]
+    """Other conditions that are true, such as MemoryPressure or what a problem detector reports."""
+    unschedulable: bool
+
+
+async def read_nodes(api: KubernetesApi, names: Iterable[str]) -> list[NodeState]:
+    """Those that are still there; raises `KubernetesError`. One read each: the right to list all nodes is a larger one."""
+    gate = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def read(name: str) -> NodeState | KubernetesError:
+        async with gate:
+            try:
+                return node_state(await get_object(api, f"/api/v1/nodes/{name}", Node))
+            except KubernetesError as error:
+                return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(read(name)) for name in sorted(set(names))]
+    found = [task.result() for task in tasks]
+    for each in found:
+        if isinstance(each, KubernetesError) and each.status != _NOT_FOUND:
+            raise each
+    return [each for each in found if isinstance(each, NodeState)]
+
+
+def node_state(node: "Node") -> NodeState:
+    conditions = node.status.conditions or ()
+    ready = next((condition for condition in conditions if condition.type == "Ready"), None)
+    return NodeState(
+        name=node.metadata.name,
+        ready=ready is not None and ready.status == "True",
+        since=ready.last_transition_time if ready else None,
+        pressures=tuple(c.type for c in conditions if c.status == "True" and c.type != "Ready"),
+        unschedulable=node.spec.unschedulable,
+    )
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    unschedulable: bool = False
+
+
+class _Status(msgspec.Struct, frozen=True):
+    conditions: list[PodCondition] | None = None
+
+
+class Node(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    spec: _Spec = _Spec()
+    status: _Status = _Status()
