@@ -10,19 +10,13 @@ from triage.case import Case, ModelCase, blamed_by, is_serving, make_case, prima
 from triage.evidence import (
     Evidence,
     LogExcerpt,
-    ModelConfig,
-    PodEvents,
     PodList,
-    PodView,
-    Readiness,
-    RepositoryIndex,
-    ServerMetadata,
     Snapshot,
 )
+from triage.evidence_lines import evidence_line
 from triage.report import (
     SCHEMA,
     Alternative,
-    EvidenceLine,
     Fact,
     Mitigation,
     ModelLine,
@@ -143,7 +137,7 @@ class _Writer:
                 )
                 for step in self._verdict.path
             ),
-            evidence=tuple(_evidence_line(e) for e in snapshot.evidence),
+            evidence=tuple(evidence_line(e) for e in snapshot.evidence),
             masked=sum(e.masked for e in snapshot.evidence),
         )
 
@@ -330,38 +324,6 @@ def _readiness(pods: PodList) -> str:
         return f"{len(pods.names)} of {count(len(pods.names), 'pod')} ready"
     looked = "" if set(pods.unready) <= set(pods.looked_at) else f"; looked at {names(pods.looked_at)}"
     return f"{len(pods.unready)} of {count(len(pods.names), 'pod')} not ready: {names(pods.unready)}{looked}"
-
-
-def _evidence_line(evidence: Evidence) -> EvidenceLine:
-    match evidence.facts:
-        case None:
-            got = f"nothing: {evidence.missing.reason.replace('_', ' ')}" if evidence.missing else "nothing"
-        case LogExcerpt(lines=lines, lines_read=read):
-            got = count(read, "line") if len(lines) == read else f"{len(lines)} of {read} lines kept"
-        case RepositoryIndex(rows=rows, error=error):
-            got = "an error" if error else count(len(rows), "row")
-        case Readiness(status=status):
-            got = f"HTTP {status}"
-        case ServerMetadata(name=name, version=version):
-            got = f"{name} {version}"
-        case ModelConfig(loaded=loaded):
-            got = "loaded" if loaded else "not loaded"
-        case PodList(names=pods, unready=unready):
-            got = f"{count(len(pods), 'pod')}, {len(unready)} not ready"
-        case PodView(phase=phase):
-            got = phase
-        case PodEvents(events=events):
-            got = count(len(events), "event")
-    return EvidenceLine(
-        id=evidence.id,
-        source=evidence.source,
-        query=evidence.query,
-        command=evidence.command,
-        fetched_at=evidence.fetched_at,
-        got=got,
-        masked=evidence.masked,
-        sha256=evidence.sha256,
-    )
 
 
 def _first_line(model: ModelCase) -> str | None:

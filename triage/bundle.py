@@ -11,6 +11,7 @@ import msgspec
 
 from telemetry.located_yaml import InvalidFileError
 from triage.evidence import Snapshot
+from triage.latency.rules import LatencyRules, latency_rules_from_texts
 from triage.rules import Rules, rules_from_texts
 from triage.wording import clean
 
@@ -26,11 +27,13 @@ class BundleError(Exception):
 class _Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: str
     tree: str
-    signatures: Mapping[str, str]
+    signatures: Mapping[str, str] = {}
+    measures: Mapping[str, str] = {}
+    """Of a report on slow requests: the measures and quantities by which it was read."""
     snapshot: Snapshot
 
 
-def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
+def save_bundle(file: Path, snapshot: Snapshot, rules: Rules | LatencyRules) -> None:
     """Writes the bundle, for its owner alone to read; what is there already is not overwritten. Raises BundleError."""
     written = msgspec.json.format(_encoded(snapshot, rules), indent=1)
     try:
@@ -51,8 +54,12 @@ def save_bundle(file: Path, snapshot: Snapshot, rules: Rules) -> None:
         ) from error
 
 
-def _encoded(snapshot: Snapshot, rules: Rules) -> bytes:
-    bundle = _Bundle(schema=SCHEMA, tree=rules.tree_text, signatures=rules.signature_texts, snapshot=snapshot)
+def _encoded(snapshot: Snapshot, rules: Rules | LatencyRules) -> bytes:
+    bundle = _Bundle(schema=SCHEMA, tree=rules.tree_text, snapshot=snapshot)
+    if isinstance(rules, LatencyRules):
+        bundle = msgspec.structs.replace(bundle, measures=rules.texts)
+    else:
+        bundle = msgspec.structs.replace(bundle, signatures=rules.signature_texts)
     try:
         return msgspec.json.encode(bundle, order="sorted")
     except UnicodeEncodeError:  # a file's name or an argument that is not UTF-8: as the report shows it
@@ -60,7 +67,7 @@ def _encoded(snapshot: Snapshot, rules: Rules) -> bytes:
         return msgspec.json.encode(msgspec.structs.replace(bundle, snapshot=told), order="sorted")
 
 
-def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
+def load_bundle(file: Path) -> tuple[Snapshot, Rules | LatencyRules]:
     """The snapshot and the rules of a bundle. Raises BundleError."""
     try:
         with file.open("rb") as handle:
@@ -78,6 +85,8 @@ def load_bundle(file: Path) -> tuple[Snapshot, Rules]:
     if bundle.schema != SCHEMA:
         raise BundleError(f"{file} has schema {bundle.schema!r}, and this version reads {SCHEMA!r}")
     try:
+        if bundle.measures:
+            return bundle.snapshot, latency_rules_from_texts(bundle.tree, bundle.measures, str(file))
         return bundle.snapshot, rules_from_texts(bundle.tree, bundle.signatures, str(file))
     except InvalidFileError as error:
         raise BundleError(f"the rules in {file} cannot be used by this version:\n{error}") from error

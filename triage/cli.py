@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from triage.evidence import Snapshot
+    from triage.latency.rules import LatencyRules
     from triage.report import Report
     from triage.rules import Rules
     from triage.seal import Seal
@@ -91,8 +92,6 @@ def load_failure(
 ) -> None:
     """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log or a server's address works alone."""
     from telemetry.pod_lookup import PodTargetError, check_target
-    from triage.build_report import build_report
-    from triage.bundle import BundleError, save_bundle
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
 
@@ -116,12 +115,143 @@ def load_failure(
         log_file, triton_url, target or selector, bool(selector), namespace, kubeconfig, context
     )
     snapshot = _run(look(sources, model, rules, make_seal))
-    if save_file:
-        try:
-            save_bundle(save_file, snapshot, rules)
-        except (BundleError, OSError) as error:
-            click.echo(f"--save: {error}; the report follows all the same", err=True)
-    _show(build_report(snapshot, rules), output)
+    _save(save_file, snapshot, rules)
+    _show(snapshot, rules, output)
+
+
+@main.command()
+@click.argument("target", default="")
+@click.option(
+    "-n", "--namespace", default="", help="The pods' namespace; the kubeconfig context's own if not given."
+)
+@click.option("-l", "--selector", default="", help="Label selector of the pods, instead of TARGET.")
+@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file, as for kubectl.")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
+@click.option("--model", default="", help="Speak of this model; else of the one whose requests wait longest.")
+@click.option("--at", "at", metavar="TIME", help="When it was slow, such as 14:02 (UTC) or now-20m.")
+@click.option("--window", metavar="A..B", help="Look at this window; two hours that end now if not given.")
+@click.option(
+    "--prometheus", metavar="URL", help="Prometheus, Thanos, Mimir or VictoriaMetrics: it has the history."
+)
+@click.option("--prometheus-token-file", metavar="FILE", help="Bearer token for it.")
+@click.option("--prometheus-ca", metavar="FILE", help="Certificates to trust for it.")
+@click.option(
+    "--prometheus-header",
+    multiple=True,
+    metavar="HEADER",
+    help="Such as 'X-Scope-OrgID: team'; may be repeated.",
+)
+@click.option(
+    "--triton", "tritons", multiple=True, metavar="URL", help="Triton's HTTP port; may be repeated."
+)
+@click.option(
+    "--metrics",
+    multiple=True,
+    metavar="URL",
+    help="Its metrics page, where that is not on port 8002; in the same order.",
+)
+@click.option(
+    "--capture", metavar="30s", help="How long to scrape live Tritons: 30s, or 5s beside a Prometheus."
+)
+@click.option(
+    "--save",
+    "save_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep all evidence in this file.",
+)
+@_output
+@_rules
+def p99(
+    target: str,
+    namespace: str,
+    selector: str,
+    kubeconfig: str | None,
+    context: str | None,
+    model: str,
+    at: str | None,
+    window: str | None,
+    prometheus: str | None,
+    prometheus_token_file: str | None,
+    prometheus_ca: str | None,
+    prometheus_header: tuple[str, ...],
+    tritons: tuple[str, ...],
+    metrics: tuple[str, ...],
+    capture: str | None,
+    save_file: Path | None,
+    output: str,
+    rules_folder: Path | None,
+) -> None:
+    """Why requests are slow, and what to do. TARGET is deploy/NAME and the like; a Prometheus or a server's address works alone."""
+    import time
+
+    from telemetry.durations import parse_duration
+    from telemetry.pod_lookup import PodTargetError, check_target
+    from telemetry.prometheus import check_prometheus_url
+    from triage.latency.look import LatencySources, access_from, look_at_latency
+    from triage.latency.times import parse_time, parse_window, window_around
+    from triage.probes.capture import check_metrics_url
+    from triage.probes.triton_url import check_url
+
+    if not (prometheus or tritons):
+        _fail("nothing to measure with: give --prometheus URL, or --triton URL of a live server", USAGE)
+    if target and selector:
+        _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
+    if at and window:
+        _fail("--at and --window are two answers to one question: give one of them", USAGE)
+    if metrics and len(metrics) != len(tritons):
+        _fail(
+            f"--metrics was given {len(metrics)} times and --triton {len(tritons)} times: give a page for each, in order",
+            USAGE,
+        )
+    now = time.time()
+    try:
+        start, end = (
+            parse_window(window, now) if window else window_around(parse_time(at, now) if at else None, now)
+        )
+        if target:
+            check_target(target)
+        sources = LatencySources(
+            start=start,
+            end=end,
+            prometheus=check_prometheus_url(prometheus) if prometheus else "",
+            access=access_from(prometheus_token_file, prometheus_ca, prometheus_header),
+            tritons=[check_url(url) for url in tritons],
+            metrics=[check_metrics_url(url) for url in metrics],
+            capture_seconds=parse_duration(capture) if capture else (5.0 if prometheus else 30.0),
+            target=target or selector,
+            selector=bool(selector),
+            namespace=namespace,
+            kubeconfig=kubeconfig,
+            context=context,
+        )
+    except (ValueError, PodTargetError) as error:
+        _fail(str(error), USAGE)
+    rules, make_seal = _load_latency_rules(rules_folder)
+    if sys.stderr.isatty():
+        most = max(rules.tree.budget, sources.capture_seconds + 8 if tritons else 0)
+        click.echo(f"looking, for at most {most:g} s ...", err=True)
+    snapshot = _run(look_at_latency(sources, model, rules, make_seal))
+    _save(save_file, snapshot, rules)
+    _show(snapshot, rules, output)
+
+
+@main.command()
+@_rules
+def leaves(rules_folder: Path | None) -> None:
+    """List what a verdict's category may be, by tree, and what each means."""
+    import textwrap
+
+    latency, _ = _load_latency_rules(rules_folder)
+    loads, _ = _load_rules(rules_folder, "load-failure")
+    for tree in (latency.tree, loads.tree):
+        click.echo(f"{tree.tree}: {tree.about}")
+        for leaf in tree.leaves:
+            if leaf.category == "cannot_tell" and leaf.id != "nothing_named":
+                continue
+            told = f"{leaf.title}: {leaf.means}" if leaf.category != "cannot_tell" else leaf.means
+            click.echo(
+                textwrap.fill(told, 110, initial_indent=f"  {leaf.category:30} ", subsequent_indent=" " * 33)
+            )
 
 
 @main.command()
@@ -135,8 +265,8 @@ def load_failure(
 )
 def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     """Show the report of a saved BUNDLE again, offline: the same bytes."""
-    from triage.build_report import build_report
     from triage.bundle import BundleError, load_bundle
+    from triage.latency.rules import LatencyRules
 
     try:
         snapshot, rules = load_bundle(bundle)
@@ -145,8 +275,13 @@ def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     if rules_folder:
         if not snapshot.asked.tree.replace("-", "").isalnum():
             _fail(f"{bundle} names a tree {snapshot.asked.tree!r}, which is no name of one", USAGE)
-        rules, _ = _load_rules(rules_folder, snapshot.asked.tree)
-    _show(build_report(snapshot, rules), output)
+        latency = isinstance(rules, LatencyRules)
+        rules = (
+            _load_latency_rules(rules_folder)[0]
+            if latency
+            else _load_rules(rules_folder, snapshot.asked.tree)[0]
+        )
+    _show(snapshot, rules, output)
 
 
 @main.command()
@@ -155,8 +290,13 @@ def check(rules_folder: Path | None) -> None:
     """Check the rules, offline: trees, signatures against each other, and what is masked. Every mistake with its line."""
     from telemetry.rules_dir import rules_dir
 
-    rules, _ = _load_rules(rules_folder or rules_dir(), "load-failure")
+    folder = rules_folder or rules_dir()
+    rules, _ = _load_rules(folder, "load-failure")
+    latency, _ = _load_latency_rules(folder)
     click.echo(f"ok: tree {rules.tree.tree}, {len(rules.signatures.all)} signatures")
+    click.echo(
+        f"ok: tree {latency.tree.tree}, {len(latency.measures)} measures, {len(latency.quantities)} quantities"
+    )
 
 
 def _run(looking: "Coroutine[Any, Any, Snapshot]") -> "Snapshot":
@@ -170,9 +310,26 @@ def _run(looking: "Coroutine[Any, Any, Snapshot]") -> "Snapshot":
         loop.close()
 
 
-def _show(report: "Report", output: str) -> NoReturn:
+def _save(file: Path | None, snapshot: "Snapshot", rules: "Rules | LatencyRules") -> None:
+    from triage.bundle import BundleError, save_bundle
+
+    if file:
+        try:
+            save_bundle(file, snapshot, rules)
+        except (BundleError, OSError) as error:
+            click.echo(f"--save: {error}; the report follows all the same", err=True)
+
+
+def _show(snapshot: "Snapshot", rules: "Rules | LatencyRules", output: str) -> NoReturn:
+    from triage.report_of import report_of
+
+    _print(report_of(snapshot, rules), output)
+
+
+def _print(report: "Report", output: str) -> NoReturn:
     from triage.render_json import render_json
     from triage.render_text import plain, render_text
+    from triage.report import is_calm
 
     if output == "json":
         _write(render_json(report))
@@ -182,8 +339,7 @@ def _show(report: "Report", output: str) -> NoReturn:
         terminal = sys.stdout is not None and sys.stdout.isatty()
         width = min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100
         _write(render_text(report, width, _styled if terminal and not _no_colour() else plain))
-    found = {"cannot_tell": CANNOT_TELL, "not_a_load_failure": 0}
-    sys.exit(found.get(report.verdict.category, FOUND))
+    sys.exit(CANNOT_TELL if report.verdict.category == "cannot_tell" else 0 if is_calm(report) else FOUND)
 
 
 def _write(text: str) -> None:
@@ -237,6 +393,19 @@ def _load_rules(folder: Path | None, tree: str) -> "tuple[Rules, Callable[[], Se
         # The rules that ship were tried against each other before they shipped.
         used = folder or rules_dir()
         return rules_from_folder(used, tree, decided=folder is None), seals_from_folder(used)
+    except (InvalidFileError, FileNotFoundError) as error:
+        _fail(str(error), USAGE)
+
+
+def _load_latency_rules(folder: Path | None) -> "tuple[LatencyRules, Callable[[], Seal]]":
+    from telemetry.located_yaml import InvalidFileError
+    from telemetry.rules_dir import rules_dir
+    from triage.latency.rules import latency_rules_from_folder
+    from triage.rules import seals_from_folder
+
+    try:
+        used = folder or rules_dir()
+        return latency_rules_from_folder(used), seals_from_folder(used)
     except (InvalidFileError, FileNotFoundError) as error:
         _fail(str(error), USAGE)
 

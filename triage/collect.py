@@ -44,12 +44,18 @@ _MAX_SAID = 500
 
 
 async def collect(
-    questions: Sequence[Question], asked: Asked, tree: Tree, make_seal: Callable[[], Seal]
+    questions: Sequence[Question],
+    asked: Asked,
+    tree: Tree,
+    make_seal: Callable[[], Seal],
+    *,
+    patience: float = 0.0,
 ) -> Snapshot:
-    """The snapshot, at the latest when the tree's budget is over. What the tree has no probe for is not asked."""
+    """The snapshot, at the latest when the tree's budget is over, or `patience` seconds where that is longer. What the tree has no
+    probe for is not asked."""
     began = time.monotonic()
     collected_at = _now()
-    collector = _Collector(tree, make_seal, began + tree.budget)
+    collector = _Collector(tree, make_seal, began + max(tree.budget, patience))
     async with asyncio.TaskGroup() as group:
         collector.group = group
         known = [question for question in questions if question.probe in tree.probes]

@@ -152,6 +152,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[PathStep, ...]
     evidence: tuple[EvidenceLine, ...]
     masked: int
+    freeze: str | None = None
+    """The command that keeps more pods from being changed while one looks, in the words of the workload's owner."""
     onset: Onset | None = None
     charts: tuple[Chart, ...] = ()
     """What moved, the most telling first."""
+
+
+CALM = ("not_a_load_failure", "recovered", "usual_for_this_hour", "bad_alert_rule", "load_test")
+
+
+def is_calm(report: Report) -> bool:
+    """Whether the verdict is that nothing has to be done."""
+    return report.verdict.category in CALM

@@ -69,7 +69,7 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
 def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Rules:
     """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
     for name, text in (("tree", tree), *signatures.items()):
-        _refuse_depth(text, f"{where}: {name}")
+        refuse_depth(text, f"{where}: {name}")
     return Rules(
         parse_tree(tree, f"{where}: tree"),
         parse_signatures(
@@ -80,7 +80,7 @@ def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Ru
     )
 
 
-def _refuse_depth(text: str, file: str) -> None:
+def refuse_depth(text: str, file: str) -> None:
     """libyaml composes by recursion in C: text of anybody's that is nested deeply enough would end the process."""
     depth = 0
     try:

@@ -12,9 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from telemetry.durations import Seconds
 from telemetry.located_yaml import InvalidFileError, parse_located
+from triage.latency.kinds import LatencyTests
 from triage.signatures import CATEGORIES, at_row
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=80)]
 Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
 
 TestKind = Literal[
@@ -22,6 +23,28 @@ TestKind = Literal[
 ]
 
 PLACEHOLDERS = ("model", "version", "namespace", "workload", "pod", "container", "triton")
+LATENCY_PLACEHOLDERS = (
+    *PLACEHOLDERS,
+    "node",
+    "gpu",
+    "part",
+    "revision",
+    "replicas",
+    "replicas_needed",
+    "hpa",
+    "hpa_max",
+    "hpa_patch",
+    "delay",
+    "delay_needed",
+    "neighbour",
+    "freeze",
+    "undo_rollout",
+    "old_version",
+    "new_version",
+    "max_in_flight",
+    "latency_query",
+)
+"""What an incident may fill in besides, each in `triage/latency/figures.py`."""
 _MOST = 300
 """Nodes, leaves and checks of one tree: a person reads it, and the walk goes as deep as its nodes."""
 
@@ -49,6 +72,12 @@ class Test(_Row):
         return self
 
 
+AnyTest = Annotated[Test | LatencyTests, Field(discriminator="kind")]
+"""Of either kind of tree: loads are asked about by texts and states, latency by quantities over time."""
+Ways = Id | tuple[Id, ...]
+"""Where an answer leads: to one place, or to several that are all looked at."""
+
+
 class Explore(_Row):
     """Both ways are walked; nothing found there is surer than `cap`."""
 
@@ -69,17 +98,21 @@ def _yes_and_no(value: object) -> object:
 class Node(_Row):
     id: Id
     ask: str = Field(min_length=1)
-    test: Test
-    yes: Id
-    no: Id
-    unknown: Id | Explore
+    test: AnyTest
+    yes: Ways
+    no: Ways
+    unknown: Ways | Explore
+
+    def ways(self, value: str) -> tuple[str, ...]:
+        """Where this answer leads."""
+        way: Ways | Explore = {"yes": self.yes, "no": self.no, "unknown": self.unknown}[value]
+        if isinstance(way, Explore):
+            return way.explore
+        return (way,) if isinstance(way, str) else way
 
     def targets(self) -> Iterator[str]:
-        yield from (self.yes, self.no)
-        if isinstance(self.unknown, Explore):
-            yield from self.unknown.explore
-        else:
-            yield self.unknown
+        for value in ("yes", "no", "unknown"):
+            yield from self.ways(value)
 
 
 class Check(_Row):
@@ -88,7 +121,7 @@ class Check(_Row):
     id: Id
     says: str = Field(min_length=1)
     """The sentence for the report when the answer is yes."""
-    test: Test
+    test: AnyTest
 
 
 class Action(_Row):
@@ -106,8 +139,10 @@ class Action(_Row):
     def _placeholders_are_known(self) -> Self:
         for text in (self.do, self.command, self.undo, self.blast_radius, self.verify, self.not_if):
             for name in re.findall(r"\{(\w+)\}", text):
-                if name not in PLACEHOLDERS:
-                    raise ValueError(f"{{{name}}} is never filled in; known: {', '.join(PLACEHOLDERS)}")
+                if name not in LATENCY_PLACEHOLDERS:
+                    raise ValueError(
+                        f"{{{name}}} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"
+                    )
         before = ""
         for part in re.split(r"(\{\w+\})", self.command):
             if part.startswith("{") and (before.count("'") % 2 or before.count('"') % 2):
@@ -125,16 +160,24 @@ class Leaf(_Row):
     title: str = Field(min_length=1)
     """What it is called in a sentence: `the repository's layout`."""
     means: str = Field(min_length=1)
+    mechanism: tuple[Id, ...] = ()
+    """Checks that show how it comes about: one that is no rules the leaf out, one that is unknown leaves it possible at most."""
     requires: tuple[Id, ...] = ()
     """Checks that must be yes before the verdict may be confirmed."""
     contradicted_by: tuple[Id, ...] = ()
     """Checks that, if yes, lower the verdict by one word each."""
+    over: tuple[Id, ...] = ()
+    """Leaves that are its consequence where both fit: this one is nearer the root."""
+    first: bool = False
+    """It answers the page by itself, and stands before any cause that fits as well."""
+    separate: Mapping[Id, str] = {}
+    """What would tell it from another leaf that fits as well."""
     actions: tuple[Action, ...] = Field(min_length=1)
     sources: tuple[str, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _category_is_known(self) -> Self:
-        if self.category != "cannot_tell" and self.category not in CATEGORIES:
+        if self.category not in ("cannot_tell", self.id) and self.category not in CATEGORIES:
             raise ValueError(f"{self.category!r} is no category; known: cannot_tell, {', '.join(CATEGORIES)}")
         return self
 
@@ -194,9 +237,12 @@ def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
         if isinstance(node.unknown, Explore) and len({*node.unknown.explore}) < len(node.unknown.explore):
             yield node.id, f"{node.id!r} explores a way twice"
     for leaf in tree.leaves:
-        for name in (*leaf.requires, *leaf.contradicted_by):
+        for name in (*leaf.mechanism, *leaf.requires, *leaf.contradicted_by):
             if name not in checks:
                 yield leaf.id, f"{leaf.id!r} names check {name!r}, which is not there"
+        for name in (*leaf.over, *leaf.separate):
+            if name not in {other.id for other in tree.leaves}:
+                yield leaf.id, f"{leaf.id!r} names leaf {name!r}, which is not there"
     yield from _unreached(tree)
     yield from _unused(tree)
     yield from _circles(tree)
@@ -220,7 +266,9 @@ def _unreached(tree: Tree) -> Iterator[tuple[str, str]]:
     for name in _places(tree):
         if name not in reached:
             yield name, f"nothing leads to {name!r}"
-    named = {name for leaf in tree.leaves for name in (*leaf.requires, *leaf.contradicted_by)}
+    named = {
+        name for leaf in tree.leaves for name in (*leaf.mechanism, *leaf.requires, *leaf.contradicted_by)
+    }
     for check in tree.checks:
         if check.id not in named:
             yield check.id, f"no leaf names check {check.id!r}"
@@ -230,11 +278,13 @@ def _unused(tree: Tree) -> Iterator[tuple[str, str]]:
     used: set[str] = set()
     tests = [(node.id, node.test) for node in tree.nodes] + [(check.id, check.test) for check in tree.checks]
     for name, test in tests:
+        if not isinstance(test, Test):
+            continue  # quantities say themselves what they read: see triage/latency/rules.py
         for probe in test.reads:
             if probe not in tree.probes:
                 yield name, f"{name!r} reads {probe!r}, which is no probe; known: {', '.join(tree.probes)}"
             used.add(probe)
-    for probe in tree.probes:
+    for probe in tree.probes if used else ():
         if probe not in used:
             yield probe, f"probe {probe!r} is read by no test"
 

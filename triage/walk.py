@@ -2,13 +2,13 @@
 
 Unknown never picks a branch for good: it goes where the tree says, and what is found there is at most as sure as the gap allows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from triage.answers import Answer, View, answer, rests_on_text
 from triage.claims import Claim
-from triage.tree import Confidence, Explore, Leaf, Tree
+from triage.tree import AnyTest, Confidence, Explore, Leaf, Test, Tree
 
 BANDS: tuple[Confidence, ...] = get_args(Confidence)
 """From the surest."""
@@ -26,6 +26,7 @@ class Checked:
     check: str
     says: str
     answer: Answer
+    test: AnyTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,22 @@ class Verdict:
 def walk(tree: Tree, view: View) -> list[Verdict]:
     """Every leaf that the evidence leads to, the surest first; more than one only where an answer was unknown and the tree
     explores both ways."""
-    verdicts = [
-        _judge(tree, view, leaf, path, cap)
-        for leaf, path, cap in _leaves(tree, view, tree.start, (), "confirmed", {})
-    ]
+    verdicts = [_judge(tree, view, leaf, path, cap) for leaf, path, cap in reach(tree, _asking(view))]
     verdicts.sort(key=lambda verdict: BANDS.index(verdict.confidence))
     surest = {verdict.leaf.id: verdict for verdict in reversed(verdicts)}
     return [verdict for verdict in verdicts if surest[verdict.leaf.id] is verdict]
 
 
-def _leaves(
-    tree: Tree, view: View, place: str, path: tuple[Step, ...], cap: Confidence, reached: dict[str, int]
+Ask = Callable[[AnyTest], Answer]
+
+
+def reach(tree: Tree, ask: Ask) -> Iterator[tuple[Leaf, tuple[Step, ...], Confidence]]:
+    """Every leaf that the answers lead to, with the way there and how sure it may be at most."""
+    return _reach(tree, ask, tree.start, (), "confirmed", {})
+
+
+def _reach(
+    tree: Tree, ask: Ask, place: str, path: tuple[Step, ...], cap: Confidence, reached: dict[str, int]
 ) -> Iterator[tuple[Leaf, tuple[Step, ...], Confidence]]:
     if reached.get(place, len(BANDS)) <= BANDS.index(
         cap
@@ -63,20 +69,28 @@ def _leaves(
     if node is None:
         yield tree.leaf(place), path, cap
         return
-    found = answer(node.test, view)
+    found = ask(node.test)
     path = (*path, Step(node.id, node.ask, found))
-    branch = {"yes": node.yes, "no": node.no, "unknown": node.unknown}[found.value]
-    if isinstance(branch, Explore):
-        for target in branch.explore:
-            yield from _leaves(tree, view, target, path, lower(cap, branch.cap), reached)
-    else:
-        yield from _leaves(tree, view, branch, path, cap, reached)
+    if found.value == "unknown" and isinstance(node.unknown, Explore):
+        cap = lower(cap, node.unknown.cap)
+    for target in node.ways(found.value):
+        yield from _reach(tree, ask, target, path, cap, reached)
+
+
+def _asking(view: View) -> Ask:
+    def ask(test: AnyTest) -> Answer:
+        if not isinstance(test, Test):
+            raise TypeError(f"a test of kind {test.kind} is for latency, and was asked of a load")
+        return answer(test, view)
+
+    return ask
 
 
 def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Confidence) -> Verdict:
-    requires = tuple(_check(tree, view, name) for name in leaf.requires)
+    ask = _asking(view)
+    requires = tuple(checked(tree, ask, name) for name in leaf.requires)
     against = tuple(
-        c for c in (_check(tree, view, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
+        c for c in (checked(tree, ask, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
     )
     confidence, gaps = rate(
         leaf,
@@ -125,6 +139,6 @@ def lower(one: Confidence, other: Confidence) -> Confidence:
     return BANDS[max(BANDS.index(one), BANDS.index(other))]
 
 
-def _check(tree: Tree, view: View, name: str) -> Checked:
+def checked(tree: Tree, ask: Ask, name: str) -> Checked:
     check = tree.check(name)
-    return Checked(check.id, check.says, answer(check.test, view))
+    return Checked(check.id, check.says, ask(check.test), check.test)

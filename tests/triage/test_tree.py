@@ -156,7 +156,7 @@ SHIPPED = parse_tree(TREE, "load-failure.yaml")
 def test_every_category_has_one_leaf_and_one_question_that_leads_to_it() -> None:
     named = [leaf.category for leaf in SHIPPED.leaves if leaf.category != "cannot_tell"]
     asked = {
-        node.test.category: SHIPPED.leaf(node.yes).category
+        node.test.category: SHIPPED.leaf(str(node.yes)).category
         for node in SHIPPED.nodes
         if node.test.kind == "root"
     }

@@ -149,16 +149,19 @@ Measures = Mapping[Source, Sequence[Measure]]
 
 def read_measures(folder: Path) -> Measures:
     """All measures in `rules/measures/`, by source, in the files' order. Raises InvalidFileError with every mistake."""
+    return parse_measures({str(path): read_text(path) for path in sorted(folder.glob("*.yaml"))}, str(folder))
+
+
+def parse_measures(texts: Mapping[str, str], where: str) -> Measures:
+    """All measures in these texts, by file name. Raises InvalidFileError with every mistake; `where` is told where there is none."""
     problems: list[Problem] = []
     found: dict[Source, list[Measure]] = {}
     seen: dict[str, str] = {}
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise InvalidFileError([Problem(str(folder), 1, 1, "no file of measures here")])
-    for path in files:
+    if not texts:
+        raise InvalidFileError([Problem(where, 1, 1, "no file of measures here")])
+    for file, text in texts.items():
         try:
-            text = read_text(path)
-            read = parse_located(MeasureFile, text, str(path))
+            read = parse_located(MeasureFile, text, file)
         except InvalidFileError as error:
             problems += error.problems
             continue
@@ -167,8 +170,8 @@ def read_measures(folder: Path) -> Measures:
             if name in seen:
                 line, column = _place(text, name)
                 said = f"{name!r} is also in {seen[name]}; a measure has one row"
-                problems.append(Problem(str(path), line, column, said))
-            seen[name] = path.name
+                problems.append(Problem(file, line, column, said))
+            seen[name] = Path(file).name
         found.setdefault(read.source, []).extend(read.measures)
     if problems:
         raise InvalidFileError(problems)

@@ -1,0 +1,208 @@
+"""What a test of the latency tree answers on an incident: yes, no or unknown, because of what, by which evidence. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from triage.answers import Answer, Value
+from triage.latency.incident import Incident, Movement
+from triage.latency.kinds import (
+    Answered,
+    Change,
+    LatencyTests,
+    Level,
+    Of,
+    Part,
+    Predicate,
+    Setting,
+    Shift,
+    Skew,
+    Split,
+)
+from triage.latency.number import amount
+from triage.latency.predicates import PREDICATES
+from triage.wording import count, names
+
+
+def answer(test: LatencyTests, incident: Incident) -> Answer:
+    return _KINDS[type(test)](test, incident)
+
+
+def _answered(test: Answered, incident: Incident) -> Answer:
+    asked = [one for one in incident.snapshot.evidence if one.probe in test.probes]
+    there = tuple(one.id for one in asked if one.facts is not None)
+    if there:
+        return Answer("yes", f"{count(len(there), 'answer')}", there[:3])
+    return Answer(
+        "no", incident.missing(*test.probes) or "no source answered", tuple(one.id for one in asked[:3])
+    )
+
+
+def _shift(test: Shift, incident: Incident) -> Answer:
+    moved = incident.movement(test.quantity, test.of)
+    value = {"up": moved.up, "down": moved.down, "flat": moved.flat}[test.to](test.ratio, test.least)
+    return _told(value, moved, test.of)
+
+
+def _told(value: Value, moved: Movement, of: Of) -> Answer:
+    whose = "" if of != "others" else " of the other models"
+    if value == "unknown":
+        return Answer(
+            "unknown",
+            moved.missing or f"the {moved.quantity.says}{whose} is not known on both sides",
+            moved.evidence,
+        )
+    return Answer(value, f"{moved.quantity.says}{whose}: {from_to(moved)}", moved.evidence)
+
+
+def from_to(moved: Movement) -> str:
+    unit = moved.quantity.unit
+    return f"{amount(moved.before, unit)} before, {amount(moved.during, unit)} during"
+
+
+def _level(test: Level, incident: Incident) -> Answer:
+    reading = incident.read(test.quantity, test.of)
+    row = incident.quantities[test.quantity]
+    values = incident.values(reading, test.when)
+    if not values:
+        because = (
+            reading.missing
+            or f"the {row.says} was not measured {test.when if test.when != 'ever' else ''}".strip()
+        )
+        return Answer("unknown", because, reading.evidence)
+    ordered = sorted(values)
+    found = {"median": ordered[len(ordered) // 2], "max": ordered[-1], "min": ordered[0]}[test.stat]
+    bound = test.over if test.over is not None else test.under
+    holds = (
+        found > bound if test.over is not None and bound is not None else bound is not None and found < bound
+    )
+    said = f"{row.says}: {test.stat} {amount(found, row.unit)}, {'over' if holds == (test.over is not None) else 'not over'} "
+    return Answer("yes" if holds else "no", said + amount(bound, row.unit), reading.evidence)
+
+
+def _part(test: Part, incident: Incident) -> Answer:
+    share, moved = incident.part(test.quantity)
+    if share is None:
+        whole = incident.movement("latency")
+        if whole.known and whole.difference <= 0:
+            return Answer("no", f"time in Triton per request did not rise: {from_to(whole)}", whole.evidence)
+        return Answer(
+            "unknown", moved.missing or whole.missing or "nothing is known of the increase", moved.evidence
+        )
+    said = f"{moved.quantity.says} is {share:.0%} of the increase: {from_to(moved)}"
+    return Answer("yes" if share > test.over else "no", said, moved.evidence)
+
+
+def _split(test: Split, incident: Incident) -> Answer:
+    row = incident.quantities[test.quantity]
+    groups = incident.history.groups(test.quantity, test.by, incident.who())
+    if len(groups) < 2:
+        only = f"only one {test.by}" if groups else f"no source tells one {test.by} from another"
+        return Answer("unknown", f"{row.says}: {only}")
+    moved, still, evidence = _movers(test, incident, groups)
+    if moved and still:
+        said = f"{row.says} moved in {names(moved)}, and not in {names(still)}"
+        return Answer("yes" if test.moved == "some" else "no", said, evidence)
+    if moved and len(moved) == len(groups):
+        return Answer(
+            "yes" if test.moved == "all" else "no", f"{row.says} moved in every {test.by}", evidence
+        )
+    if len(still) == len(groups):
+        return Answer("no", f"{row.says} moved in no {test.by}", evidence)
+    return Answer("unknown", f"{row.says}: too few points by {test.by}", evidence)
+
+
+def _movers(
+    test: Split, incident: Incident, groups: list[str]
+) -> tuple[list[str], list[str], tuple[str, ...]]:
+    moved, still = [], []
+    evidence: tuple[str, ...] = ()
+    for group in groups:
+        movement = incident.movement(test.quantity, by=test.by, group=group)
+        evidence = evidence or movement.evidence
+        against = movement
+        if movement.before is None and movement.during is not None:
+            # It was not there before: what it does is compared with what the others did.
+            rest = incident.movement(test.quantity)
+            against = Movement(movement.quantity, rest.before, movement.during, movement.evidence)
+        value = (against.up if test.to == "up" else against.down)(test.ratio, test.least)
+        if value == "yes":
+            moved.append(group)
+        elif value == "no":
+            still.append(group)
+    return moved, still, evidence
+
+
+def _skew(test: Skew, incident: Incident) -> Answer:
+    row = incident.quantities[test.quantity]
+    groups = incident.history.groups(test.quantity, test.by, incident.who())
+    if len(groups) < 2:
+        return Answer("unknown", f"{row.says}: no two of kind {test.by} to compare")
+    medians: dict[str, float] = {}
+    evidence: tuple[str, ...] = ()
+    for group in groups:
+        reading = incident.read(test.quantity, by=test.by, group=group)
+        values = sorted(incident.values(reading, "during"))
+        evidence = evidence or reading.evidence
+        if values:
+            medians[group] = values[len(values) // 2]
+    if len(medians) < 2:
+        return Answer("unknown", f"{row.says}: too few points by {test.by}", evidence)
+    ordered = sorted(medians.values())
+    middle, most = ordered[(len(ordered) - 1) // 2], ordered[-1]
+    largest = max(medians, key=lambda group: (medians[group], group))
+    said = f"{row.says}: {amount(most, row.unit)} in {largest}, {amount(middle, row.unit)} in the median {test.by}"
+    return Answer("yes" if most > test.over * max(middle, 1e-9) else "no", said, evidence)
+
+
+def _change(test: Change, incident: Incident) -> Answer:
+    kinds = " or ".join(test.what)
+    if incident.onset is None:
+        return Answer("unknown", f"when it began is not known, so no {kinds} can be said to come before it")
+    latest, earliest = incident.onset.onset.latest, incident.onset.onset.earliest - test.within
+    fitting = [
+        c for c in incident.changes if c.kind in test.what and c.earliest <= latest and c.at >= earliest
+    ]
+    fitting = [
+        c for c in fitting if not c.model or c.model == incident.model or not incident.model
+    ] or fitting
+    if fitting:
+        last = max(fitting, key=lambda change: change.at)
+        return Answer("yes", last.what, last.evidence)
+    if unseen := incident.missing("rollouts", "placements", "cluster_events", "log", "triton"):
+        return Answer("unknown", unseen)
+    return Answer("no", f"no {kinds} was seen between {test.within / 60:g} min before it and its begin")
+
+
+def _setting(test: Setting, incident: Incident) -> Answer:
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        because = (
+            incident.missing("settings")
+            or f"the configuration of {incident.model or 'the model'} was not read"
+        )
+        return Answer("unknown", because)
+    value, name = getattr(settings, test.field), test.field.replace("_", " ")
+    evidence = (f"settings:{incident.model}",)
+    if value:
+        shown = (
+            ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is True else f"{value:g}"
+        )
+        return Answer("yes", f"{incident.model} is configured with {name} {shown}".strip(), evidence)
+    return Answer("no", f"{incident.model} is configured without {name}", evidence)
+
+
+def _predicate(test: Predicate, incident: Incident) -> Answer:
+    return PREDICATES[test.name](incident)
+
+
+_KINDS: Mapping[type, Callable[[Any, Incident], Answer]] = {
+    Answered: _answered,
+    Shift: _shift,
+    Level: _level,
+    Part: _part,
+    Split: _split,
+    Skew: _skew,
+    Change: _change,
+    Setting: _setting,
+    Predicate: _predicate,
+}

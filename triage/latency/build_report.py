@@ -1,0 +1,327 @@
+"""Builds the report on slow requests: a pure function of a snapshot and the rules."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from triage.evidence import Snapshot
+from triage.evidence_lines import evidence_line
+from triage.latency.answers import from_to
+from triage.latency.charts import charts
+from triage.latency.facts import Ranges, Rollouts
+from triage.latency.figures import figures
+from triage.latency.incident import Incident
+from triage.latency.number import amount
+from triage.latency.owner import freeze_command
+from triage.latency.rules import LatencyRules
+from triage.latency.walk import Candidate, Walk, walk
+from triage.report import (
+    CALM,
+    SCHEMA,
+    Alternative,
+    Fact,
+    Mitigation,
+    Moment,
+    Onset,
+    PathStep,
+    Report,
+    Unseen,
+    VerdictView,
+)
+from triage.tree import Leaf
+from triage.wording import clean, command, fill, sentence, short
+
+_MAX_TIMELINE = 20
+_MAX_FACTS = 3
+
+
+def build_latency_report(snapshot: Snapshot, rules: LatencyRules) -> Report:
+    """The report on this snapshot by these rules."""
+    incident = Incident(snapshot, rules.measures, rules.quantities)
+    found = walk(rules.tree, incident)
+    report = _Writer(snapshot, rules, incident, found).report()
+    return msgspec.convert(clean(msgspec.to_builtins(report)), Report)
+
+
+class _Writer:
+    def __init__(self, snapshot: Snapshot, rules: LatencyRules, incident: Incident, found: Walk) -> None:
+        self._snapshot = snapshot
+        self._rules = rules
+        self._incident = incident
+        self._walk = found
+        self._first = found.candidates[0]
+        self._figures = figures(incident)
+
+    def report(self) -> Report:
+        first, leaf = self._first, self._first.leaf
+        also = tuple(self._also())
+        actions = tuple(self._actions(leaf))
+        return Report(
+            schema=SCHEMA,
+            tree=self._rules.tree.tree,
+            tree_sha256=self._rules.tree_sha256,
+            signatures_sha256=self._rules.knowledge_sha256,
+            asked=self._asked(),
+            collected_at=self._snapshot.collected_at,
+            took_seconds=self._snapshot.took_seconds,
+            headline=self._headline(actions[0].do),
+            verdict=VerdictView(
+                category=leaf.category,
+                confidence=first.confidence,
+                leaf=leaf.id,
+                model=self._incident.model or None,
+                title=leaf.title,
+                action=actions[0].do,
+                also=also,
+            ),
+            impact=tuple(self._impact()),
+            why=tuple(self._why()),
+            against=tuple(self._against()),
+            alternatives=tuple(self._alternatives()),
+            unseen=tuple(self._unseen()),
+            actions=actions,
+            models=(),
+            timeline=tuple(self._timeline()),
+            path=tuple(
+                PathStep(
+                    node=step.node,
+                    ask=step.ask,
+                    answer=step.answer.value,
+                    because=short(step.answer.because),
+                    evidence=step.answer.evidence[:6],
+                )
+                for step in self._walk.path
+            ),
+            evidence=tuple(evidence_line(one) for one in self._snapshot.evidence),
+            masked=sum(one.masked for one in self._snapshot.evidence),
+            freeze=self._freeze(),
+            onset=self._onset(),
+            charts=charts(self._incident, first),
+        )
+
+    def _asked(self) -> Mapping[str, str]:
+        asked = self._snapshot.asked
+        told = {k: v for k, v in msgspec.to_builtins(asked).items() if isinstance(v, str) and v}
+        for name, value in (("start", asked.start), ("end", asked.end)):
+            if value is not None:
+                told[name] = clock(value)
+        return told
+
+    def _headline(self, do: str) -> str:
+        leaf, word = self._first.leaf, self._first.confidence.replace("_", " ").upper()
+        whose = f" of {self._incident.model}" if self._incident.model else ""
+        if leaf.category == "cannot_tell":
+            where = self._where_the_time_went()
+            return sentence(
+                f"CANNOT TELL why requests{whose} are slow{where}: {leaf.means.rstrip('.').lower()}"
+            )
+        if leaf.category in CALM:
+            return f"{sentence(do)} {leaf.title.capitalize()}. {word}."
+        return f"FIX requests{whose} ({leaf.title}): {sentence(do)} {word}."
+
+    def _where_the_time_went(self) -> str:
+        shares = [
+            (share, q)
+            for q in ("queue", "compute", "residual")
+            if (share := self._incident.part(q)[0]) is not None
+        ]
+        if not shares:
+            return ""
+        share, quantity = max(shares)
+        return (
+            f" ({share:.0%} of the increase is {self._rules.quantities[quantity].says})" if share > 0 else ""
+        )
+
+    def _impact(self) -> Iterator[str]:
+        incident = self._incident
+        onset = self._onset()
+        if onset:
+            ended = incident.onset.ended if incident.onset else None
+            until = f", until {clock(ended.at)}" if ended else ""
+            yield f"since {clock(onset.at)} (between {clock(onset.earliest)} and {clock(onset.latest)}){until}: {onset.of}"
+        elif incident.no_onset:
+            yield f"when it began is not known: {incident.no_onset}"
+        for name in ("gateway_tail", "p99", "latency"):
+            moved = incident.movement(name)
+            if moved.known:
+                yield f"{moved.quantity.says}{self._of_model(name)}: {from_to(moved)}"
+            elif moved.during is not None:
+                yield f"{moved.quantity.says}{self._of_model(name)}: {amount(moved.during, moved.quantity.unit)} now"
+        share = incident.movement("failure_share")
+        if share.during:
+            yield f"{amount(share.during, 'share')} of the requests fail in Triton"
+        parts = [(q, *incident.part(q)) for q in ("queue", "input", "infer", "output", "residual")]
+        told = [
+            f"{share:.0%} {self._rules.quantities[q].says.removesuffix(' per request')}"
+            for q, share, _ in parts
+            if share and share > 0.03
+        ]
+        if told:
+            yield f"of the increase per request: {', '.join(told)}"
+
+    def _of_model(self, quantity: str) -> str:
+        return (
+            f" of {self._incident.model}"
+            if self._incident.model and not quantity.startswith("gateway")
+            else ""
+        )
+
+    def _why(self) -> Iterator[Fact]:
+        first = self._first
+        seen = [c for c in (*first.mechanism, *first.requires) if c.answer.value == "yes"]
+        for check in seen[:_MAX_FACTS]:
+            told = check.answer.because
+            yield Fact(
+                text=sentence(short(f"{check.says.capitalize()}: {told}")), evidence=check.answer.evidence[:6]
+            )
+        if not seen:
+            yield Fact(text=first.leaf.means, evidence=())
+
+    def _against(self) -> Iterator[Fact]:
+        for check in self._first.against:
+            yield Fact(
+                text=sentence(short(f"{check.says.capitalize()}: {check.answer.because}")),
+                evidence=check.answer.evidence[:6],
+            )
+
+    def _also(self) -> Iterator[str]:
+        """Those that fit as well: in the same band, and not a consequence."""
+        for other in self._walk.candidates[1:]:
+            if (
+                other.confidence == self._first.confidence
+                and other.leaf.category != "cannot_tell"
+                and not other.consequence_of
+            ):
+                yield other.leaf.category
+
+    def _alternatives(self) -> Iterator[Alternative]:
+        for other in self._walk.candidates[1:6]:
+            if other.leaf.category == "cannot_tell":
+                continue
+            yield Alternative(
+                category=other.leaf.category,
+                confidence=other.confidence,
+                leaf=other.leaf.id,
+                title=other.leaf.title,
+                separate=self._separate(other),
+            )
+
+    def _separate(self, other: Candidate) -> str | None:
+        """What would tell both apart: as the leaves say, else the first thing that one of them still lacks."""
+        mine, theirs = self._first.leaf, other.leaf
+        told = mine.separate.get(theirs.id) or theirs.separate.get(mine.id)
+        if told:
+            return fill(told, self._figures)
+        if other.consequence_of:
+            return f"it would follow from {other.consequence_of.replace('_', ' ')}"
+        lacking = [c for c in (*other.mechanism, *other.requires) if c.answer.value != "yes"]
+        return f"whether {lacking[0].says}" if lacking else None
+
+    def _unseen(self) -> Iterator[Unseen]:
+        told: set[tuple[str, str]] = set()
+        for one in self._snapshot.evidence:
+            if one.missing:
+                key = (one.probe, one.missing.detail)
+                if key not in told:
+                    told.add(key)
+                    gone = one.missing
+                    yield Unseen(what=one.source, reason=gone.reason, detail=gone.detail, remedy=gone.remedy)
+            elif (
+                isinstance(one.facts, Ranges)
+                and one.facts.warnings
+                and ("", one.facts.warnings[0]) not in told
+            ):
+                told.add(("", one.facts.warnings[0]))
+                yield Unseen(
+                    what=one.source,
+                    reason="truncated",
+                    detail=one.facts.warnings[0],
+                    remedy="the answer may be partial: look at what the source says of its stores",
+                )
+        asked = {one.probe for one in self._snapshot.evidence}
+        for name, remedy in _REMEDIES.items():
+            if name in self._rules.tree.probes and not asked & {name, *_STANDS_IN.get(name, ())}:
+                yield Unseen(
+                    what=self._rules.tree.probes[name].asks,
+                    reason="not_given",
+                    detail="nothing was given to ask",
+                    remedy=remedy,
+                )
+        for gap in self._first.gaps:
+            if gap.startswith("not seen: "):
+                yield Unseen(
+                    what=gap.removeprefix("not seen: "),
+                    reason="not_given",
+                    detail=f"the verdict stays at {self._first.confidence.replace('_', ' ')} without it",
+                    remedy=self._why_not(gap.removeprefix("not seen: ")),
+                )
+
+    def _why_not(self, says: str) -> str:
+        checks = [c for c in (*self._first.mechanism, *self._first.requires) if c.says == says]
+        return checks[0].answer.because if checks else "look by hand"
+
+    def _actions(self, leaf: Leaf) -> Iterator[Mitigation]:
+        for action in leaf.actions:
+            yield Mitigation(
+                do=fill(action.do, self._figures),
+                command=command(action.command, self._figures),
+                undo=fill(action.undo, self._figures),
+                blast_radius=fill(action.blast_radius, self._figures),
+                verify=fill(action.verify, self._figures),
+                not_if=fill(action.not_if, self._figures),
+            )
+
+    def _timeline(self) -> Iterator[Moment]:
+        moments = [(c.at, c.what, c.evidence[0]) for c in self._incident.changes]
+        if self._incident.onset:
+            source = self._incident.read(self._incident.symptom).evidence
+            moments.append(
+                (
+                    self._incident.onset.onset.at,
+                    f"ONSET: {self._rules.quantities[self._incident.symptom].says} rises",
+                    source[0],
+                )
+            )
+            if self._incident.onset.ended:
+                moments.append((self._incident.onset.ended.at, "it falls back", source[0]))
+        moments.sort()
+        for at, what, source_id in _nearest(
+            moments, self._incident.onset.onset.at if self._incident.onset else None
+        ):
+            yield Moment(at=clock(at), what=short(what, 200), evidence=source_id)
+
+    def _freeze(self) -> str | None:
+        for _, rollouts in self._incident.facts(Rollouts):
+            return freeze_command(rollouts, self._snapshot.asked.namespace) or None
+        return None
+
+    def _onset(self) -> Onset | None:
+        found = self._incident.onset
+        if found is None:
+            return None
+        says = self._rules.quantities[self._incident.symptom].says
+        return Onset(at=found.onset.at, earliest=found.onset.earliest, latest=found.onset.latest, of=says)
+
+
+_STANDS_IN = {"triton": ("capture", "triton_pods"), "capture": ("triton",), "placements": ("pod",)}
+_REMEDIES = {
+    "triton": "give --prometheus URL: it has the history",
+    "gateway": "give --prometheus URL of a Prometheus that scrapes the gateway",
+    "placements": "give deploy/NAME or -l SELECTOR, and rights to list pods",
+    "rollouts": "give deploy/NAME, and rights to list replicasets",
+    "settings": "give --triton URL of a live server",
+    "statistics": "give --triton URL of a live server",
+}
+
+
+def clock(at: float) -> str:
+    """UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _nearest(moments: Sequence[tuple[float, str, str]], onset: float | None) -> list[tuple[float, str, str]]:
+    if len(moments) <= _MAX_TIMELINE:
+        return list(moments)
+    middle = onset if onset is not None else moments[-1][0]
+    return sorted(sorted(moments, key=lambda moment: abs(moment[0] - middle))[:_MAX_TIMELINE])

@@ -1,0 +1,147 @@
+"""The incident's own numbers for its mitigations: how many replicas, how much delay, how many requests at once. Pure."""
+
+import json
+import math
+from collections.abc import Mapping
+
+from triage.latency.changes import rolled_out_at
+from triage.latency.facts import HpaView, PodPlacements, Rollouts
+from triage.latency.incident import Incident
+from triage.latency.number import amount
+from triage.latency.owner import freeze_command, undo_command
+from triage.latency.predicates import slowest_part
+
+COMFORTABLE = 0.7
+"""Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""
+
+
+def figures(incident: Incident) -> Mapping[str, str]:
+    """What may be filled into an action; what is not known is not there."""
+    found: dict[str, str | None] = {
+        "model": incident.model,
+        "namespace": incident.snapshot.asked.namespace,
+        **_workload(incident),
+        **_capacity(incident),
+        **_delay(incident),
+        **_places(incident),
+        **_versions(incident),
+        "latency_query": _latency_query(incident),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _workload(incident: Incident) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for _, rollouts in incident.facts(Rollouts):
+        found["workload"] = rollouts.workload
+        found["replicas"] = str(rollouts.replicas) if rollouts.replicas is not None else None
+        if rollouts.revisions:
+            newest = max(rollouts.revisions, key=rolled_out_at)
+            found["revision"] = str(newest.number)
+        found["freeze"] = freeze_command(rollouts, incident.snapshot.asked.namespace)
+        found["undo_rollout"] = undo_command(rollouts, incident.snapshot.asked.namespace)
+    for _, hpa in incident.facts(HpaView):
+        found |= {"hpa": hpa.name, "hpa_max": str(hpa.max_replicas)}
+    target = incident.snapshot.asked.target
+    if "workload" not in found and "/" in target:
+        found["workload"] = target
+    return found
+
+
+def _capacity(incident: Incident) -> dict[str, str | None]:
+    """Replicas for the requests that come now, by Little's law: requests in service = arrivals x service time, spread over instances
+    that are to be busy for a comfortable share of the time. Arrivals are what is answered plus the growth of what waits."""
+    settings = incident.settings.get(incident.model)
+    compute = incident.movement("compute").before or incident.movement("compute").during
+    arrivals = arriving(incident)
+    executions, done = incident.movement("executions").during, incident.movement("throughput").during
+    if not (settings and settings.instances and compute and arrivals):
+        return {}
+    per_execution = max(1.0, done / executions) if executions and done else 1.0
+    busy = arrivals * compute / 1000 / per_execution
+    pods = max(1, len(incident.history.groups("throughput", "pod", incident.who())))
+    needed = max(math.ceil(busy / (settings.instances * COMFORTABLE)), pods)
+    found: dict[str, str | None] = {
+        "replicas_needed": str(needed),
+        "max_in_flight": str(max(1, math.floor(pods * settings.instances * per_execution))),
+    }
+    for _, _hpa in incident.facts(HpaView):
+        found["hpa_patch"] = json.dumps({"spec": {"maxReplicas": needed}})
+    return found
+
+
+def arriving(incident: Incident) -> float | None:
+    """Requests a second that come now, those included that pile up."""
+    done = incident.movement("throughput").during
+    if done is None:
+        return None
+    waiting = incident.read("waiting")
+    growth = 0.0
+    if waiting.trace is not None:
+        values = incident.values(waiting, "during")
+        if len(values) >= 4:
+            growth = max(0.0, (values[-1] - values[0]) / (waiting.trace.step * (len(values) - 1)))
+    return done + growth
+
+
+def _delay(incident: Incident) -> dict[str, str | None]:
+    """The batcher need not wait longer than a tenth of the time of computing: a full batch forms by itself under load."""
+    settings = incident.settings.get(incident.model)
+    if settings is None or not settings.max_queue_delay_ms:
+        return {}
+    infer = incident.movement("infer").during
+    needed = min(settings.max_queue_delay_ms / 2, (infer or 10.0) / 10)
+    return {"delay": amount(settings.max_queue_delay_ms, "ms"), "delay_needed": amount(needed, "ms")}
+
+
+def _places(incident: Incident) -> dict[str, str | None]:
+    """The node and the pod that stand out, by the time in the model per request."""
+    found: dict[str, str | None] = {}
+    for by in ("node", "pod"):
+        groups = incident.history.groups("infer", by, incident.who())
+        levels: dict[str, float] = {}
+        for group in groups:
+            movement = incident.movement("infer", by=by, group=group)
+            if movement.during is not None:
+                levels[group] = movement.during
+        if len(levels) > 1:
+            found[by] = max(levels, key=lambda group: (levels[group], group))
+        elif len(groups) == 1:
+            found[by] = groups[0]
+    for _, placements in incident.facts(PodPlacements):
+        stuck = [pod.pod for pod in placements.pods if pod.unschedulable or pod.ended_by == "OOMKilled"]
+        if stuck:
+            found["pod"] = stuck[0]
+    if part := slowest_part(incident):
+        found["part"] = part[0]
+    triton = next(
+        (e.source.removeprefix("Triton at ") for e in incident.snapshot.evidence if e.probe == "index"), ""
+    )
+    found["triton"] = triton
+    return found
+
+
+def _versions(incident: Incident) -> dict[str, str | None]:
+    versions = incident.history.groups("infer", "version", incident.who())
+    born: list[tuple[int, str]] = []
+    for version in versions:
+        trace = incident.read("throughput", by="version", group=version).trace
+        there = [i for i, v in enumerate(trace.values) if v] if trace else []
+        if there:
+            born.append((there[0], version))
+    if len(born) < 2:
+        return {}
+    born.sort()
+    return {"old_version": born[-2][1], "new_version": born[-1][1]}
+
+
+def _latency_query(incident: Incident) -> str | None:
+    """PromQL of the mean time per request: it needs no option of Triton's."""
+    if not incident.model:
+        return None
+    name = incident.model.replace("\\", "\\\\").replace('"', '\\"')
+    chosen = f'{{model="{name}"}}'
+    return (
+        f"sum(rate(nv_inference_request_duration_us{chosen}[1m]))"
+        f" / sum(rate(nv_inference_request_success{chosen}[1m])) / 1000"
+    )

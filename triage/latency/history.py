@@ -1,0 +1,221 @@
+"""The evidence over time, read as quantities: pooled over pods and versions, for one model or one group of pods. Pure."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from triage.evidence import Evidence
+from triage.latency.facts import PodPlacements, Ranges, Series
+from triage.latency.kinds import By, Of
+from triage.latency.measures import Measure
+from triage.latency.quantities import Quantity
+from triage.latency.trace import Trace
+
+_HASHED = re.compile(
+    r"^(?P<owner>.+)-(?P<hash>[bcdfghjklmnpqrstvwxz2456789]{5,10})-[bcdfghjklmnpqrstvwxz2456789]{5}$"
+)
+"""A Deployment's pod: its ReplicaSet's hash and five characters, both of Kubernetes' safe alphabet (apimachinery, util/rand)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A quantity over time, or why there is none."""
+
+    trace: Trace | None
+    smear: float = 0.0
+    evidence: tuple[str, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whose series: of which models, and of which group of pods, if not of all."""
+
+    model: str = ""
+    of: Of = "all"
+    by: By | None = None
+    group: str = ""
+
+
+@dataclass
+class History:
+    """All `Ranges` of a snapshot."""
+
+    evidence: Sequence[Evidence]
+    measures: Mapping[str, Measure]
+    quantities: Mapping[str, Quantity]
+    _read: dict[tuple[str, Who, str], Reading] = field(default_factory=dict)
+
+    def read(self, quantity: str, who: Who = Who(), ago: str = "") -> Reading:
+        """`ago` is empty, `1d` or `7d`: the same hours of an earlier day."""
+        key = (quantity, who, ago)
+        if key not in self._read:
+            self._read[key] = self._make(self.quantities[quantity], who, ago)
+        return self._read[key]
+
+    def groups(self, quantity: str, by: By, who: Who) -> list[str]:
+        """The pods, nodes, versions, models, revisions or GPUs that the quantity is known of."""
+        first = self.quantities[quantity].sum[0]
+        found: set[str] = set()
+        for ranges in self._ranges(first, "", by):
+            for series in ranges.facts.series:
+                if self._is_of(series, who):
+                    found |= {self.group_of(series, by)} - {""}
+        return sorted(found)
+
+    def of_measure(self, measure: str) -> "list[MeasureRanges]":
+        """The evidence that tells a measure, in the finest form."""
+        return self._ranges(measure, "", "pod")
+
+    def missing(self, measure: str) -> str:
+        """Why nothing is known of a measure, in words."""
+        for evidence in self.evidence:
+            if evidence.id.partition("/")[2].partition(":")[0] == measure and evidence.missing:
+                return f"{evidence.source}: {evidence.missing.reason.replace('_', ' ')}"
+        told = self.measures[measure].says if measure in self.measures else measure
+        return f"no source tells the {told}"
+
+    def group_of(self, series: Series, by: By) -> str:
+        labels = series.labels
+        match by:
+            case "node":
+                return labels.get("node") or self._placed("node").get(labels.get("pod", ""), "")
+            case "revision":
+                pod = labels.get("pod", "")
+                named = _HASHED.match(pod)
+                return self._placed("revision").get(pod, "") or (named["hash"] if named else "")
+            case _:
+                return labels.get(by, "")
+
+    def _make(self, quantity: Quantity, who: Who, ago: str) -> Reading:
+        used: list[str] = []
+        parts: dict[str, _Pooled] = {}
+        for measure in dict.fromkeys(quantity.measures):
+            pooled = self._pooled(measure, who, ago)
+            if pooled is None and measure not in quantity.optional:
+                return Reading(None, missing=self.missing(measure))
+            if pooled is not None:
+                parts[measure] = pooled
+                used += pooled.evidence
+        first = next(iter(parts.values()))
+        grid = [one for one in parts.values() if one.step == first.step]
+        if len(grid) != len(parts):
+            return Reading(
+                None, missing=f"the {quantity.says} comes from two sources that do not fit together"
+            )
+        start = min(one.start for one in grid)
+        count = max(round((one.start - start) / one.step) + len(one.values) for one in grid)
+
+        def at(index: int, measure: str) -> float | None:
+            one = parts.get(measure)
+            if one is None:
+                return 0.0  # optional, and there is none
+            place = index - round((one.start - start) / one.step)
+            found = one.values[place] if 0 <= place < len(one.values) else None
+            return 0.0 if found is None and measure in quantity.optional else found
+
+        values = tuple(_put_together(quantity, partial(at, index)) for index in range(count))
+        smear = max(one.smear for one in grid)
+        return Reading(Trace(start, first.step, values), smear, tuple(dict.fromkeys(used)))
+
+    def _pooled(self, measure: str, who: Who, ago: str) -> "_Pooled | None":
+        pool = self.measures[measure].pool if measure in self.measures else "sum"
+        found: _Pooled | None = None
+        for ranges in self._ranges(measure, ago, who.by):
+            facts = ranges.facts
+            chosen = [s for s in facts.series if self._is_of(s, who)]
+            if not chosen:
+                continue
+            values = [_pool(pool, column) for column in zip(*(s.values for s in chosen), strict=True)]
+            one = _Pooled(facts.start, facts.step, facts.smear, values, [ranges.id])
+            found = one if found is None else found.beside(one, pool)
+        return found
+
+    def _ranges(self, measure: str, ago: str, by: By | None) -> list["MeasureRanges"]:
+        """The evidence of one measure. Of two probes that tell the same, the one that tells the groups apart, else the first; each
+        scraped server has evidence of its own."""
+        wanted = f"past/{measure}/{ago}" if ago else measure
+        found: dict[str, list[MeasureRanges]] = {}
+        for evidence in self.evidence:
+            if isinstance(evidence.facts, Ranges) and (evidence.facts.series or not ago):
+                probe, _, rest = evidence.id.partition("/")
+                name = evidence.id if ago else rest.partition(":")[0]
+                if name == wanted and (ago or probe != "past") and evidence.facts.series:
+                    found.setdefault(probe, []).append(MeasureRanges(evidence.id, evidence.facts))
+        if not found:
+            return []
+        telling = [all_of for all_of in found.values() if by and self._tells(all_of, by)]
+        return (telling or list(found.values()))[0]
+
+    def _tells(self, ranges: Iterable["MeasureRanges"], by: By) -> bool:
+        return any(self.group_of(s, by) for one in ranges for s in one.facts.series)
+
+    def _is_of(self, series: Series, who: Who) -> bool:
+        model = series.labels.get("model")
+        if (
+            model is not None
+            and who.model
+            and who.of != "all"
+            and (model == who.model) != (who.of == "model")
+        ):
+            return False
+        return who.by is None or self.group_of(series, who.by) == who.group
+
+    def _placed(self, field_name: str) -> Mapping[str, str]:
+        for evidence in self.evidence:
+            if isinstance(evidence.facts, PodPlacements):
+                return {pod.pod: getattr(pod, field_name) for pod in evidence.facts.pods}
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureRanges:
+    """One piece of evidence."""
+
+    id: str
+    facts: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    start: float
+    step: float
+    smear: float
+    values: list[float | None]
+    evidence: list[str]
+
+    def beside(self, other: "_Pooled", pool: str) -> "_Pooled":
+        """Both, as one: servers that were scraped at about the same times."""
+        shift = round((other.start - self.start) / self.step)
+        values = list(self.values)
+        for index, value in enumerate(other.values):
+            place = index + shift
+            if 0 <= place < len(values):
+                values[place] = _pool(pool, (values[place], value))
+        return _Pooled(self.start, self.step, self.smear, values, self.evidence + other.evidence)
+
+
+def _pool(pool: str, values: Iterable[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    if not there:
+        return None
+    if pool == "max":
+        return max(there)
+    return sum(there) / len(there) if pool == "mean" else sum(there)
+
+
+def _put_together(quantity: Quantity, at: Callable[[str], float | None]) -> float | None:
+    def total(measures: Sequence[str]) -> float | None:
+        values = [at(measure) for measure in measures]
+        there = [value for value in values if value is not None]
+        return sum(there) if len(there) == len(values) else None
+
+    above, below = total(quantity.sum), total(quantity.minus)
+    if above is None or below is None:
+        return None
+    value = (above - below) * quantity.scale
+    if not quantity.per:
+        return value
+    divisor = total(quantity.per)
+    return value / divisor if divisor else None

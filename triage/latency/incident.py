@@ -1,0 +1,279 @@
+"""The incident that the evidence shows: which model, since when, and what moved how far. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from triage.answers import Value
+from triage.evidence import Evidence, Snapshot
+from triage.latency.changes import Change, changes
+from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
+from triage.latency.history import History, Reading, Who
+from triage.latency.kinds import By, Of
+from triage.latency.measures import Measure
+from triage.latency.onset import Found, find_onset
+from triage.latency.quantities import Quantity
+from triage.latency.trace import Trace
+
+Facts = TypeVar("Facts")
+
+SYMPTOMS = ("latency", "gateway_tail", "p99", "waiting", "failure_share", "gateway_median", "queue_tail")
+"""In this order: the first that shows an onset dates the incident. The mean moves at once and has the least noise; the gateway sees
+what Triton cannot; a summary is smeared over a minute; and a server that hangs shows in what waits alone."""
+_SEED = 20261123
+_ENOUGH = 0.8
+"""Of the points that there should be: with fewer, that something did not move is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A quantity before and during: how it moved, and what that rests on."""
+
+    quantity: Quantity
+    before: float | None
+    during: float | None
+    evidence: tuple[str, ...]
+    missing: str = ""
+
+    @property
+    def known(self) -> bool:
+        return self.before is not None and self.during is not None
+
+    @property
+    def difference(self) -> float:
+        return (self.during or 0.0) - (self.before or 0.0)
+
+    def up(self, ratio: float, least: float) -> Value:
+        return self._beyond(lambda b, d: d >= b * ratio and d - b > least)
+
+    def down(self, ratio: float, least: float) -> Value:
+        return self._beyond(lambda b, d: d * ratio <= b and b - d > least)
+
+    def flat(self, ratio: float, least: float) -> Value:
+        answers = (self.up(ratio, least), self.down(ratio, least))
+        if "yes" in answers:
+            return "no"
+        return "unknown" if "unknown" in answers else "yes"
+
+    def _beyond(self, is_beyond: Callable[[float, float], bool]) -> Value:
+        if self.before is None or self.during is None:
+            return "unknown"
+        return "yes" if is_beyond(self.before, self.during) else "no"
+
+
+@dataclass
+class Incident:
+    """What was asked, what came back, and when it began."""
+
+    snapshot: Snapshot
+    measures: Mapping[str, Measure]
+    quantities: Mapping[str, Quantity]
+    model: str = field(init=False)
+    """The one in question; empty where no model is known."""
+    symptom: str = field(init=False, default="")
+    onset: Found | None = field(init=False, default=None)
+    no_onset: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self.history = History(self.snapshot.evidence, self.measures, self.quantities)
+        self.model = self.snapshot.asked.model or self._worst_model()
+        self.symptom, self.onset, self.no_onset = self._date()
+
+    # Evidence.
+
+    def facts(self, kind: type[Facts]) -> Iterator[tuple[Evidence, Facts]]:
+        return ((one, one.facts) for one in self.snapshot.evidence if isinstance(one.facts, kind))
+
+    def missing(self, *probes: str) -> str:
+        """Why these probes brought nothing, in words; empty where one did."""
+        asked = [one for one in self.snapshot.evidence if one.probe in probes]
+        if any(one.facts is not None for one in asked):
+            return ""
+        if not asked:
+            return f"{probes[0].replace('_', ' ')}: nothing was given to ask"
+        return "; ".join(f"{e.source}: {e.missing.reason.replace('_', ' ')}" for e in asked[:3] if e.missing)
+
+    @cached_property
+    def settings(self) -> Mapping[str, ModelSettings]:
+        return {facts.model: facts for _, facts in self.facts(ModelSettings)}
+
+    @cached_property
+    def changes(self) -> Sequence[Change]:
+        return changes(self.snapshot.evidence, self.history)
+
+    @cached_property
+    def models(self) -> Sequence[str]:
+        return self.history.groups("throughput", "model", Who()) or self.history.groups(
+            "waiting", "model", Who()
+        )
+
+    def is_ensemble(self, model: str) -> bool:
+        """By its configuration; else by a queue time that is exactly zero, which only an ensemble has."""
+        if model in self.settings:
+            return bool(self.settings[model].parts)
+        queue = self.history.read("queue", Who(model, "model")).trace
+        known = [value for value in queue.values if value is not None] if queue else []
+        return bool(known) and not any(known)
+
+    # Time.
+
+    @property
+    def before(self) -> tuple[float, float] | None:
+        return (float("-inf"), self.onset.onset.earliest) if self.onset else None
+
+    @property
+    def during(self) -> tuple[float, float]:
+        if self.onset is None:
+            return float("-inf"), float("inf")
+        return self.onset.onset.latest, self.onset.ended.earliest if self.onset.ended else float("inf")
+
+    def values(self, reading: Reading, when: str) -> list[float]:
+        """What is known of it before, during, or ever. A value of a window that reaches across the border belongs to neither."""
+        if reading.trace is None:
+            return []
+        span = {"before": self.before, "during": self.during, "ever": (float("-inf"), float("inf"))}[when]
+        if span is None:
+            return []
+        low, high = span[0] + (reading.smear if when == "during" and self.onset else 0.0), span[1]
+        found = _between(reading.trace, low, high)
+        # A short incident has no value that is wholly its own: the last ones are the most its own.
+        return found or (_between(reading.trace, span[0], high)[-3:] if when == "during" else [])
+
+    # Movements.
+
+    def who(self, of: Of = "model", by: By | None = None, group: str = "") -> Who:
+        return Who(self.model, of if self.model else "all", by, group)
+
+    def read(self, quantity: str, of: Of = "model", by: By | None = None, group: str = "") -> Reading:
+        return self.history.read(quantity, self.who(of, by, group))
+
+    def movement(self, quantity: str, of: Of = "model", by: By | None = None, group: str = "") -> Movement:
+        """Medians before and during; without a history, before is what the server counted in its life."""
+        row, reading = self.quantities[quantity], self.read(quantity, of, by, group)
+        if reading.trace is None:
+            return Movement(row, None, None, (), reading.missing)
+        before, during = self.values(reading, "before"), self.values(reading, "during")
+        if self.onset is None:
+            lived, source = self._lifetime(row, of)
+            told = _median(during)
+            because = "" if lived is not None else self.no_onset or "nothing is known of the time before"
+            return Movement(row, lived, told, reading.evidence + source, because)
+        if not self._covered(reading, "during") or not self._covered(reading, "before"):
+            return Movement(row, None, _median(during), reading.evidence, f"too few points of the {row.says}")
+        return Movement(row, _median(before), _median(during), reading.evidence)
+
+    def movement_of(self, model: str, quantity: str) -> Movement:
+        """The same of another model, over the same times."""
+        row, reading = self.quantities[quantity], self.history.read(quantity, Who(model, "model"))
+        before, during = self.values(reading, "before"), self.values(reading, "during")
+        if len(before) < 8 or len(during) < 3:
+            return Movement(
+                row, None, None, reading.evidence, reading.missing or f"too few points of {model}"
+            )
+        return Movement(row, _median(before), _median(during), reading.evidence)
+
+    def within(self, ranges: Ranges, series: Series, when: str) -> list[float]:
+        """One series' values before, during, or ever."""
+        return self.values(Reading(Trace(ranges.start, ranges.step, series.values), ranges.smear), when)
+
+    def then(self, past: Trace, ago: str) -> list[float]:
+        """What an earlier day's trace has at the times of day of this incident."""
+        moved = Trace(past.start + {"1d": 86_400.0, "7d": 604_800.0}[ago], past.step, past.values)
+        return self.values(Reading(moved), "during")
+
+    def part(self, quantity: str) -> tuple[float | None, Movement]:
+        """The share of the increase of the time per request that is this quantity's, 0 to 1 and beyond; None: not known."""
+        whole, one = self.movement("latency"), self.movement(quantity)
+        if not (whole.known and one.known) or whole.difference <= 0:
+            return None, one
+        return one.difference / whole.difference, one
+
+    def _covered(self, reading: Reading, when: str) -> bool:
+        """Whether enough of this part of the window was measured: requests that are not made have no time per request, so what
+        counts is that the source answered at all."""
+        return len(self.values(reading, when)) >= (3 if when == "during" else 8)
+
+    def _lifetime(self, quantity: Quantity, of: Of) -> tuple[float | None, tuple[str, ...]]:
+        """A ratio of what was counted before the first look; the whole life of the model, this incident so far included."""
+        if not quantity.per:
+            return None, ()
+        above = below = 0.0
+        sources: list[str] = []
+        for evidence, facts in self.facts(Lifetime):
+            if all(name in facts.totals for name in quantity.per):
+                above += sum(_total(facts, name, self.model, of) for name in quantity.sum)
+                above -= sum(_total(facts, name, self.model, of) for name in quantity.minus)
+                below += sum(_total(facts, name, self.model, of) for name in quantity.per)
+                sources.append(evidence.id)
+        return (above / below * quantity.scale if below else None), tuple(sources)
+
+    def _worst_model(self) -> str:
+        """The one whose requests take more time than before, in all: an ensemble before what it is made of, since that is what its
+        callers see; where none does, one that stands still; else the busiest."""
+        models = self.models
+        if len(models) < 2:
+            return models[0] if models else ""
+        worst = max(models, key=lambda name: (self._suffering(name), name))
+        above = [
+            m
+            for m in models
+            if m != worst and self.is_ensemble(m) and self._suffering(m) >= self._suffering(worst) / 2
+        ]
+        return above[0] if above and self._suffering(worst) > 0 else worst
+
+    def _suffering(self, model: str) -> float:
+        """Seconds of waiting a second that were added from the first half of the window to its worst tenth."""
+        who = Who(model, "model")
+        latency, rate = self.history.read("latency", who).trace, self.history.read("throughput", who).trace
+        waiting = self.history.read("waiting", who).trace
+        added = 0.0
+        if latency and rate:
+            added = _growth(latency) * (_median([v for v in rate.values if v is not None]) or 0.0) / 1000
+        return max(added, _growth(waiting) if waiting else 0.0)
+
+    def _date(self) -> tuple[str, Found | None, str]:
+        reasons: list[str] = []
+        for symptom in SYMPTOMS:
+            reading = self.read(symptom)
+            if reading.trace is None:
+                reasons.append(reading.missing)
+                continue
+            found = find_onset(reading.trace, reading.smear, seed=_SEED)
+            if isinstance(found, Found) and found.during > found.before:
+                return symptom, found, ""
+            reasons.append(f"{self.quantities[symptom].says}: {getattr(found, 'reason', 'it fell')}")
+        return "", None, "; ".join(dict.fromkeys(reasons[:3]))
+
+
+def _between(trace: Trace, low: float, high: float) -> list[float]:
+    return [
+        value
+        for index, value in enumerate(trace.values)
+        if value is not None and low <= trace.start + index * trace.step <= high
+    ]
+
+
+def _growth(trace: Trace) -> float:
+    half = len(trace.values) // 2
+    calm = [value for value in trace.values[:half] if value is not None]
+    worst = sorted((value for value in trace.values if value is not None), reverse=True)
+    usual = _median(calm) or 0.0
+    tenth = worst[: max(3, len(worst) // 10)]
+    return max(0.0, (_median(tenth) or 0.0) - usual)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def _total(lifetime: Lifetime, measure: str, model: str, of: Of) -> float:
+    return sum(
+        series.values[0] or 0.0
+        for series in lifetime.totals.get(measure, ())
+        if of == "all" or not model or (series.labels.get("model") == model) == (of == "model")
+    )

@@ -1,0 +1,564 @@
+"""Questions of the latency tree that need more than a shift, a level or a split: each a plain function of the incident, named in the
+tree by its name here. Pure."""
+
+from collections.abc import Callable, Mapping
+
+from triage.answers import Answer, Value
+from triage.latency.facts import HpaView, PodPlacements, Statistics
+from triage.latency.incident import Incident, Movement
+from triage.latency.kinds import By
+from triage.latency.number import amount
+from triage.wording import names
+
+_BUSY = 0.85
+"""Of all instances: in a queue with random arrivals the wait is then six times the service (M/M/1: rho / (1 - rho))."""
+_IDLE = 0.6
+_LOST_WAKEUP_MS = (400.0, 650.0)
+"""The batcher's fallback wait is 500 ms (triton-inference-server/core:src/dynamic_batch_scheduler.cc, default_wait_microseconds), and
+the tail is what it adds to a request."""
+
+
+def moved(incident: Incident) -> Answer:
+    """Did anything that a caller feels get worse?"""
+    if incident.onset is not None:
+        reading = incident.read(incident.symptom)
+        return Answer("yes", f"{incident.quantities[incident.symptom].says} rose", reading.evidence)
+    whole = incident.movement("latency")
+    if whole.known and whole.before:
+        if whole.during and whole.during >= 1.3 * whole.before:
+            return Answer("yes", f"{whole.quantity.says}: {_from_to(whole)}", whole.evidence)
+        return Answer(
+            "unknown",
+            f"without a history only the server's life is there to compare with: {_from_to(whole)}",
+            whole.evidence,
+        )
+    readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
+    seen = [
+        reading
+        for reading in readings
+        if reading.trace is not None and len(incident.values(reading, "ever")) >= 12
+    ]
+    if seen:
+        return Answer("no", incident.no_onset or "nothing rose", tuple(e for r in seen for e in r.evidence))
+    return Answer("unknown", incident.no_onset or "nothing was measured for long enough")
+
+
+def nothing_rose(incident: Incident) -> Answer:
+    found = moved(incident)
+    flipped: Value = {"yes": "no", "no": "yes", "unknown": "unknown"}[found.value]  # type: ignore[assignment]
+    return Answer(flipped, found.because, found.evidence)
+
+
+def inside(incident: Incident) -> Answer:
+    """Is the time that was added spent in Triton?"""
+    latency, tail = incident.movement("latency"), incident.movement("p99")
+    for one in (latency, tail):
+        if one.up(1.3, 0.0) == "yes":
+            return Answer("yes", f"{one.quantity.says}: {_from_to(one)}", one.evidence)
+    if latency.known:
+        return Answer("no", f"{latency.quantity.says}: {_from_to(latency)}", latency.evidence)
+    return Answer("unknown", latency.missing, latency.evidence)
+
+
+def ended(incident: Incident) -> Answer:
+    if incident.onset is None:
+        return Answer("unknown", incident.no_onset or "when it began is not known")
+    evidence = incident.read(incident.symptom).evidence
+    if incident.onset.ended is not None:
+        return Answer("yes", f"{incident.quantities[incident.symptom].says} fell back", evidence)
+    return Answer("no", "it has not fallen back", evidence)
+
+
+def stalled(incident: Incident) -> Answer:
+    """Requests wait and none completes: by the last points of the window."""
+    waiting, done = incident.read("waiting"), incident.read("throughput")
+    if waiting.trace is None or done.trace is None:
+        return Answer("unknown", waiting.missing or done.missing)
+    last_waiting = [v for v in waiting.trace.values[-4:] if v is not None]
+    last_done = [v for v in done.trace.values[-3:] if v is not None]
+    evidence = waiting.evidence + done.evidence
+    if len(last_waiting) < 3 or len(last_done) < 3:
+        return Answer("unknown", "the last points of the window are not there", evidence)
+    if min(last_waiting) > 0.5 and max(last_done) <= 0:
+        since = incident.values(done, "ever")
+        had = "it had answered before" if any(v > 0 for v in since) else "it never answered in the window"
+        return Answer("yes", f"{last_waiting[-1]:g} requests wait and none completes; {had}", evidence)
+    return Answer("no", "requests complete" if max(last_done) > 0 else "nothing waits", evidence)
+
+
+def instances_busy(incident: Incident) -> Answer:
+    """Are all instances busy all the time?"""
+    share, because, evidence = busy(incident)
+    if share is None:
+        return Answer("unknown", because, evidence)
+    return Answer("yes" if share >= _BUSY else "no", because, evidence)
+
+
+def instances_idle(incident: Incident) -> Answer:
+    share, because, evidence = busy(incident)
+    if share is None:
+        return Answer("unknown", because, evidence)
+    return Answer("yes" if share < _IDLE else "no", because, evidence)
+
+
+def busy(incident: Incident) -> tuple[float | None, str, tuple[str, ...]]:
+    """The share of the instances' time in which they compute, while it lasts; with why, and by what. A batch of eight that takes
+    100 ms adds 800 ms to the duration counters, so these are divided by the requests of an execution."""
+    settings = incident.settings.get(incident.model)
+    computing = incident.read("computing")
+    values = sorted(incident.values(computing, "during"))
+    if not values:
+        return None, computing.missing or "what is computed was not measured", computing.evidence
+    if settings is None or not settings.instances or settings.parts:
+        because = incident.missing("settings") or "how many instances the model has is not known"
+        return None, because, computing.evidence
+    executions, done = incident.movement("executions").during, incident.movement("throughput").during
+    per_execution = max(1.0, done / executions) if executions and done else 1.0
+    pods = max(1, len(incident.history.groups("throughput", "pod", incident.who())))
+    share = values[len(values) // 2] / per_execution / (settings.instances * pods)
+    shown = f"{settings.instances} instance{'s' if settings.instances != 1 else ''} in {pods} pod{'s' if pods != 1 else ''}"
+    evidence = (*computing.evidence, f"settings:{incident.model}")
+    return share, f"{shown} were busy {min(share, 1):.0%} of the time", evidence
+
+
+def at_its_ceiling(incident: Incident) -> Answer:
+    """More requests wait than before while no more are answered than ever before: work comes faster than it is done."""
+    waiting, done = incident.movement("waiting"), incident.movement("throughput")
+    if not (waiting.known and done.known):
+        return Answer("unknown", waiting.missing or done.missing, waiting.evidence)
+    evidence = waiting.evidence + done.evidence
+    grows = (waiting.during or 0) >= max(1.0, 2 * (waiting.before or 0))
+    said = f"requests that wait: {_from_to(waiting)}; answered: {_from_to(done)}"
+    return Answer("yes" if grows and (done.during or 0) > 0 else "no", said, evidence)
+
+
+def hardware_idle(incident: Incident) -> Answer:
+    """Neither the GPU nor the CPU that the pods may use is the limit."""
+    told = []
+    evidence: tuple[str, ...] = ()
+    for name in ("gpu_busy", "gpu_sm_busy", "cpu_share", "node_cpu"):
+        reading = incident.read(name)
+        values = sorted(incident.values(reading, "during"))
+        if values:
+            value = values[len(values) // 2]
+            told.append((value, f"{incident.quantities[name].says}: {amount(value, 'share')}"))
+            evidence += reading.evidence
+    if not told:
+        return Answer("unknown", "no source tells how busy the GPU or the CPU is")
+    worst = max(told)
+    return Answer("yes" if worst[0] < _IDLE else "no", worst[1], evidence)
+
+
+def queue_is_the_delay(incident: Incident) -> Answer:
+    """The median request waits about as long as the batcher is told to wait for others."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer("unknown", incident.missing("settings") or "the configuration was not read")
+    evidence = (f"settings:{incident.model}",)
+    if not settings.max_queue_delay_ms:
+        return Answer("no", f"{incident.model} has no queue delay", evidence)
+    delay = settings.max_queue_delay_ms
+    for name in ("queue_median", "queue"):
+        now = incident.movement(name).during
+        if now is not None:
+            fits = 0.6 * delay <= now <= 1.25 * delay
+            said = f"{incident.quantities[name].says} is {amount(now, 'ms')}, and the batcher may wait {amount(delay, 'ms')}"
+            return Answer("yes" if fits else "no", said, evidence + incident.read(name).evidence)
+    return Answer("unknown", incident.read("queue").missing, evidence)
+
+
+def half_second_tail(incident: Incident) -> Answer:
+    """The tail in the queue stands half a second above the median: the wait after which the batcher looks again by itself."""
+    tail, middle = incident.movement("queue_tail"), incident.movement("queue_median")
+    if tail.during is None or middle.during is None:
+        return Answer("unknown", tail.missing or middle.missing)
+    low, high = _LOST_WAKEUP_MS
+    said = f"{tail.quantity.says} is {amount(tail.during, 'ms')}, the median {amount(middle.during, 'ms')}"
+    excess = tail.during - middle.during
+    return Answer("yes" if low <= excess <= high else "no", said, tail.evidence + middle.evidence)
+
+
+def bursts(incident: Incident) -> Answer:
+    """Most requests hardly wait, and some wait long, while there is room on average."""
+    tail, middle, whole = (
+        incident.movement("queue_tail"),
+        incident.movement("queue_median"),
+        incident.movement("queue"),
+    )
+    if tail.during is not None and middle.during is not None:
+        said = (
+            f"in the queue: 99th percentile {amount(tail.during, 'ms')}, median {amount(middle.during, 'ms')}"
+        )
+        return Answer(
+            "yes" if tail.during > 5 * max(middle.during, 0.2) else "no",
+            said,
+            tail.evidence + middle.evidence,
+        )
+    peak, mean = incident.movement("waiting_peak"), incident.movement("waiting")
+    if peak.during is not None and mean.during is not None:
+        said = f"at most {peak.during:.3g} requests waited at once, {mean.during:.3g} on average"
+        return Answer(
+            "yes" if peak.during > 4 * max(mean.during, 0.5) else "no", said, peak.evidence + mean.evidence
+        )
+    return Answer("unknown", tail.missing or peak.missing or whole.missing)
+
+
+def infer_tail_alone(incident: Incident) -> Answer:
+    """Some requests compute for long, and the median does not."""
+    tail, middle = incident.movement("infer_tail"), incident.movement("infer_median")
+    if not (tail.known and middle.known):
+        return Answer("unknown", tail.missing or middle.missing, tail.evidence)
+    said = f"{tail.quantity.says}: {_from_to(tail)}; median: {_from_to(middle)}"
+    only = tail.up(1.5, 1.0) == "yes" and middle.up(1.3, 1.0) == "no"
+    return Answer("yes" if only else "no", said, tail.evidence + middle.evidence)
+
+
+def rare_batch_size(incident: Incident) -> Answer:
+    """A batch size that was executed a few times only, and took many times as long as the others."""
+    for evidence, facts in incident.facts(Statistics):
+        for rows in (facts.during, facts.before):
+            for row in rows:
+                if row.model == incident.model and (said := _outlier(row.batches)):
+                    return Answer("yes", said, (evidence.id,))
+    if unseen := incident.missing("statistics"):
+        return Answer("unknown", unseen)
+    return Answer(
+        "no", "no batch size took much longer than others", tuple(e.id for e, _ in incident.facts(Statistics))
+    )
+
+
+def _outlier(batches: tuple[object, ...]) -> str:
+    rows = [(b.size, b.executions, b.infer_ms / b.executions) for b in batches if b.executions]  # type: ignore[attr-defined]
+    if len(rows) < 2:
+        return ""
+    usual = sorted(each for _, executions, each in rows for _ in range(min(executions, 50)))
+    middle = usual[len(usual) // 2]
+    size, executions, each = max(rows, key=lambda row: row[2])
+    if executions <= 5 and each > 10 * middle and each - middle > 100:
+        return f"batch size {size} was executed {executions} times, {amount(each, 'ms')} each; others {amount(middle, 'ms')}"
+    return ""
+
+
+def failing_in_backend(incident: Incident) -> Answer:
+    """Nearly every request fails, and in the backend."""
+    share = incident.movement("failure_share")
+    if share.during is None:
+        return Answer("unknown", share.missing, share.evidence)
+    by_reason: dict[str, float] = {}
+    for ranges in incident.history.of_measure("failure"):
+        for series in ranges.facts.series:
+            if not incident.model or series.labels.get("model") == incident.model:
+                last = [v for v in series.values[-6:] if v is not None]
+                reason = series.labels.get("reason", "")
+                by_reason[reason] = by_reason.get(reason, 0.0) + (sum(last) / len(last) if last else 0.0)
+    total = sum(by_reason.values())
+    said = f"{amount(share.during, 'share')} of the requests fail"
+    if total and share.during > 0.5:
+        backend = by_reason.get("BACKEND", by_reason.get("", 0.0)) / total
+        return Answer(
+            "yes" if backend > 0.8 else "no", f"{said}, {backend:.0%} of them in the backend", share.evidence
+        )
+    return Answer("no", said, share.evidence)
+
+
+def gateway_sees_errors(incident: Incident) -> Answer:
+    """The gateway answers errors that no counter of Triton has."""
+    told: dict[str, list[float]] = {"during": [], "before": []}
+    evidence: tuple[str, ...] = ()
+    for ranges in incident.history.of_measure("gateway_requests"):
+        evidence += (ranges.id,)
+        for when, values in told.items():
+            for series in ranges.facts.series:
+                if series.labels.get("code", "").startswith("5"):
+                    values += incident.within(ranges.facts, series, when)
+    if not evidence:
+        return Answer("unknown", incident.history.missing("gateway_requests"))
+    errors = sum(told["during"]) / max(1, len(told["during"]))
+    were = sum(told["before"]) / max(1, len(told["before"]))
+    failures = incident.movement("failures", "all").during or 0.0
+    said = f"the gateway answers {amount(errors, 'errors/s')} ({amount(were, 'errors/s')} before), Triton counts {amount(failures, 'failures/s')}"
+    return Answer("yes" if errors > 2 * failures + 0.05 and errors > 2 * were else "no", said, evidence)
+
+
+def a_part_moved(incident: Incident) -> Answer:
+    """A model that this one calls, by its configuration or by moving with it, takes longer than before."""
+    settings = incident.settings.get(incident.model)
+    parts = (
+        settings.parts
+        if settings and settings.parts
+        else tuple(m for m in incident.models if m != incident.model)
+    )
+    if not parts:
+        return Answer("unknown", incident.missing("settings") or "which models it is made of is not known")
+    slower = slowest_part(incident)
+    if slower:
+        name, movement = slower
+        return Answer("yes", f"{name}: {movement.quantity.says} {_from_to(movement)}", movement.evidence)
+    return Answer("no", f"none of {names(parts)} takes longer")
+
+
+def slowest_part(incident: Incident) -> tuple[str, Movement] | None:
+    settings = incident.settings.get(incident.model)
+    parts = (
+        settings.parts
+        if settings and settings.parts
+        else tuple(m for m in incident.models if m != incident.model)
+    )
+    found = [(name, incident.movement_of(name, "latency")) for name in parts]
+    moved = [(name, one) for name, one in found if one.up(1.3, 0.5) == "yes"]
+    return max(moved, key=lambda row: row[1].difference, default=None)
+
+
+def version_is_slower(incident: Incident) -> Answer:
+    """A version that came into use computes longer than the one before it did."""
+    versions = incident.history.groups("infer", "version", incident.who())
+    if len(versions) < 2:
+        only = f"only version {versions[0]} served" if versions else incident.history.missing("infer_time")
+        return Answer("no" if versions else "unknown", only, incident.read("infer").evidence)
+    first: dict[str, float] = {}
+    levels: dict[str, float] = {}
+    for version in versions:
+        reading = incident.read("infer", by="version", group=version)
+        values = sorted(incident.values(reading, "ever"))
+        if reading.trace is not None and len(values) >= 3:
+            first[version] = next(i for i, v in enumerate(reading.trace.values) if v is not None)
+            levels[version] = values[len(values) // 2]
+    if len(levels) < 2:
+        return Answer("unknown", "too few points of one of the versions", incident.read("infer").evidence)
+    new = max(levels, key=lambda version: (first[version], int(version) if version.isdigit() else 0))
+    old = max((v for v in levels if v != new), key=lambda version: -first[version])
+    said = f"version {new} takes {amount(levels[new], 'ms')} in the model per request, version {old} {amount(levels[old], 'ms')}"
+    slower = levels[new] > 1.3 * levels[old]
+    return Answer("yes" if slower else "no", said, incident.read("infer", by="version", group=new).evidence)
+
+
+def new_pods_slow(incident: Incident) -> Answer:
+    """Pods that began within the window compute longer than those that were there, and get faster."""
+    pods = incident.history.groups("infer", "pod", incident.who())
+    young: list[tuple[str, list[float]]] = []
+    old: list[tuple[str, list[float]]] = []
+    for pod in pods:
+        reading = incident.read("infer", by="pod", group=pod)
+        if reading.trace is None:
+            continue
+        there = [i for i, v in enumerate(reading.trace.values) if v is not None]
+        if there:
+            values = [v for v in reading.trace.values if v is not None]
+            (young if there[0] > 2 else old).append((pod, values))
+    if not young:
+        return Answer(
+            "no" if old else "unknown",
+            "no pod began within the window" if old else incident.read("infer").missing,
+        )
+    usual = sorted(v for _, values in old for v in values)
+    level = usual[len(usual) // 2] if usual else None
+    slow = [pod for pod, values in young if max(values[:3]) > 2 * (level or sorted(values)[len(values) // 2])]
+    said = f"{names([pod for pod, _ in young])} began within the window"
+    evidence = incident.read("infer").evidence
+    if slow:
+        return Answer(
+            "yes",
+            f"{said}; the first requests in {names(slow)} took more than twice the usual time",
+            evidence,
+        )
+    return Answer("no", f"{said}, and were not slower at first", evidence)
+
+
+def hpa_at_max(incident: Incident) -> Answer:
+    for evidence, hpa in incident.facts(HpaView):
+        limited = [
+            c
+            for c in hpa.conditions
+            if c.type == "ScalingLimited" and c.status == "True" and c.reason == "TooManyReplicas"
+        ]
+        full = hpa.desired >= hpa.max_replicas
+        said = f"{hpa.name} wants {hpa.desired} of at most {hpa.max_replicas} replicas"
+        return Answer("yes" if full or limited else "no", said, (evidence.id,))
+    reading = incident.read("hpa_room")
+    values = incident.values(reading, "during")
+    if values:
+        room = sorted(values)[len(values) // 2]
+        return Answer(
+            "yes" if room <= 0 else "no",
+            f"{room:g} replicas up to the autoscaler's maximum",
+            reading.evidence,
+        )
+    return Answer("unknown", incident.missing("hpa") or "no source tells of an autoscaler")
+
+
+def hpa_blind(incident: Incident) -> Answer:
+    for evidence, hpa in incident.facts(HpaView):
+        for condition in hpa.conditions:
+            if condition.type in ("ScalingActive", "AbleToScale") and condition.status == "False":
+                return Answer("yes", f"{hpa.name}: {condition.reason}: {condition.message}", (evidence.id,))
+        return Answer("no", f"{hpa.name} gets its metrics", (evidence.id,))
+    return Answer("unknown", incident.missing("hpa") or "no autoscaler was seen")
+
+
+def hpa_flapping(incident: Incident) -> Answer:
+    """The wanted replicas went up and down again, several times."""
+    for name in ("hpa_desired", "replicas_wanted"):
+        reading = incident.read(name)
+        if reading.trace is not None:
+            values = [v for v in reading.trace.values if v is not None]
+            turns = _turns(values)
+            said = f"{incident.quantities[name].says} turned {turns} times"
+            if len(values) >= 12:
+                return Answer("yes" if turns >= 4 else "no", said, reading.evidence)
+    return Answer("unknown", incident.read("hpa_desired").missing)
+
+
+def _turns(values: list[float]) -> int:
+    steps = [b - a for a, b in zip(values, values[1:], strict=False) if b != a]
+    return sum(1 for a, b in zip(steps, steps[1:], strict=False) if (a > 0) != (b > 0))
+
+
+def hpa_late(incident: Incident) -> Answer:
+    """More replicas came after it began, and it ended when they were ready."""
+    ready = incident.read("replicas_ready")
+    if ready.trace is None or incident.onset is None:
+        return Answer("unknown", ready.missing or "when it began is not known")
+    before, during = incident.values(ready, "before"), incident.values(ready, "ever")
+    if not before or not during:
+        return Answer("unknown", "too few points of the ready replicas", ready.evidence)
+    grew = during[-1] > before[-1]
+    said = f"ready replicas: {before[-1]:g} when it began, {during[-1]:g} at the end"
+    return Answer("yes" if grew else "no", said, ready.evidence)
+
+
+def pods_wait_for_a_node(incident: Incident) -> Answer:
+    for evidence, facts in incident.facts(PodPlacements):
+        stuck = [pod for pod in facts.pods if pod.unschedulable]
+        if stuck:
+            return Answer("yes", f"{stuck[0].pod}: {stuck[0].unschedulable}", (evidence.id,))
+        return Answer("no", "every pod has a node", (evidence.id,))
+    reading = incident.read("pods_pending")
+    values = incident.values(reading, "during")
+    if values:
+        most = sorted(values)[len(values) // 2]
+        return Answer("yes" if most >= 1 else "no", f"{most:g} pods pending", reading.evidence)
+    return Answer("unknown", incident.missing("placements") or reading.missing)
+
+
+def out_of_memory(incident: Incident) -> Answer:
+    """A Triton was killed for memory within the window."""
+    asked = incident.snapshot.asked
+    for evidence, facts in incident.facts(PodPlacements):
+        for pod in facts.pods:
+            recent = pod.ended_at is None or asked.start is None or pod.ended_at >= asked.start
+            if pod.ended_by == "OOMKilled" and recent:
+                return Answer("yes", f"Triton in {pod.pod} was killed for memory", (evidence.id,))
+        return Answer("no", "no Triton was killed for memory", (evidence.id,))
+    return Answer("unknown", incident.missing("placements"))
+
+
+def usual_for_this_hour(incident: Incident) -> Answer:
+    """The same hours of yesterday or a week ago look the same."""
+    now = incident.movement(incident.symptom or "latency", "all" if not incident.model else "model")
+    if now.during is None:
+        return Answer("unknown", now.missing)
+    seen = False
+    for ago, when in (("1d", "a day ago"), ("7d", "a week ago")):
+        past = incident.history.read(incident.symptom or "latency", incident.who(), ago)
+        if past.trace is None:
+            continue
+        shifted = [v for v in incident.then(past.trace, ago) if v is not None]
+        if len(shifted) >= 3:
+            seen = True
+            level = sorted(shifted)[len(shifted) // 2]
+            if level >= now.during / 1.2 and (now.before is None or level > 1.3 * now.before):
+                said = f"{now.quantity.says} was {amount(level, now.quantity.unit)} at this time {when}, {amount(now.during, now.quantity.unit)} now"
+                return Answer("yes", said, now.evidence + past.evidence)
+    if seen:
+        return Answer("no", "at this time of earlier days it was lower", now.evidence)
+    return Answer("unknown", "there is no history of this hour on earlier days")
+
+
+def drifts(incident: Incident) -> Answer:
+    """What waits climbs and climbs, while less and less is executed."""
+    waiting, done = incident.read("waiting"), incident.read("executions")
+    now, work = incident.values(waiting, "during"), incident.values(done, "during")
+    if len(now) < 6 or len(work) < 6:
+        return Answer("unknown", waiting.missing or done.missing or "too few points since it began")
+    half = len(now) // 2
+    climbs = _mean(now[half:]) > 1.5 * _mean(now[:half]) and _mean(now[half:]) > 1
+    decays = _mean(work[len(work) // 2 :]) < 0.9 * _mean(work[: len(work) // 2])
+    said = f"waiting {_mean(now[:half]):.3g} then {_mean(now[half:]):.3g}; executions {_mean(work[: len(work) // 2]):.3g}/s then {_mean(work[len(work) // 2 :]):.3g}/s"
+    return Answer("yes" if climbs and decays else "no", said, waiting.evidence + done.evidence)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def one_node_alone(incident: Incident) -> Answer:
+    """All pods of some node got slower, none of another."""
+    return _by(incident, "node", "infer")
+
+
+def _by(incident: Incident, by: By, quantity: str) -> Answer:
+    groups = incident.history.groups(quantity, by, incident.who())
+    if len(groups) < 2:
+        return Answer("unknown", f"no two of kind {by} to compare")
+    moved = [g for g in groups if incident.movement(quantity, by=by, group=g).up(1.3, 0.5) == "yes"]
+    still = [g for g in groups if incident.movement(quantity, by=by, group=g).up(1.3, 0.5) == "no"]
+    said = f"slower in {names(moved) or 'none'}, not in {names(still) or 'none'}"
+    return Answer("yes" if moved and still else "no", said, incident.read(quantity).evidence)
+
+
+def always_slow_node(incident: Incident) -> Answer:
+    """The pods of one node compute longer than the others for as long as they have been there."""
+    nodes = incident.history.groups("infer", "node", incident.who())
+    levels = {}
+    for node in nodes:
+        values = sorted(incident.values(incident.read("infer", by="node", group=node), "ever"))
+        if len(values) >= 6:
+            levels[node] = (values[len(values) // 4], values[len(values) // 2])
+    if len(levels) < 2:
+        return Answer("unknown", "no two nodes to compare")
+    slowest = max(levels, key=lambda node: (levels[node][1], node))
+    others = sorted(level[1] for node, level in levels.items() if node != slowest)
+    usual = others[len(others) // 2]
+    said = f"{slowest} takes {amount(levels[slowest][1], 'ms')} in the model per request, the others {amount(usual, 'ms')}"
+    return Answer("yes" if levels[slowest][0] > 1.3 * usual else "no", said, incident.read("infer").evidence)
+
+
+def _from_to(moved: Movement) -> str:
+    unit = moved.quantity.unit
+    return f"{amount(moved.before, unit)} before, {amount(moved.during, unit)} during"
+
+
+PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
+    function.__name__: function
+    for function in (
+        moved,
+        nothing_rose,
+        inside,
+        ended,
+        stalled,
+        instances_busy,
+        instances_idle,
+        at_its_ceiling,
+        hardware_idle,
+        queue_is_the_delay,
+        half_second_tail,
+        bursts,
+        infer_tail_alone,
+        rare_batch_size,
+        failing_in_backend,
+        gateway_sees_errors,
+        a_part_moved,
+        version_is_slower,
+        new_pods_slow,
+        hpa_at_max,
+        hpa_blind,
+        hpa_flapping,
+        hpa_late,
+        pods_wait_for_a_node,
+        out_of_memory,
+        usual_for_this_hour,
+        drifts,
+        one_node_alone,
+        always_slow_node,
+    )
+}

@@ -1,0 +1,34 @@
+"""Quantities: measures put together, as rows of `rules/quantities.yaml`."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+
+
+class Quantity(BaseModel):
+    """(the sum of `sum` less the sum of `minus`) / the sum of `per`, at each step, times `scale`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    quantity: Name
+    says: str = Field(min_length=1)
+    """As in a sentence: `time in the queue per request`."""
+    unit: str
+    sum: tuple[Name, ...] = Field(min_length=1)
+    minus: tuple[Name, ...] = ()
+    per: tuple[Name, ...] = ()
+    optional: tuple[Name, ...] = ()
+    """Measures among them that are zero where the source has no such series, such as failures by reason."""
+    scale: float = 1.0
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return (*self.sum, *self.minus, *self.per)
+
+
+class QuantityFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    quantities: tuple[Quantity, ...] = Field(min_length=1)

@@ -1,0 +1,109 @@
+"""From the tree of latency and an incident to the leaves that fit, how sure each is, and what would tell them apart. Pure.
+
+Several leaves may be reached: slow requests have more than one look. A leaf's mechanism decides whether it stays, what it requires
+and what contradicts it decide the word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from triage.answers import Answer
+from triage.latency.answers import answer
+from triage.latency.incident import Incident
+from triage.tree import AnyTest, Confidence, Leaf, Test, Tree
+from triage.walk import BANDS, Ask, Checked, Step, checked, lower, reach
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    leaf: Leaf
+    confidence: Confidence
+    mechanism: tuple[Checked, ...]
+    requires: tuple[Checked, ...]
+    against: tuple[Checked, ...]
+    gaps: tuple[str, ...]
+    consequence_of: str = ""
+    """The leaf that this one follows from, where both fit."""
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, int, int, int]:
+        """Smaller is nearer the cause: the surest first, a cause before its consequence, then fewest gaps, then whatever has most of
+        its mechanism seen."""
+        seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
+        return (
+            self.leaf.category == "cannot_tell",
+            not self.leaf.first,
+            bool(self.consequence_of),
+            BANDS.index(self.confidence),
+            len(self.gaps),
+            -seen,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    candidates: Sequence[Candidate]
+    """Those that fit, the likeliest first; never empty."""
+    ruled_out: Sequence[tuple[Leaf, Checked]]
+    """Leaves that were reached, and the part of their mechanism that is not there."""
+    path: Sequence[Step]
+
+
+def walk(tree: Tree, incident: Incident) -> Walk:
+    """The leaves of the tree that fit the incident."""
+    known: dict[AnyTest, Answer] = {}
+
+    def ask(test: AnyTest) -> Answer:
+        if isinstance(test, Test):
+            raise TypeError(f"a test of kind {test.kind} is for a load, and was asked of latency")
+        if test not in known:
+            known[test] = answer(test, incident)
+        return known[test]
+
+    fitting: list[Candidate] = []
+    ruled_out: list[tuple[Leaf, Checked]] = []
+    path: dict[str, Step] = {}
+    for leaf, way, cap in reach(tree, ask):
+        path |= {step.node: step for step in way if step.node not in path}
+        candidate = _judge(tree, ask, leaf, cap)
+        missing = next((c for c in candidate.mechanism if c.answer.value == "no"), None)
+        if missing is not None:
+            ruled_out.append((leaf, missing))
+        elif not leaf.mechanism or any(c.answer.value == "yes" for c in candidate.mechanism):
+            fitting.append(candidate)
+    order = {leaf.id: number for number, leaf in enumerate(tree.leaves)}
+    candidates = sorted(_root_first(fitting), key=lambda c: (c.rank, order[c.leaf.id]))
+    return Walk(candidates, ruled_out, list(path.values()))
+
+
+def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
+    """confirmed: its mechanism and all that it requires are seen and nothing contradicts; likely: one gap; possible: more, or a part
+    of its mechanism that could not be looked at."""
+    mechanism = tuple(checked(tree, ask, name) for name in leaf.mechanism)
+    requires = tuple(checked(tree, ask, name) for name in leaf.requires)
+    against = tuple(
+        c for c in (checked(tree, ask, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
+    )
+    if leaf.category == "cannot_tell":
+        return Candidate(leaf, "cannot_tell", mechanism, requires, against, ())
+    unseen = [c for c in mechanism if c.answer.value == "unknown"]
+    gaps = [f"not seen: {c.says}" for c in (*unseen, *requires) if c.answer.value != "yes"]
+    gaps += [f"against it: {c.answer.because}" for c in against]
+    word = BANDS[min(len(gaps), 2)]
+    if unseen:
+        word = lower(word, "possible")
+    return Candidate(leaf, lower(word, cap), mechanism, requires, against, tuple(gaps))
+
+
+def _root_first(fitting: list[Candidate]) -> list[Candidate]:
+    """Marks what follows from another leaf that fits no less surely."""
+    sure = {candidate.leaf.id: BANDS.index(candidate.confidence) for candidate in fitting}
+
+    def cause(candidate: Candidate) -> str:
+        above = [
+            other.leaf.id
+            for other in fitting
+            if candidate.leaf.id in other.leaf.over and sure[other.leaf.id] <= max(sure[candidate.leaf.id], 1)
+        ]
+        return above[0] if above else ""
+
+    return [replace(candidate, consequence_of=cause(candidate)) for candidate in fitting]
