@@ -67,7 +67,9 @@ class PrometheusSeries:
 class PrometheusAnswer:
     series: tuple[PrometheusSeries, ...]
     warnings: tuple[str, ...] = ()
-    """Of a partial answer, and hints at the query; what the server calls infos too."""
+    """What makes the answer doubtful, such as Thanos telling that a store did not answer."""
+    infos: tuple[str, ...] = ()
+    """Hints at the query, such as that a counter's name has no usual ending; Triton's have none."""
 
 
 def check_prometheus_url(url: str) -> str:

@@ -1,6 +1,7 @@
 """One thread's way to a Prometheus: the client library with what it lacks - one deadline for the whole call, a bound on the answer,
 the server's warnings, and errors in our words."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -58,7 +59,7 @@ class PrometheusSession:
         retry = Retry(total=0, redirect=False, raise_on_status=False)
         self._client = PrometheusConnect(url=self._shown, session=self._http, retry=retry)
         self._over_at = 0.0
-        self._warnings: tuple[str, ...] = ()
+        self._notes: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
     def close(self) -> None:
         self._http.close()
@@ -86,11 +87,11 @@ class PrometheusSession:
         )
 
     def _answer(self, rows: Any) -> PrometheusAnswer:
-        return PrometheusAnswer(tuple(_series(rows)), self._warnings)
+        return PrometheusAnswer(tuple(_series(rows)), *self._notes)
 
     def _asked(self, ask: Callable[[], _Answer], seconds: float) -> _Answer:
         self._over_at = time.monotonic() + seconds
-        self._warnings = ()
+        self._notes = ((), ())
         self._http.timeout_seconds = seconds
         try:
             self._set_token()
@@ -133,6 +134,13 @@ class PrometheusSession:
 
     def _look(self, response: requests.Response, *_: Any, **__: Any) -> requests.Response:
         """Reads the body, within the bounds, and takes what the library drops."""
+        with contextlib.ExitStack() as unusable:
+            unusable.callback(response.close)
+            self._check(response)
+            unusable.pop_all()
+        return response
+
+    def _check(self, response: requests.Response) -> None:
         if response.is_redirect:
             to = without_credentials(response.headers.get("location", "")).partition("?")[0]
             said = f"{self._shown} sends on to {to[:_MAX_SAID]}"
@@ -151,8 +159,7 @@ class PrometheusSession:
         told = msgspec.json.decode(body, type=_Told)
         if told.status != "success":
             raise ValueError(told.error or "it is no success")
-        self._warnings = (*told.warnings, *told.infos)
-        return response
+        self._notes = (told.warnings, told.infos)
 
     def _timeout(self, seconds: float) -> PrometheusError:
         said = f"{self._shown} gave no whole answer within {seconds:g} s"

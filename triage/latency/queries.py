@@ -76,12 +76,22 @@ def result_labels(alternative: Alternative, by: Sequence[str], names: Names = Na
 
 
 def build_selector(
-    family: str, target: SeriesTarget, scope: Mapping[str, str], more: Mapping[str, str] | None = None
+    family: str, target: SeriesTarget, scope: Mapping[str, str], where: Mapping[str, str] | None = None
 ) -> str:
-    """`family{...}` of the target alone; scope by the names that the family has. Raises Unscoped."""
-    matchers = [_matcher(label, _filled(template, target)) for label, template in scope.items()]
-    matchers += [_condition(label, pattern) for label, pattern in (more or {}).items()]
-    return f"{family}{{{','.join(matcher for matcher in matchers if matcher)}}}"
+    """`family{...}` of the target; scope by the names that the family has. Raises Unscoped."""
+    filled = {label: _filled(template, target) for label, template in scope.items()}
+    narrowed = conditions({label: pattern for label, pattern in filled.items() if pattern})
+    return f"{family}{{{','.join(filter(None, (narrowed, conditions(where or {}))))}}}"
+
+
+def conditions(where: Mapping[str, str]) -> str:
+    """Label matchers; each value is a regular expression that must match, or with a leading `!` must not. Plain `!`: not empty."""
+    return ",".join(_condition(label, pattern) for label, pattern in where.items())
+
+
+def exactly(labels: Mapping[str, str]) -> dict[str, str]:
+    """Conditions that these labels alone fulfil."""
+    return {label: escape_regex(value) for label, value in labels.items()}
 
 
 def quote(value: str) -> str:
@@ -92,7 +102,8 @@ def quote(value: str) -> str:
 
 def escape_regex(value: str) -> str:
     """The value as a regular expression that matches it alone; RE2 has no other signs to escape, and refuses to escape letters."""
-    return _SPECIAL.sub(r"\\\1", value)
+    escaped = _SPECIAL.sub(r"\\\1", value)
+    return f"[!]{escaped[1:]}" if escaped.startswith("!") else escaped  # which would mean: not
 
 
 def duration(seconds: float) -> str:
@@ -198,14 +209,9 @@ def _place(name: str, target: SeriesTarget) -> str:
             return escape_regex(str(getattr(target, name)))
 
 
-def _matcher(label: str, pattern: str) -> str:
-    if not pattern:
-        return ""
-    plain = _unescaped(pattern)
-    return f"{label}={quote(plain)}" if plain is not None else f"{label}=~{quote(pattern)}"
-
-
 def _condition(label: str, pattern: str) -> str:
+    if pattern == "!":
+        return f'{label}!=""'
     if pattern.startswith("!"):
         return f"{label}!~{quote(pattern[1:])}"
     plain = _unescaped(pattern)
