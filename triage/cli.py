@@ -27,7 +27,7 @@ _rules = click.option(
     help="Folder of rules to use instead of the one that ships with the program.",
 )
 _output = click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "-o", "--output", type=click.Choice(["text", "json", "html"]), default="text", show_default=True
 )
 
 
@@ -333,21 +333,30 @@ def _print(report: "Report", output: str) -> NoReturn:
 
     if output == "json":
         _write(render_json(report))
+    elif output == "html":
+        from triage.render_html import render_html
+
+        _write(render_html(report), "utf-8")
     else:
         import shutil
 
         terminal = sys.stdout is not None and sys.stdout.isatty()
         width = min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100
-        _write(render_text(report, width, _styled if terminal and not _no_colour() else plain))
+        style = _styled if terminal and not _no_colour() else plain
+        _write(render_text(report, width, style, unicode=_writes_unicode()))
     sys.exit(CANNOT_TELL if report.verdict.category == "cannot_tell" else 0 if is_calm(report) else FOUND)
 
 
-def _write(text: str) -> None:
-    """To stdout, in whatever encoding it has. A reader who has seen enough, such as `head`, is no error."""
+def _writes_unicode() -> bool:
+    return sys.stdout is not None and "utf" in (sys.stdout.encoding or "").lower()
+
+
+def _write(text: str, encoding: str | None = None) -> None:
+    """To stdout, in whatever encoding it has unless one is given. A reader who has seen enough, such as `head`, is no error."""
     import io
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         click.echo(text, nl=False)
     except BrokenPipeError:

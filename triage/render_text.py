@@ -3,7 +3,10 @@
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 
+from triage.chart_scale import summary
+from triage.chart_text import chart_lines
 from triage.report import Mitigation, Report
+from triage.timeline import whole_timeline
 
 Style = Callable[[str, str], str]
 """(text, one of: headline-cause, headline-calm, headline-unknown, title, quote, command, dim)."""
@@ -13,16 +16,20 @@ def plain(text: str, style: str) -> str:
     return text
 
 
-def render_text(report: Report, width: int = 100, style: Style = plain) -> str:
-    """The report as lines of at most `width` characters, but for lines of a log and commands, which are kept whole to be copied."""
-    return "\n".join(_lines(report, max(40, width), style)) + "\n"
+def render_text(report: Report, width: int = 100, style: Style = plain, *, unicode: bool = True) -> str:
+    """The report as lines of at most `width` characters, but for lines of a log and commands, which are kept whole to be copied.
+    Without `unicode` its chart is drawn in ASCII."""
+    return "\n".join(_lines(report, max(40, width), style, unicode)) + "\n"
 
 
-def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
+def _lines(report: Report, width: int, style: Style, unicode: bool) -> Iterator[str]:
     calm = {"cannot_tell": "headline-unknown", "not_a_load_failure": "headline-calm"}
     tone = calm.get(report.verdict.category, "headline-cause")
     yield from (style(line, tone) for line in _wrap(report.headline, width))
+    if report.verdict.also:
+        yield from _wrap(f"Fits as well: {', '.join(_word(other) for other in report.verdict.also)}.", width)
     yield from _section("Impact", report.impact, width, style)
+    yield from _charts(report, width, style, unicode)
     if report.why:
         yield ""
         yield style("Why", "title")
@@ -32,10 +39,11 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
                 # Several lines stay a quotation: what a container says last must not pass for a line of the report.
                 yield from (style(f"     | {line}", "quote") for line in fact.quote.splitlines())
     against = [f"{fact.text}{_marks(fact.evidence)}" for fact in report.against]
-    against += [
-        f"also fits: {other.category.replace('_', ' ')} ({_word(other.confidence)})"
-        for other in report.alternatives
-    ]
+    for other in report.alternatives:
+        apart = f"; to tell them apart: {other.separate}" if other.separate else ""
+        against.append(
+            f"also fits: {_word(other.title or other.category)} ({_word(other.confidence)}){apart}"
+        )
     yield from _section("Against it", against or ["nothing that was seen"], width, style)
     if report.unseen:
         yield ""
@@ -50,11 +58,12 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
     for number, action in enumerate(report.actions, 1):
         yield from _action(number, action, width, style)
     yield from _models(report, width, style)
-    if report.timeline:
+    if timeline := whole_timeline(report):
         yield ""
         yield style("Timeline", "title")
-        for moment in report.timeline:
-            yield _one_line(f"  {moment.at}  {moment.what}  [{moment.evidence}]")
+        for moment in timeline:
+            source = f"  [{moment.evidence}]" if moment.evidence else ""
+            yield _one_line(f"  {moment.at}  {moment.what}{source}")
     yield ""
     yield style("Path", "title")
     yield from _path(report, width, style)
@@ -68,6 +77,18 @@ def _lines(report: Report, width: int, style: Style) -> Iterator[str]:
     took = f"{report.took_seconds:g} s"
     foot = f"{report.collected_at}, {took}, tree {report.tree} {report.tree_sha256[:12]}, {len(report.evidence)} sources{masked}"
     yield from (style(line, "dim") for line in _wrap(foot, width))
+
+
+def _charts(report: Report, width: int, style: Style, unicode: bool) -> Iterator[str]:
+    """The most telling chart; of the others what they show, in words, for a screen is short."""
+    if not report.charts:
+        return
+    yield ""
+    yield style("What moved", "title")
+    first, *others = report.charts
+    yield from (f"  {line}" for line in chart_lines(first, width - 2, unicode=unicode))
+    for chart in others:
+        yield from _wrap(f"{chart.title}: {summary(chart)}{_marks(chart.evidence)}", width, "  - ", "    ")
 
 
 def _action(number: int, action: Mitigation, width: int, style: Style) -> Iterator[str]:
@@ -131,8 +152,8 @@ def _marks(evidence: Iterable[str]) -> str:
     return f" [{', '.join(ids[:4])}]" if ids else ""
 
 
-def _word(confidence: str) -> str:
-    return confidence.replace("_", " ")
+def _word(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
