@@ -105,7 +105,7 @@ NEW_SHAPE = RealIncident(
 )
 
 MIX = Stream(16, work_ms=10, batched=True, heavy_share=0.04, heavy_ms=900)
-UNORDERED = Model(instances=6, max_batch_size=1, settings={"dynamic_batching": {}})
+UNORDERED = Model(instances=6, max_batch_size=2, settings={"dynamic_batching": {}})
 
 
 async def _in_order(world: World, _: float) -> None:

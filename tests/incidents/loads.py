@@ -79,8 +79,6 @@ MODEL_LOAD_CONTENTION = RealIncident(
     pods=(Pod("node-a", core=0),),
     calm=(Stream(10, work_ms=20),),
     act=_burning_loads,
-    # So many threads that no user's connection is likely to be on the one that the load call holds.
-    arguments=("--http-thread-count=64",),
     proof=_contended,
 )
 

@@ -196,7 +196,8 @@ PRIORITY_STARVATION = RealIncident(
     models=(
         Model(
             instances=1,
-            max_batch_size=1,
+            max_batch_size=2,
+            parameters={"per_item_ms": "50"},
             settings={"dynamic_batching": {"priority_levels": 2, "default_priority_level": 2}},
         ),
     ),
@@ -205,7 +206,7 @@ PRIORITY_STARVATION = RealIncident(
         Stream(6, work_ms=50, batched=True, kind="low", priority=2),
     ),
     during=(
-        Stream(32, work_ms=50, batched=True, kind="high", priority=1),
+        Stream(29, work_ms=50, batched=True, kind="high", priority=1),
         Stream(6, work_ms=50, batched=True, kind="low", priority=2),
     ),
     proof=_priorities,

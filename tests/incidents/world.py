@@ -26,6 +26,12 @@ from tests.tritons.server import TritonServer
 
 REVISION = "web-5d4f8c7b9"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes pods' names of
+ARGUMENTS = (
+    "--model-control-mode=explicit",
+    "--load-model=*",
+    # A load call holds its thread's connections: with so many threads hardly a user's is among them.
+    "--http-thread-count=32",
+)
 HOG = "while True: pass"
 
 
@@ -123,7 +129,7 @@ class World:
             self._install,
             lay_out(folder / "models", models),
             folder,
-            arguments=("--model-control-mode=explicit", "--load-model=*", *self._arguments, *plan.arguments),
+            arguments=(*ARGUMENTS, *self._arguments, *plan.arguments),
             environment=plan.environment,
             limit=_joins(group, plan.core),
         )
