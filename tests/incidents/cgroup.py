@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.local_process import eventually
+
 ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("cpu", "cpuacct", "memory")
 PERIOD_SECONDS = 0.1
+REMOVE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,16 @@ class ControlGroup:
             memory_bytes=int((self._folders["memory"] / "memory.usage_in_bytes").read_text()),
         )
 
-    def remove(self) -> None:
+    async def remove(self) -> None:
+        """Once its last process has ended; a group that is still held after a while stays until the next boot."""
+        with contextlib.suppress(TimeoutError):
+            await eventually(self._removed, seconds=REMOVE_SECONDS)
+
+    async def _removed(self) -> bool:
         for folder in self._folders.values():
-            with contextlib.suppress(
-                OSError
-            ):  # a process that is still ending holds it; the next boot frees it
+            with contextlib.suppress(OSError):
                 folder.rmdir()
+        return not any(folder.exists() for folder in self._folders.values())
 
 
 def control_groups_permitted() -> bool:

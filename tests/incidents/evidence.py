@@ -113,9 +113,9 @@ def _pages(file: Path, phase: Phase) -> Iterator[tuple[float, str]]:
 
 
 def _lines(file: Path, phase: Phase) -> list[dict[str, Any]]:
-    # One more scrape on both sides: an increase is between scrapes, and what ended just now is in the next.
+    # One scrape more before: an increase is between scrapes. None after: the next phase would be in it.
     found = (json.loads(line) for line in file.read_text().splitlines())
-    return [line for line in found if phase.start - 1 <= line["at"] <= phase.end + 1]
+    return [line for line in found if phase.start - 1 <= line["at"] < phase.end]
 
 
 def _series(text: str, family: str, labels: Mapping[str, str]) -> Iterator[tuple[str, float]]:

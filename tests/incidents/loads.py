@@ -60,24 +60,24 @@ BURNING = Model(instances=1, parameters={"burns": "yes"})
 
 
 async def _burning_loads(world: World, seconds: float) -> None:
-    for number in range(int(seconds // 6)):
-        model = Model("newcomer", instances=3, parameters={"initialize_burn_s": "1.5", "number": str(number)})
+    for number in range(1 + int(seconds // 4)):
+        model = Model("newcomer", instances=2, parameters={"initialize_burn_s": "0.8", "number": str(number)})
         await world.load(model)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
 
 
 def _contended(evidence: Evidence) -> list[Check]:
     loads = sum("loaded" in note.text for note in evidence.notes)
-    return [p99_rose(evidence, 2), infer_rose(evidence, 8), at_least("loads", loads, 3)]
+    return [p99_rose(evidence, 2), infer_rose(evidence, 8), at_least("loads", loads, 2)]
 
 
 MODEL_LOAD_CONTENTION = RealIncident(
     id="model-load-contention",
     label="model_load_contention",
     about="A model whose load needs the processor is loaded again and again beside one that serves on the same core.",
-    models=(BURNING, Model("newcomer", instances=3)),
+    models=(BURNING, Model("newcomer", instances=2)),
     pods=(Pod("node-a", core=0),),
-    calm=(Stream(10, work_ms=20),),
+    calm=(Stream(6, work_ms=20),),
     act=_burning_loads,
     proof=_contended,
 )

@@ -93,7 +93,9 @@ BACKEND_PROCESS_DEAD = RealIncident(
     id="backend-process-dead",
     label="backend_process_dead",
     about="The Python stubs of one pod are killed; each request there fails after about a second, readiness says all is well.",
-    calm=(CALM,),
+    # An instance gives its dead stub up once a second: more than that and the queue hides the errors behind timeouts.
+    models=(Model(instances=4),),
+    calm=(replace(CALM, per_second=5),),
     act=_kill,
     proof=_dead,
 )
@@ -133,7 +135,7 @@ PIPELINE = Stream(9, work_ms=30)
 
 
 async def _slow_embed(world: World, _: float) -> None:
-    world.condition("embed", factor=7)
+    world.condition("embed", factor=6)
 
 
 def _bottleneck(evidence: Evidence) -> list[Check]:
@@ -164,8 +166,8 @@ PIPELINE_BOTTLENECK_BLS = RealIncident(
     id="pipeline-bottleneck-bls",
     label="pipeline_bottleneck",
     about="A step that a model calls from its own code gets slower; its time is the caller's compute time.",
-    models=(*STEPS, Model("ranker", instances=8, parameters={"calls": "tokenize,embed,rank"})),
-    calm=(replace(PIPELINE, work_ms=25),),
+    models=(*STEPS, Model("ranker", instances=6, parameters={"calls": "tokenize,embed,rank"})),
+    calm=(replace(PIPELINE, work_ms=20, per_second=8),),
     act=_slow_embed,
     proof=_bottleneck,
 )

@@ -3,12 +3,12 @@
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
-from tests.incidents.proofs import at_least, at_most, infer_rose, infer_stayed, p99_rose
+from tests.incidents.proofs import INFER, at_least, at_most, infer_rose, p99_rose, per_request_ms
 from tests.incidents.traffic import Stream
 from tests.incidents.world import Pod, World
 
 BURNING = Model(instances=1, parameters={"burns": "yes"})
-QUOTA_CORES = 0.3
+QUOTA_CORES = 0.12
 
 
 async def _limit(world: World, _: float) -> None:
@@ -34,9 +34,9 @@ def _throttled(evidence: Evidence) -> list[Check]:
 CPU_THROTTLING = RealIncident(
     id="cpu-throttling",
     label="cpu_throttling",
-    about="The pods get a processor limit of 0.3 cores, enforced by the kernel; each request needs half a period of a core.",
+    about="The pods get a processor limit of 0.12 cores, enforced by the kernel: a request needs 20 ms, a period has 12.",
     models=(BURNING,),
-    calm=(Stream(8, work_ms=40),),
+    calm=(Stream(5, work_ms=20),),
     act=_limit,
     needs_control_groups=True,
     proof=_throttled,
@@ -53,13 +53,24 @@ def _noisy(evidence: Evidence) -> list[Check]:
     return [
         p99_rose(evidence, 1.5),
         infer_rose(evidence, 15, of=noisy),
-        infer_stayed(evidence, 15, of=quiet),
+        at_least(
+            "what the pod with neighbours lost beyond the other, ms in the model per request",
+            _more(evidence, noisy) - _more(evidence, quiet),
+            10,
+        ),
         at_most(
             "processor time of the pod with neighbours, cores",
             evidence.platform("cpu_seconds", evidence.incident, of=noisy) / evidence.incident.seconds,
             0.5,
         ),
     ]
+
+
+def _more(evidence: Evidence, pod: str) -> float:
+    before, during = (
+        per_request_ms(evidence, INFER, phase, of=pod) for phase in (evidence.baseline, evidence.incident)
+    )
+    return during - before
 
 
 def _node(evidence: Evidence, pod: str) -> str:
@@ -73,7 +84,7 @@ NOISY_NEIGHBOUR = RealIncident(
     about="Three other programs take the core that stands for node-a; the pod on the other core is well.",
     models=(BURNING,),
     pods=(Pod("node-a", core=0), Pod("node-b", core=1)),
-    calm=(Stream(8, work_ms=25),),
+    calm=(Stream(6, work_ms=20),),
     act=_neighbour,
     proof=_noisy,
 )

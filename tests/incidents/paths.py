@@ -167,14 +167,13 @@ OBSERVER_EFFECT = RealIncident(
 
 
 async def _rollout(world: World, _: float) -> None:
-    """Without a drain: the old pods end while the gateway still sends to them."""
+    """Without grace: the old pods are killed while the gateway still sends to them."""
     for old in world.names():
         world.note(f"started {await world.start_pod(Pod('node-c'))}")
-        server = world.pods[old]
-        world.note(f"ends {old}")
-        await server.stop()
-        await world.stop_pod(old)
+        world.pods[old].kill()
+        world.note(f"killed {old}")
         await asyncio.sleep(2)
+        await world.stop_pod(old)
 
 
 def _rolled(evidence: Evidence) -> list[Check]:
@@ -191,7 +190,7 @@ def _rolled(evidence: Evidence) -> list[Check]:
 ROLLOUT = RealIncident(
     id="rollout",
     label="rollout_or_termination",
-    about="Pods are replaced one by one without a drain, and the new ones are cold: resets, retries, slow first requests.",
+    about="Pods are replaced one by one without grace, and the new ones are cold: resets, retries, slow first requests.",
     models=(Model(instances=2, parameters={"lazy_ms": "1500"}),),
     calm=(Stream(16, work_ms=40, retries=3, retry_after_seconds=0.25),),
     act=_rollout,

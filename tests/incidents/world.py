@@ -125,11 +125,12 @@ class World:
         folder = self.folder / "pods" / name
         models = plan.models or tuple(self.models.values())
         group = ControlGroup(name) if control_groups_permitted() else None
+        caches = self._install.backends.parent / "caches"
         server = PodServer(
             self._install,
             lay_out(folder / "models", models),
             folder,
-            arguments=(*ARGUMENTS, *self._arguments, *plan.arguments),
+            arguments=(*ARGUMENTS, f"--cache-directory={caches}", *self._arguments, *plan.arguments),
             environment=plan.environment,
             limit=_joins(group, plan.core),
         )
@@ -222,7 +223,7 @@ class World:
         self.ended.append(server)
         await server.__aexit__(None, None, None)
         if server.group is not None:
-            server.group.remove()
+            await server.group.remove()
 
 
 def _joins(group: ControlGroup | None, core: int | None) -> Any:
