@@ -20,7 +20,7 @@ def named_workload(target: str) -> Workload | None:
     word, _, name = target.partition("/")
     stem = word.lower().partition(".")[0]
     kind = _SHORT.get(stem) or next((k for k in _KINDS if k.lower() == stem.removesuffix("s")), None)
-    return Workload(kind, name) if kind else None
+    return Workload(kind, name) if kind and name else None
 
 
 async def find_workload(api: KubernetesApi, namespace: str, pods: Sequence[Pod]) -> Workload | None:
