@@ -1,5 +1,6 @@
 """The workload that a target names, or that owns the pods which it finds."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,6 +14,23 @@ from telemetry.workloads import ascend, controller_of
 _OWNER_PLURALS = {"ReplicaSet": "replicasets", "StatefulSet": "statefulsets", "Pod": "pods"}
 _KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 _SHORT = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet"}
+
+# Of hashes and random suffixes: no vowels, so that they spell nothing (kubernetes/apimachinery:pkg/util/rand/rand.go).
+_HASH = "[bcdfghjklmnpqrstvwxz2456789]{1,10}"
+_SUFFIX = "[bcdfghjklmnpqrstvwxz2456789]{5}"
+_MADE = {
+    ("Deployment", "ReplicaSet"): _HASH,
+    ("Deployment", "Pod"): f"{_HASH}-{_SUFFIX}",
+    ("ReplicaSet", "Pod"): _SUFFIX,
+    ("DaemonSet", "Pod"): _SUFFIX,
+    ("StatefulSet", "Pod"): r"\d+",
+}
+
+
+def is_made_by(workload: Workload, kind: str, name: str) -> bool:
+    """Whether an object of this kind and name, which may be gone, is the workload's: another's name may only begin alike."""
+    ending = _MADE.get((workload.kind, kind))
+    return ending is not None and re.fullmatch(f"{re.escape(workload.name)}-{ending}", name) is not None
 
 
 def named_workload(target: str) -> Workload | None:

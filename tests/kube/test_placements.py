@@ -12,7 +12,7 @@ from telemetry.object_events import ObjectEvent, list_events, merged
 from telemetry.placements import PlacedPod, Placement, parse_cores, placement_of, read_placements
 from telemetry.pods import Pod
 from telemetry.target import Workload
-from telemetry.workload_above import find_workload, named_workload
+from telemetry.workload_above import find_workload, is_made_by, named_workload
 from tests.kube.canned_api import CannedApi
 
 
@@ -284,6 +284,25 @@ def test_the_same_words_of_the_same_object_are_one_event_and_the_newest_stay() -
 )
 def test_a_target_names_a_workload_or_none(target: str, workload: Workload | None) -> None:
     assert named_workload(target) == workload
+
+
+@pytest.mark.parametrize(
+    ("workload", "kind", "name", "made"),
+    [
+        ("Deployment", "ReplicaSet", "llm-6b47547cfd", True),
+        ("Deployment", "Pod", "llm-6b47547cfd-x5k2p", True),
+        ("StatefulSet", "Pod", "llm-12", True),
+        ("DaemonSet", "Pod", "llm-x5k2p", True),
+        ("Deployment", "Pod", "llm-canary-0", False),
+        ("Deployment", "Pod", "llm-6b47547cfd", False),
+        ("Deployment", "ReplicaSet", "llm-canary-6b47547cfd", False),
+        ("Deployment", "Pod", "llm-canary-6b47547cfd-x5k2p", False),
+        ("StatefulSet", "Pod", "llm-x5k2p", False),
+        ("Deployment", "Node", "llm-x5k2p", False),
+    ],
+)
+def test_what_a_workload_made_is_known_by_its_name(workload: str, kind: str, name: str, made: bool) -> None:
+    assert is_made_by(Workload(workload, "llm"), kind, name) is made
 
 
 async def test_the_workload_is_the_one_that_most_pods_have() -> None:
