@@ -41,6 +41,8 @@ class Revision(msgspec.Struct, frozen=True):
     """That it had before it was returned to, as far as is known."""
     replicas: int
     changes: tuple[str, ...]
+    compared_with: int | None
+    """The number that the workload had before; None: no earlier template is kept, so the changes are unknown."""
 
 
 class WorkloadRevisions(msgspec.Struct, frozen=True):
@@ -127,22 +129,27 @@ def revisions_of(
     templates: Sequence[Template], births: Sequence[Birth] = (), signs: Sequence[Sign] = ()
 ) -> tuple[Revision, ...]:
     ordered = sorted(templates, key=lambda each: (each.number, each.created_at))
-    revisions = []
-    for index, each in enumerate(ordered):
-        before = _before(each.number, ordered)
-        revisions.append(
-            Revision(
-                number=each.number,
-                hash=each.hash,
-                name=each.name,
-                created_at=each.created_at,
-                rolled_out_at=last_rolled_out(each, ordered[:index], births, signs),
-                earlier_numbers=each.earlier_numbers,
-                replicas=each.replicas,
-                changes=template_changes(before.template, each.template) if before else (),
-            )
-        )
-    return tuple(revisions)
+    return tuple(
+        _revision(each, ordered, last_rolled_out(each, ordered[:index], births, signs))
+        for index, each in enumerate(ordered)
+    )
+
+
+def _revision(found: Template, templates: Sequence[Template], rolled_out_at: datetime | None) -> Revision:
+    """Compared with what the workload had before, though that may have a higher number by now."""
+    lower = {n: each for each in templates for n in (*each.earlier_numbers, each.number) if n < found.number}
+    before = max(lower, default=None)
+    return Revision(
+        number=found.number,
+        hash=found.hash,
+        name=found.name,
+        created_at=found.created_at,
+        rolled_out_at=rolled_out_at,
+        earlier_numbers=found.earlier_numbers,
+        replicas=found.replicas,
+        changes=template_changes(lower[before].template, found.template) if before is not None else (),
+        compared_with=before,
+    )
 
 
 def last_rolled_out(
@@ -157,12 +164,6 @@ def last_rolled_out(
     seen += [sign.at for sign in signs if sign.name == template.name]
     # Times are whole seconds: a sign in the same one may be of the rollout before.
     return min((at for at in seen if at > others), default=None)
-
-
-def _before(number: int, templates: Sequence[Template]) -> Template | None:
-    """What the workload had before this number, though that has a higher one by now."""
-    by_number = {n: each for each in templates for n in (*each.earlier_numbers, each.number) if n < number}
-    return by_number[max(by_number)] if by_number else None
 
 
 def _replicaset(found: "_ReplicaSet") -> Template:

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterator, Sequence
 
-_SECRET = re.compile(r"passw|secret|token|api[-_]?key|access[-_]?key|credential|private", re.IGNORECASE)
+_SECRET = re.compile(
+    r"passw|secret|token(?!iz|s)|[-_]key|credential|private|header|auth(?!or)|cookie", re.IGNORECASE
+)
 _MOST_CHARACTERS = 80
 
 
 def argument_changes(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(subject, rest), so that the caller says of which container: (`argument --log-verbose`, `: 0 -> 1`).
 
-    A flag's values are compared as a set: their order means nothing to Triton. What is no flag is only said to have changed."""
+    A flag's values are compared as a set: their order means nothing to Triton. Only values of long flags are told, as Triton's all
+    are, and none that may be a secret; what is no flag is only said to have changed."""
     old, new = _flags(before), _flags(after)
     for flag in dict.fromkeys((*new, *old)):
         gone = [value for value in old.get(flag, ()) if value not in new.get(flag, ())]
@@ -18,8 +21,9 @@ def argument_changes(before: Sequence[str], after: Sequence[str]) -> Iterator[tu
         if not flag:
             if old.get("") != new.get(""):
                 yield "command", " changed"
-        elif (gone or come) and _SECRET.search(flag):
-            yield f"value of argument {flag}", " changed"
+        elif (gone or come) and _is_private(flag, (*gone, *come)):
+            change = "changed" if flag in old and flag in new else "added" if flag in new else "removed"
+            yield f"{'value of ' if change == 'changed' else ''}argument {flag}", f" {change}"
         elif len(gone) == len(come) == 1:
             yield f"argument {flag}", f": {_told(gone[0])} -> {_told(come[0])}"
         else:
@@ -43,6 +47,12 @@ def _flags(words: Sequence[str]) -> dict[str, list[str]]:
         else:
             found.setdefault("", []).append(word)
     return found
+
+
+def _is_private(flag: str, values: Sequence[str]) -> bool:
+    return (not flag.startswith("--") and any(values)) or _SECRET.search(
+        " ".join((flag, *values))
+    ) is not None
 
 
 def _whole(flag: str, value: str) -> str:

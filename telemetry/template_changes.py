@@ -12,6 +12,7 @@ from telemetry.template_arguments import argument_changes
 Raw = dict[str, Any]
 """An object of the API as it is."""
 
+MOST_CHANGES = 50
 MOST_CHARACTERS = 80
 """Of a value; what tells two images apart is at their end."""
 _HASHES = frozenset({"pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash"})
@@ -41,10 +42,10 @@ _VOLUME_NAMES = {
 
 def template_changes(before: Raw, after: Raw) -> tuple[str, ...]:
     """Such as `image of triton: a -> b`; empty: they make the same pods."""
-    return (
-        *_metadata_changes(_at(before, "metadata"), _at(after, "metadata")),
-        *_spec_changes(before, after),
-    )
+    metadata = _metadata_changes(_at(before, "metadata"), _at(after, "metadata"))
+    changes = [*_spec_changes(before, after), *metadata]
+    more = len(changes) - MOST_CHANGES
+    return (*changes[:MOST_CHANGES], f"and {more} more changes") if more > 0 else tuple(changes)
 
 
 def _metadata_changes(before: Raw, after: Raw) -> Iterator[str]:

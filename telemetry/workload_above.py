@@ -1,5 +1,6 @@
 """The workload that a target names, or that owns the pods which it finds."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,13 +15,30 @@ _OWNER_PLURALS = {"ReplicaSet": "replicasets", "StatefulSet": "statefulsets", "P
 _KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 _SHORT = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet"}
 
+# Of hashes and random suffixes: no vowels, so that they spell nothing (kubernetes/apimachinery:pkg/util/rand/rand.go).
+_HASH = "[bcdfghjklmnpqrstvwxz2456789]{1,10}"
+_SUFFIX = "[bcdfghjklmnpqrstvwxz2456789]{5}"
+_MADE = {
+    ("Deployment", "ReplicaSet"): _HASH,
+    ("Deployment", "Pod"): f"{_HASH}-{_SUFFIX}",
+    ("ReplicaSet", "Pod"): _SUFFIX,
+    ("DaemonSet", "Pod"): _SUFFIX,
+    ("StatefulSet", "Pod"): r"\d+",
+}
+
+
+def is_made_by(workload: Workload, kind: str, name: str) -> bool:
+    """Whether an object of this kind and name, which may be gone, is the workload's: another's name may only begin alike."""
+    ending = _MADE.get((workload.kind, kind))
+    return ending is not None and re.fullmatch(f"{re.escape(workload.name)}-{ending}", name) is not None
+
 
 def named_workload(target: str) -> Workload | None:
     """The workload in the target's own words, in any of kubectl's spellings; None for a pod and for what is no workload."""
     word, _, name = target.partition("/")
     stem = word.lower().partition(".")[0]
     kind = _SHORT.get(stem) or next((k for k in _KINDS if k.lower() == stem.removesuffix("s")), None)
-    return Workload(kind, name) if kind else None
+    return Workload(kind, name) if kind and name else None
 
 
 async def find_workload(api: KubernetesApi, namespace: str, pods: Sequence[Pod]) -> Workload | None:

@@ -149,6 +149,8 @@ class Revision(msgspec.Struct, frozen=True):
     was, and nothing tells when."""
     earlier_numbers: tuple[int, ...] = ()
     """That it had before it was returned to; not empty: its last rollout was a rollback."""
+    compared_with: int | None = None
+    """The number that the workload had before; None: no earlier template is kept, so the changes are unknown."""
 
 
 class Rollouts(msgspec.Struct, frozen=True, tag="rollouts"):

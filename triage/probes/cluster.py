@@ -16,7 +16,7 @@ from telemetry.pod_lookup import find_pods
 from telemetry.pods import Pod
 from telemetry.revisions import KINDS, Birth, read_revisions
 from telemetry.target import Workload
-from telemetry.workload_above import find_workload, named_workload
+from telemetry.workload_above import find_workload, is_made_by, named_workload
 from triage.collect import Found, Question
 from triage.evidence import Facts, Missing
 from triage.latency.facts import ClusterEvents, Nodes, NoHpa, PodPlacements
@@ -159,7 +159,8 @@ class _Cluster:
             pods = {pod.metadata.name for pod in await self._pods.value()}
         except KubernetesError:
             pods = set()  # most are told by their names alone
-        about = [workload.kind, *({"ReplicaSet", "Pod"} - {workload.kind})]
+        replicasets = ["ReplicaSet"] if workload.kind == "Deployment" else []
+        kinds = (workload.kind, *replicasets, "Pod", "HorizontalPodAutoscaler")
         try:
             hpas = {
                 each.name for each in await list_hpas(self._api, self._namespace) if each.target == workload
@@ -167,22 +168,15 @@ class _Cluster:
         except KubernetesError:
             hpas = {workload.name}  # as most are named
         async with asyncio.TaskGroup() as group:
-            lists = [
-                group.create_task(_listed(self._api, self._namespace, kind))
-                for kind in (*about, "HorizontalPodAutoscaler")
-            ]
+            lists = [group.create_task(_listed(self._api, self._namespace, kind)) for kind in kinds]
+        known = {workload.kind: {workload.name}, "Pod": pods, "HorizontalPodAutoscaler": hpas}
         events = []
-        for kind, task in zip((*about, "HorizontalPodAutoscaler"), lists, strict=True):
+        for kind, task in zip(kinds, lists, strict=True):
             listed = task.result()
             if isinstance(listed, KubernetesError):
                 return missing(listed)
-            names = {"HorizontalPodAutoscaler": hpas, "Pod": pods, workload.kind: {workload.name}}.get(
-                kind, set()
-            )
             events += [
-                e
-                for e in listed
-                if e.name in names or (kind in ("Pod", "ReplicaSet") and _is_part(e, workload))
+                e for e in listed if e.name in known.get(kind, ()) or is_made_by(workload, kind, e.name)
             ]
         if not events:
             detail = f"the cluster has no events of {called(workload)}: none were made, or they are over an hour old"
@@ -251,11 +245,3 @@ async def _listed(api: KubernetesApi, namespace: str, kind: str) -> list[ObjectE
         return await list_events(api, namespace, kind=kind)
     except KubernetesError as error:
         return error
-
-
-def _is_part(event: ObjectEvent, workload: Workload) -> bool:
-    """NAME-HASH, and NAME-HASH-SUFFIX of its pods: another workload's name may only begin alike."""
-    rest = event.name.removeprefix(f"{workload.name}-")
-    return rest != event.name and rest.count("-") <= (
-        1 if event.kind == "Pod" and workload.kind == "Deployment" else 0
-    )

@@ -106,6 +106,7 @@ def rollouts(found: WorkloadRevisions) -> Rollouts:
                 changes=each.changes,
                 rolled_out_at=_seconds(each.rolled_out_at),
                 earlier_numbers=each.earlier_numbers,
+                compared_with=each.compared_with,
             )
             for each in found.revisions
         ),

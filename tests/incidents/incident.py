@@ -1,0 +1,38 @@
+"""A latency incident as its author knows it: what runs, what users send, what happens at the onset, and what proves it."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from tests.incidents.evidence import Check, Evidence
+from tests.incidents.models import Model
+from tests.incidents.traffic import Stream
+from tests.incidents.world import Pod, World
+
+Act = Callable[[World, float], Coroutine[Any, Any, None]]
+"""Done to the world from the onset on; gets the seconds that the incident lasts, and is ended with it."""
+Proof = Callable[[Evidence], list[Check]]
+
+
+@dataclass(frozen=True)
+class RealIncident:
+    id: str
+    label: str
+    """A leaf of the p99 tree."""
+    about: str
+    """One sentence: what happens, as its author knows it."""
+    proof: Proof
+    calm: tuple[Stream, ...]
+    models: tuple[Model, ...] = (Model(),)
+    pods: tuple[Pod, ...] = (Pod("node-a"), Pod("node-b"))
+    during: tuple[Stream, ...] = ()
+    """What users send from the onset on; empty: what they sent before."""
+    act: Act | None = None
+    arguments: tuple[str, ...] = ()
+    """Of every server."""
+    connections: int = 0
+    """The gateway's to each server; 0: as many as it takes."""
+    needs_control_groups: bool = False
+
+    def __str__(self) -> str:
+        return self.id
