@@ -8,7 +8,8 @@ import pytest
 from telemetry.kubernetes_api import KubernetesError
 from telemetry.managed_by import Owner, owner_of
 from telemetry.object_events import ObjectEvent
-from telemetry.revisions import Birth, Revision, Sign, Template, read_revisions, revisions_of, scale_up_signs
+from telemetry.revision_reader import read_revisions
+from telemetry.revisions import Birth, Revision, Sign, Template, revisions_of, scale_up_signs
 from telemetry.target import Workload
 from tests.kube.canned_api import CannedApi
 

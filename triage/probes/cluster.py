@@ -14,7 +14,8 @@ from telemetry.object_events import ObjectEvent, list_events, merged
 from telemetry.placements import Placement, read_placements
 from telemetry.pod_lookup import find_pods
 from telemetry.pods import Pod
-from telemetry.revisions import KINDS, Birth, read_revisions
+from telemetry.revision_reader import KINDS, read_revisions
+from telemetry.revisions import Birth
 from telemetry.target import Workload
 from telemetry.workload_above import find_workload, is_made_by, named_workload
 from triage.collect import Found, Question

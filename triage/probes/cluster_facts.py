@@ -8,7 +8,7 @@ from telemetry.kubernetes_api import KubernetesError
 from telemetry.nodes import NodeState
 from telemetry.object_events import ObjectEvent
 from telemetry.placements import Placement
-from telemetry.revisions import WorkloadRevisions
+from telemetry.revision_reader import WorkloadRevisions
 from telemetry.target import Workload
 from triage.evidence import Missing, MissingReason
 from triage.latency.facts import (
