@@ -29,10 +29,10 @@ class Measure(Protocol):
     @property
     def measure(self) -> str: ...
     @property
-    def family(self) -> str: ...
+    def family(self) -> str | None: ...
     @property
-    def kind(self) -> str:
-        """`rate`, `mean`, `peak` or `quantile`."""
+    def kind(self) -> str | None:
+        """`rate`, `mean`, `peak` or `quantile`; None, and no family, for a row that no single family of Triton's answers."""
         ...
 
     @property
@@ -70,8 +70,13 @@ ByFamily = Mapping[str, Sequence[tuple[Series, float]]]
 
 
 def scrape(at: float, samples: Iterable[tuple[Series, float]]) -> Scrape:
-    """The page without what is no number: NaN is Triton's word for no traffic, and nothing that it counts is below zero."""
-    return Scrape(at, {series: value for series, value in samples if 0 <= value < math.inf})
+    """The page. NaN, Triton's word for no traffic, stands for all that is no number: nothing that it counts is below zero."""
+    return Scrape(at, {series: value if 0 <= value < math.inf else math.nan for series, value in samples})
+
+
+def shows(capture: Capture, measure: Measure) -> bool:
+    """Whether any page had the measure's family."""
+    return any(series.family == measure.family for page in capture.scrapes if page for series in page.values)
 
 
 def capture_ranges(capture: Capture, measures: Iterable[Measure]) -> list[facts.Ranges]:
@@ -93,11 +98,12 @@ def lifetime(capture: Capture, measures: Iterable[Measure]) -> facts.Lifetime | 
         return None
     kept = _kept_models(capture)
     page = _by_family(first.values.items())
-    totals = {}
+    totals: dict[str, tuple[facts.Series, ...]] = {}
     for measure in measures:
         if measure.kind == "rate":
             rows = _rows(measure, page, capture.pod, kept)
-            totals[measure.measure] = tuple(facts.Series(dict(row), (rows[row],)) for row in sorted(rows))
+            known = sorted(row for row, value in rows.items() if value is not None)
+            totals[measure.measure] = tuple(facts.Series(dict(row), (rows[row],)) for row in known)
     return facts.Lifetime({measure: series for measure, series in totals.items() if series})
 
 
@@ -114,7 +120,7 @@ def _ranges(
         start=round(capture.began_at + capture.interval, 3),
         step=capture.interval,
         steps=len(steps),
-        smear={"rate": capture.interval, "quantile": SUMMARY_SECONDS}.get(measure.kind, 0.0),
+        smear={"rate": capture.interval, "quantile": SUMMARY_SECONDS}.get(measure.kind or "", 0.0),
         series=tuple(series),
         cut=kept is not None and "model" in measure.by,
         warnings=capture.warnings,
@@ -122,21 +128,22 @@ def _ranges(
 
 
 def _rows(measure: Measure, page: ByFamily, pod: str, kept: frozenset[str] | None) -> dict[Row, float | None]:
-    """The measure's rows on one page, in its unit. A row without one usable number is not there."""
-    rows: dict[Row, float] = {}
-    for series, value in page.get(measure.family, ()):
+    """The measure's rows on one page, in its unit; None where none of its series is a number."""
+    rows: dict[Row, float | None] = {}
+    by = [(name, _LABELS[name]) for name in measure.by if name in _LABELS]
+    for series, value in page.get(measure.family or "", ()):
         labels = series.labels
-        if kept is not None and labels.get("model", "") not in kept and "model" in measure.by:
+        if kept is not None and "model" in measure.by and labels.get("model", "") not in kept:
             continue
-        row = (
-            ("pod", pod),
-            *((name, labels.get(_LABELS[name], "")) for name in measure.by if name in _LABELS),
-        )
-        if measure.kind != "quantile":
-            rows[row] = rows.get(row, 0.0) + value
-        elif labels.get("quantile") == measure.quantile:
-            rows[row] = max(rows.get(row, 0.0), value)  # of twins the one without traffic is NaN, so not here
-    return {row: _rounded(value * measure.scale) for row, value in rows.items()}
+        if measure.kind == "quantile" and labels.get("quantile") != measure.quantile:
+            continue
+        row = (("pod", pod), *((ours, labels.get(theirs, "")) for ours, theirs in by))
+        so_far = rows.get(row)
+        if so_far is None or math.isnan(value):
+            rows[row] = so_far if math.isnan(value) else value
+        else:
+            rows[row] = max(so_far, value) if measure.kind == "quantile" else so_far + value
+    return {row: None if value is None else _rounded(value * measure.scale) for row, value in rows.items()}
 
 
 def _rates(scrapes: Sequence[Scrape | None], counters: frozenset[str]) -> list[ByFamily | None]:
@@ -159,7 +166,11 @@ def _increases(
 ) -> Iterable[tuple[Series, float]]:
     """By series. One that is new counts from zero if nothing of its model version was there: Triton makes all its series, at zero,
     when it loads the version. Beside others of its version it has an unknown past, and no increase yet."""
-    lives = [(series, value) for series, value in now.items() if series.family in counters]
+    lives = [
+        (series, value)
+        for series, value in now.items()
+        if series.family in counters and not math.isnan(value)
+    ]
     loaded = {_version(series) for series in before if series.family != FAILURE}
     begun_again = {
         _version(series)
@@ -167,11 +178,11 @@ def _increases(
         if series.family != FAILURE and value < before.get(series, 0.0)
     }
     for series, value in lives:
-        was = before.get(series)
-        if was is None and _version(series) in loaded:
+        was = before.get(series, math.nan)
+        if math.isnan(was) and (series in before or _version(series) in loaded):
             continue
         again = series.family != FAILURE and _version(series) in begun_again
-        yield series, value if was is None or again or value < was else value - was
+        yield series, value if math.isnan(was) or again or value < was else value - was
 
 
 def _version(series: Series) -> tuple[str, str]:
@@ -188,9 +199,8 @@ def _kept_models(capture: Capture) -> frozenset[str] | None:
         return None
     for page in pages:
         for series, value in page.values.items():
-            if series.family == PENDING:
-                model = _version(series)[0]
-                requests[model] = max(requests[model], value)
+            if series.family == PENDING and value > requests[model := _version(series)[0]]:
+                requests[model] = value
     for before, now in pairwise(pages):
         for series, increase in _increases(before.values, now.values, frozenset((SUCCESS, FAILURE))):
             requests[_version(series)[0]] += increase
@@ -199,7 +209,7 @@ def _kept_models(capture: Capture) -> frozenset[str] | None:
 
 
 def _counters(measures: Iterable[Measure]) -> frozenset[str]:
-    return frozenset(measure.family for measure in measures if measure.kind == "rate")
+    return frozenset(measure.family for measure in measures if measure.kind == "rate" and measure.family)
 
 
 def _by_family(samples: Iterable[tuple[Series, float]]) -> ByFamily:

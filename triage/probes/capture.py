@@ -15,7 +15,8 @@ from yarl import URL
 from telemetry.exposition import MalformedExpositionError, SeriesTable, parse_exposition
 from triage.collect import Found, Question
 from triage.evidence import Facts, Missing, MissingReason
-from triage.latency.counters import Capture, Measure, Scrape, capture_ranges, lifetime, scrape
+from triage.latency.counters import Capture, Measure, Scrape, capture_ranges, lifetime, scrape, shows
+from triage.latency.facts import Ranges
 from triage.probes.http_answer import address, error_of, read_answer, without_credentials
 from triage.probes.triton_url import check_url
 from triage.seal import Seal
@@ -75,7 +76,10 @@ def capture_questions(
             return Found(captured, [answered("capture", f"capture{suffix}", captured)])
         begun = lifetime(captured, target.measures)
         ranges = capture_ranges(captured, target.measures)
-        then = [answered("capture", f"capture/{each.measure}{suffix}", each) for each in ranges]
+        then = [
+            answered("capture", f"capture/{measure.measure}{suffix}", _told(captured, measure, each))
+            for measure, each in zip(target.measures, ranges, strict=True)
+        ]
         return Found(begun or Missing("no_series", "no page was kept", _WHERE), then)
 
     def answered(probe: str, id: str, facts: Facts | Missing) -> Question:
@@ -101,6 +105,20 @@ def capture_questions(
     return [question("lifetime", f"lifetime:{where}", ask)]
 
 
+def _told(captured: Capture, measure: Measure, ranges: Ranges) -> Ranges | Missing:
+    """The ranges, or why there is no series in them."""
+    if ranges.series:
+        return ranges
+    if shows(captured, measure):
+        said = f"{measure.family} was on one page alone, and a rate needs two"
+        return Missing("too_few_points", said, "capture for longer, at a longer interval")
+    if measure.kind == "quantile":
+        remedy = "start Triton with --metrics-config summary_latencies=true"
+    else:
+        remedy = "some families are there only where a feature is used: models, a GPU with DCGM, the response cache"
+    return Missing("no_series", f"no page had {measure.family}", remedy)
+
+
 @dataclass(frozen=True, slots=True)
 class _Steps:
     interval: float
@@ -124,7 +142,7 @@ class _Target:
     async def capture(self, steps: _Steps) -> Capture | Missing:
         """A scrape before the first step and one at the end of each; Missing when none answered."""
         loop = asyncio.get_running_loop()
-        table = SeriesTable({measure.family for measure in self.measures})
+        table = SeriesTable({measure.family for measure in self.measures if measure.family})
         began, began_at = loop.time(), time.time()
         scrapes: list[Scrape | None] = []
         samples = 0

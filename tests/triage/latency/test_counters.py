@@ -135,7 +135,7 @@ def test_a_gauge_is_what_it_stood_at_whether_mean_or_peak() -> None:
         assert (found.smear, found.series) == (0.0, (Series(M, (0.0, None, 4.0)),))
 
 
-def test_a_quantile_is_that_of_the_twin_with_traffic_and_without_traffic_is_nothing() -> None:
+def test_a_quantile_is_the_larger_of_its_twins_and_without_traffic_is_nothing() -> None:
     def p99(value: str, twin: str) -> str:
         line = 'inference_request_summary_us{model="m",version="1",'
         return (
@@ -143,7 +143,7 @@ def test_a_quantile_is_that_of_the_twin_with_traffic_and_without_traffic_is_noth
             f'{line}gpu_uuid="GPU-1",quantile="0.99"}} {twin}'
         )
 
-    capture = captured(p99("Nan", "1"), p99("Nan", "2500"), p99("Nan", "Nan"), p99("Nan", "3000.5"))
+    capture = captured(p99("Nan", "1"), p99("Nan", "2500"), p99("Nan", "Nan"), p99("2000", "3000.5"))
     found = ranges(capture, P99)
     assert (found.smear, found.series) == (SUMMARY_SECONDS, (Series(M, (2.5, None, 3.0005)),))
 
@@ -189,12 +189,20 @@ def test_of_too_many_models_those_with_requests_are_kept_and_the_one_in_question
 
     def page(done: int) -> str:
         idle = "".join(served(9, model=f"idle{n:03}") for n in range(MAX_MODELS + 50))
-        return idle + served(9, model="zz-asked") + served(done, model="zz-busy") + waiting(4, "zz-hung")
+        return (
+            idle
+            + "cpu_utilization 1;"
+            + served(9, model="zz-asked")
+            + served(done, model="zz-busy")
+            + waiting(4, "zz-hung")
+        )
 
     found = ranges(captured(page(0), page(5), model="zz-asked"), SUCCESS)
     names = [each.labels["model"] for each in found.series]
     assert (found.cut, names[-2:], len(names)) == (True, ["zz-asked", "zz-busy"], MAX_MODELS - 1)
     assert ranges(captured(page(0), page(5)), PENDING).series[0].labels["model"] == "zz-hung"
+    whole = ranges(captured(page(0), page(5)), CPU_BUSY)
+    assert (whole.cut, whole.series) == (False, (Series({"pod": "web-1"}, (1.0,)),))
     few = captured(served(0), served(1))
     assert not ranges(few, SUCCESS).cut
 
