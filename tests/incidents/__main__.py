@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 from tests.incidents.catalogue import INCIDENTS
+from tests.incidents.observer import record_pages
 from tests.incidents.run_incident import CannotRunIncident, run_incident
+from tests.incidents.triaged import triaged_by
+from tests.prometheus.build_tools import ensure_prometheus
 from tests.tritons.install import CannotRunTriton, ensure_triton
 
 
@@ -19,6 +22,9 @@ def main() -> int:
     parser.add_argument("--baseline", type=float, default=90.0, help="seconds of calm")
     parser.add_argument("--incident", type=float, default=60.0, help="seconds of incident")
     parser.add_argument("--jobs", type=int, default=2, help="at the same time, in a process each")
+    parser.add_argument(
+        "--triage", action="store_true", help="watch with a Prometheus, and ask triton-triage at the end"
+    )
     arguments = parser.parse_args()
     names = [str(each) for each in INCIDENTS] if arguments.all else arguments.names
     if not names:
@@ -41,6 +47,7 @@ async def _run_all(names: list[str], arguments: argparse.Namespace) -> int:
         async with free:
             options = ["--out", str(arguments.out), "--baseline", str(arguments.baseline)]
             options += ["--incident", str(arguments.incident)]
+            options += ["--triage"] if arguments.triage else []
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.incidents", name, *options
             )
@@ -58,6 +65,7 @@ async def _run(name: str, arguments: argparse.Namespace) -> int:
             arguments.out.resolve() / name,
             baseline_seconds=arguments.baseline,
             incident_seconds=arguments.incident,
+            observer=triaged_by(ensure_prometheus()) if arguments.triage else record_pages,
         )
     except CannotRunIncident as problem:
         print(problem, file=sys.stderr)

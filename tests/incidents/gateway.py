@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from tests.local_process import free_ports
 
-SERVICE = "web@kubernetes"
+SERVICE = "incidents-web-8000@kubernetes"
 PROBE_SECONDS = 1.0
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 10)
 
