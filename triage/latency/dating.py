@@ -8,60 +8,18 @@ f W, and the interval reaches to f = 0 in a rise, to f = 1 in a fall."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
-from triage.latency.level import Scale, mean_free, median
-from triage.latency.segments import Noise, noise_of
+from triage.latency.level import Scale, deviations_from, median
+from triage.latency.transition import Moment, Ramp, Transition
 
 RESAMPLES = 150
 TAIL = 0.025
 """Of the resamples that are left out on each side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A time and the interval in which it lies, about nineteen times of twenty; seconds since 1970."""
-
-    earliest: float
-    at: float
-    latest: float
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """The points of a trace around one shift: those before place `split` at one level, the others at another."""
-
-    times: Sequence[float]
-    levels: Sequence[int]
-    split: int
-    scale: Scale
-    smear: float
-    step: float
-
-    @property
-    def margin(self) -> int:
-        """Points beside the split that may be on their way from one level to the other."""
-        return math.ceil(self.smear / self.step)
-
-    @property
-    def sides(self) -> tuple[Sequence[int], Sequence[int]]:
-        """The levels before and after, without those on their way where enough others are left."""
-        left, right, margin = self.levels[: self.split], self.levels[self.split :], self.margin
-        return (
-            left[:-margin] if margin and len(left) >= margin + 4 else left,
-            right[margin:] if margin and len(right) >= margin + 4 else right,
-        )
-
-    @property
-    def noise(self) -> Noise:
-        left, right = self.sides
-        residuals = [*mean_free(left, median(left)), *mean_free(right, median(right))]
-        return noise_of(residuals, self.smear / self.step)
-
-
-def date_step(around: Levels, seed: int) -> Moment:
+def date_step(around: Transition, seed: int) -> Moment:
     """When the level stepped. The interval is a basic bootstrap (Davison & Hinkley 1997, 5.2.1) of the split, by blocks of
     residuals (Kuensch 1989) that are twice as long as what hangs together."""
     left, right = around.sides
@@ -76,9 +34,9 @@ def date_step(around: Levels, seed: int) -> Moment:
 
     share = _share_moved(around.scale, low, high)
     stepped = crossed - share * around.smear
-    ramp = _Ramp(stepped, around.smear, around.scale.value(low), around.scale.value(high))
+    ramp = Ramp(stepped, around.smear, around.scale.value(low), around.scale.value(high))
     expected = [ramp.level(time, around.scale) for time in times]
-    residuals = [*mean_free(left, low), *mean_free(right, high)]
+    residuals = [*deviations_from(left, low), *deviations_from(right, high)]
     random = Random(seed)  # noqa: S311 -- repeatable, and guards nothing
     late: list[float] = []
     for _ in range(RESAMPLES):
@@ -128,19 +86,3 @@ def _resampled(residuals: Sequence[int], block: int, count: int, random: Random)
         place = int(random.random() * len(residuals))
         drawn += around[place : place + block]
     return drawn[:count]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ramp:
-    """A value that goes evenly from one to another over `length` seconds from `start` on."""
-
-    start: float
-    length: float
-    low: float
-    high: float
-
-    def level(self, time: float, scale: Scale) -> int:
-        if time <= self.start:
-            return scale.level(self.low)
-        gone = min((time - self.start) / self.length, 1.0) if self.length else 1.0
-        return scale.level(self.low + (self.high - self.low) * gone)

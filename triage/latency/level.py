@@ -50,7 +50,7 @@ def median(levels: Sequence[int]) -> int:
     return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) // 2
 
 
-def mean_free(levels: Sequence[int], centre: int) -> list[int]:
+def deviations_from(levels: Sequence[int], centre: int) -> list[int]:
     """The deviations from `centre`."""
     return [level - centre for level in levels]
 
@@ -95,7 +95,7 @@ def best_excursion(levels: Sequence[int], smallest: int) -> tuple[int, int] | No
     """The run that is best explained by a level of its own while all others share one. For each of a row of heights from
     `smallest` up, the run with the largest fall of the cost is the maximal sum of a subsequence (Kadane's algorithm)."""
     centre = median(levels)
-    deviations = mean_free(levels, centre)
+    deviations = deviations_from(levels, centre)
     farthest = max(map(abs, deviations), default=0)
     best, run = 0, None
     height = smallest

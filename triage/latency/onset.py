@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from triage.latency.dating import Levels, Moment, date_step
-from triage.latency.level import median, scale_of
+from triage.latency.dating import date_step
+from triage.latency.level import best_split, median, scale_of
+from triage.latency.ramp import LEAST_BEFORE, LEAST_STEPS, date_ramp
 from triage.latency.segments import SIDES, Criteria, Direction, Search
 from triage.latency.trace import Trace
+from triage.latency.transition import Moment, Transition
 
 LEAST_COVERAGE = 0.8
 """Of the steps, for finding nothing to mean that there was nothing."""
+LASTING = 12
+"""Points of a state between two steps of one direction, for it to be one."""
 
 Reason = Literal["too_few_points", "too_many_missing", "no_shift"]
 
@@ -51,26 +55,44 @@ def find_onset(trace: Trace, smear: float, seed: int, criteria: Criteria | None 
     times, values = [time for time, _ in points], [value for _, value in points]
     scale = scale_of(values, criteria.indifferent)
     levels = [scale.level(value) for value in values]
-    ends = [0, *Search(levels, scale, smear / trace.step, criteria).boundaries(), len(levels)]
+    boundaries = Search(levels, scale, smear / trace.step, criteria).boundaries()
+    ends = _joined(levels, [0, *boundaries, len(levels)])
     centres = [median(levels[first:last]) for first, last in pairwise(ends)]
     move = _newest_move(centres, criteria.direction)
     if move is None:
         return NoOnset("no_shift" if trace.coverage >= LEAST_COVERAGE else "too_many_missing")
 
-    def date(segment: int) -> Moment:
+    def date(segment: int) -> tuple[Moment, bool]:
         first, split, last = ends[segment - 1 : segment + 2]
-        return date_step(
-            Levels(times[first:last], levels[first:last], split - first, scale, smear, trace.step), seed
-        )
+        around = Transition(times[first:last], levels[first:last], split - first, scale, smear, trace.step)
+        return date_ramp(around, date_step(around, seed))
 
+    onset, gradual = date(move.segment)
     over = len(centres) if move.back is None else move.back
     return Found(
-        onset=date(move.segment),
-        ended=None if move.back is None else date(move.back),
+        onset=onset,
+        ended=None if move.back is None else date(move.back)[0],
         before=scale.value(centres[move.segment - 1]),
         during=scale.value(median(levels[ends[move.segment] : ends[over]])),
-        gradual=False,
+        gradual=gradual,
     )
+
+
+def _joined(levels: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """Segments without the stairs into which a ramp was cut: a stair that itself climbs, by a twelfth of the steps beside it from
+    one half to the other. A stair of an even ramp climbs by a quarter of them, a state that lasted by nothing. Of a short one that
+    cannot be told, and going over in two steps is one onset, the first."""
+    ends = [*ends]
+    for place in range(len(ends) - 4, -1, -1):
+        first, start, end, last = ends[place : place + 4]
+        half = (start + end) // 2
+        centre = median(levels[start:end])
+        into, out = centre - median(levels[first:start]), median(levels[end:last]) - centre
+        climbed = median(levels[half:end]) - median(levels[start:half])
+        split = best_split(levels[first:last], LEAST_BEFORE, LEAST_STEPS)
+        if split and into * out > 0 and (end - start < LASTING or climbed / (into + out) >= 1 / 12):
+            ends[place + 1 : place + 3] = [first + split[0]]
+    return ends
 
 
 @dataclass(frozen=True, slots=True)

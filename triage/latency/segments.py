@@ -16,7 +16,7 @@ from triage.latency.level import (
     best_excursion,
     best_split,
     cost,
-    mean_free,
+    deviations_from,
     median,
     robust_sigma,
 )
@@ -123,7 +123,7 @@ class Search:
         crossed = sum(abs(level - high) < abs(level - low) for level in inside)
         if len(outside) < self.criteria.before or crossed < self.criteria.after:
             return None
-        noise = noise_of([*mean_free(outside, low), *mean_free(inside, high)], self.smear_steps)
+        noise = noise_of([*deviations_from(outside, low), *deviations_from(inside, high)], self.smear_steps)
         noise = replace(noise, sigma=max(noise.sigma, least_sigma))
         if abs(high - low) < self.criteria.sigmas * noise.sigma or not self._matters(low, high):
             return None

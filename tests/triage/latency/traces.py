@@ -48,10 +48,12 @@ def seen(
     def value(place: int) -> float:
         if not window:
             return level(place * step) * math.exp(noise[place])
-        return math.fsum(
-            level((place - back - fine / 10) * step) * math.exp(noise[window + place - back]) / (10 * window)
-            for back in range(window)
-            for fine in range(10)
+        means = [
+            sum(level((place - back - fine / 10) * step) for fine in range(10)) / 10 for back in range(window)
+        ]
+        return (
+            math.fsum(mean * math.exp(noise[window + place - back]) for back, mean in enumerate(means))
+            / window
         )
 
     places = range(len(noise) - window)
@@ -64,3 +66,7 @@ def stepped(at: float, ratio: float, back: float = math.inf) -> Callable[[float]
 
 def ramped(at: float, length: float, ratio: float) -> Callable[[float], float]:
     return lambda time: 10 * (1 + (ratio - 1) * min(max((time - at) / length, 0.0), 1.0))
+
+
+def gaps(random: Random, share: float) -> Callable[[], bool]:
+    return lambda: random.random() < share

@@ -1,0 +1,65 @@
+"""Transition: the points of a trace around one shift, and the shape in which the value may have gone over."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from triage.latency.level import Scale, deviations_from, median
+from triage.latency.segments import Noise, noise_of
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time and the interval in which it lies, about nineteen times of twenty; seconds since 1970."""
+
+    earliest: float
+    at: float
+    latest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The points of a trace around one shift: those before place `split` at one level, the others at another."""
+
+    times: Sequence[float]
+    levels: Sequence[int]
+    split: int
+    scale: Scale
+    smear: float
+    step: float
+
+    @property
+    def margin(self) -> int:
+        """Points beside the split that may be on their way from one level to the other."""
+        return math.ceil(self.smear / self.step)
+
+    @property
+    def sides(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The levels before and after, without those on their way where enough others are left."""
+        left, right, margin = self.levels[: self.split], self.levels[self.split :], self.margin
+        return (
+            left[:-margin] if margin and len(left) >= margin + 4 else left,
+            right[margin:] if margin and len(right) >= margin + 4 else right,
+        )
+
+    @property
+    def noise(self) -> Noise:
+        left, right = self.sides
+        residuals = [*deviations_from(left, median(left)), *deviations_from(right, median(right))]
+        return noise_of(residuals, self.smear / self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A value that goes evenly from one to another over `length` seconds from `start` on."""
+
+    start: float
+    length: float
+    low: float
+    high: float
+
+    def level(self, time: float, scale: Scale) -> int:
+        if time <= self.start:
+            return scale.level(self.low)
+        gone = min((time - self.start) / self.length, 1.0) if self.length else 1.0
+        return scale.level(self.low + (self.high - self.low) * gone)
