@@ -16,8 +16,9 @@ import pytest_asyncio
 from telemetry.prometheus import PrometheusAccess, PrometheusError, PrometheusSource
 from telemetry.rules_dir import rules_dir
 from tests.prometheus.build_tools import PrometheusTools
+from tests.prometheus.pages import page
 from tests.prometheus.samples import Samples
-from tests.prometheus.server import PrometheusServer
+from tests.prometheus.server import PrometheusServer, Target
 from triage.collect import Question
 from triage.evidence import Missing
 from triage.latency.facts import Ranges
@@ -238,6 +239,24 @@ async def test_pods_under_exported_names_are_found_and_named_ours(
     success = told["triton/success"]
     assert isinstance(success, Ranges)
     assert [dict(one.labels)["pod"] for one in success.series] == ["triton-0", "triton-1"]
+
+
+async def test_a_label_of_tritons_own_that_clashes_with_the_scrapes_hides_no_pod(
+    prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    """Model namespacing gives Triton's series a namespace of their own, which a scrape stores as exported_namespace."""
+    text = 'nv_inference_request_success{model="m",version="1",namespace="models"} 5\n'
+    async with page(text) as address:
+        scraped = [Target(address, {"pod": "triton-0", "namespace": "serving"})]
+        async with PrometheusServer(prometheus_tools, tmp_path, scraped) as server:
+            await server.until_scraped(5)
+            now = time.time()
+            told = await ask_all(server.url, TARGET, Window(now - 5, now))
+    success = told["triton/success"]
+    assert isinstance(success, Ranges)
+    assert success.step == 1.0
+    assert [dict(one.labels) for one in success.series] == [{"pod": "triton-0", "model": "m", "version": "1"}]
+    assert success.series[0].values[-1] == 0.0  # counted, and none came
 
 
 async def test_instances_are_pods_where_nothing_names_them_and_that_is_said(
