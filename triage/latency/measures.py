@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from telemetry.located_yaml import InvalidFileError, Problem, parse_located, read_text
 
@@ -115,7 +115,10 @@ class Measure(_Row):
         elif self.family is None or self.kind is None:
             raise ValueError("needs 'family' and 'kind', or 'any_of'")
         else:
-            self._own()
+            try:
+                self._own()
+            except ValidationError as error:  # as if it were said of the row itself
+                raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
         return self
 
     @property
@@ -141,7 +144,7 @@ class MeasureFile(_Row):
     """One file of measures of one source."""
 
     source: Source
-    measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
+    measures: tuple[Measure, ...]
 
 
 Measures = Mapping[Source, Sequence[Measure]]
