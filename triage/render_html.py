@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -30,11 +31,14 @@ def render_html(report: Report) -> str:
         css=Markup(css),  # noqa: S704 - our own file, and never a word of the report
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         headline=_headline(report),
+        # A verdict that could not be reached says so first of all; once is enough.
+        sure=None if report.verdict.category == "cannot_tell" else _words(report.verdict.confidence),
         tone="calm" if report.verdict.category in _NO_FAULT else _TONES.get(report.verdict.category, "cause"),
         anchors=_anchors(report),
         figures=chart_figures(report.charts),
         changes=[(letter, clock(mark.at), mark.what) for mark, letter in letters(report.charts).items()],
         onset=_onset(report),
+        unseen=Counter(report.unseen),
         paths=path_drawings(report),
         timeline=whole_timeline(report),
     )

@@ -121,7 +121,7 @@ def assert_harmless(page: Page) -> None:
         "strong",
     }
     known |= {"h1", "h2", "h3", "p", "ul", "ol", "li", "dl", "div", "dt", "dd", "figure", "figcaption"}
-    known |= {"table", "thead", "tbody", "tr", "th", "td"}
+    known |= {"time", "table", "thead", "tbody", "tr", "th", "td"}
     assert set(page.tags) <= known
     for _, name, value in page.attributes:
         assert not name.startswith("on")
@@ -196,6 +196,19 @@ def test_the_confidence_is_a_word_that_is_said_once() -> None:
     assert "LIKELY" not in page
 
 
+def test_a_verdict_that_could_not_be_reached_says_so_once_and_nothing_speaks_against_it() -> None:
+    page = Page(render_html(CANNOT_TELL)).text.casefold()
+    # Of the tab, of the headline, and of the leaf, which is drawn for a wide page and for a phone.
+    assert (page.count("cannot tell"), "against it" in page) == (4, False)
+
+
+def test_the_same_gap_is_told_once_with_its_count() -> None:
+    once = Page(render_html(moved(unseen=LOAD.unseen))).text
+    twice = Page(render_html(moved(unseen=LOAD.unseen * 2))).text
+    assert ("for 2 questions" in once, "for 2 questions" in twice) == (False, True)
+    assert twice.count(LOAD.unseen[0].what) == once.count(LOAD.unseen[0].what)
+
+
 def test_a_mark_leads_to_its_evidence_and_one_without_any_leads_nowhere() -> None:
     text = render_html(SPIKE)
     assert '<a class="mark" href="#evidence-1">triton/request_p99</a>' in text
@@ -249,6 +262,13 @@ def test_questions_answered_no_take_one_box_in_the_path() -> None:
     assert re.findall(r'class="box (\w+)"', drawing) == ["question", "ruled", "unsure", "question", "leaf"]
     assert re.findall(r'class="answer"[^>]*>(\w+)<', drawing) == ["yes", "no", "unknown", "yes"]
     assert "queue, payload" in drawing
+
+
+def test_the_question_that_led_to_the_leaf_is_drawn_though_its_answer_was_no() -> None:
+    text = render_html(msgspec.structs.replace(SPIKE, path=STEPS[:3]))
+    drawing = text.partition('aria-labelledby="path-wide-title')[2].partition("</svg>")[0]
+    assert re.findall(r'class="box (\w+)"', drawing) == ["question", "ruled", "question", "leaf"]
+    assert "Is it payload?" in drawing
 
 
 def test_a_calm_verdict_does_not_look_like_a_cause() -> None:

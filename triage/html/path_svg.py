@@ -44,7 +44,7 @@ _LINE, _PAD, _EDGE = 19, 9, 30
 
 def path_drawings(report: Report) -> tuple[PathDrawing, ...]:
     """The path drawn for a wide page and for a phone."""
-    return tuple(_draw(report, *size) for size in (("wide", 600, 76), ("narrow", 360, 43)))
+    return tuple(_draw(report, *size) for size in (("wide", 600, 70), ("narrow", 360, 40)))
 
 
 def _draw(report: Report, name: str, width: int, columns: int) -> PathDrawing:
@@ -61,19 +61,18 @@ def _draw(report: Report, name: str, width: int, columns: int) -> PathDrawing:
 def _boxes(report: Report, columns: int) -> Iterator[Box]:
     ruled: list[PathStep] = []
     for step in report.path:
-        if step.answer == "no":
+        # The last answer leads to the leaf, so it is shown whatever it was.
+        if step.answer == "no" and step is not report.path[-1]:
             ruled.append(step)
             continue
         if ruled:
             yield _ruled(ruled, columns)
             ruled = []
-        kind = "question" if step.answer == "yes" else "unsure"
+        kind = "unsure" if step.answer == "unknown" else "question"
         yield _box(kind, step.answer, [(step.ask, "question", 3), (step.because, "because", 3)], columns)
-    if ruled:
-        yield _ruled(ruled, columns)
     verdict = report.verdict
-    name = (verdict.title or verdict.category).replace("_", " ")
-    yield _box("leaf", "", [(f"{name}: {verdict.confidence.replace('_', ' ')}", "leaf", 3)], columns)
+    words = dict.fromkeys((verdict.title or verdict.category, verdict.confidence))
+    yield _box("leaf", "", [(": ".join(words).replace("_", " "), "leaf", 3)], columns)
 
 
 def _ruled(steps: Sequence[PathStep], columns: int) -> Box:
@@ -85,7 +84,7 @@ def _box(kind: str, answer: str, texts: Sequence[tuple[str, str, int]], columns:
     lines: list[TextLine] = []
     for text, style, most in texts:
         # What stands below a question is smaller, so more of it fits.
-        for said in _wrap(text, columns * 8 // 7 if style == "because" else columns, most):
+        for said in _wrap(text, columns * 5 // 4 if style == "because" else columns, most):
             lines.append(TextLine(_PAD + _LINE * (len(lines) + 1) - 5, said, style))
     return Box(kind, 0, 2 * _PAD + _LINE * len(lines), tuple(lines), answer)
 
