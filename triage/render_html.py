@@ -13,13 +13,10 @@ from markupsafe import Markup
 from triage.chart_scale import clock, day, letters
 from triage.html.chart_svg import chart_figures
 from triage.html.path_svg import path_drawings
-from triage.report import Report
+from triage.report import Report, tone_of
 from triage.seal import printable
 from triage.timeline import whole_timeline
 from triage.wording import short
-
-_TONES = {"cannot_tell": "unknown", "not_a_load_failure": "calm"}
-_NO_FAULT = {"load_test", "recovered", "bad_alert_rule", "usual_for_this_hour"}
 
 
 def render_html(report: Report) -> str:
@@ -33,7 +30,7 @@ def render_html(report: Report) -> str:
         headline=_headline(report),
         # A verdict that could not be reached says so first of all; once is enough.
         sure=None if report.verdict.category == "cannot_tell" else _words(report.verdict.confidence),
-        tone="calm" if report.verdict.category in _NO_FAULT else _TONES.get(report.verdict.category, "cause"),
+        tone=tone_of(report),
         anchors=_anchors(report),
         figures=chart_figures(report.charts),
         changes=[(letter, clock(mark.at), mark.what) for mark, letter in letters(report.charts).items()],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from triage.chart_scale import summary
 from triage.chart_text import chart_lines
-from triage.report import Mitigation, Report
+from triage.report import Mitigation, Report, tone_of
 from triage.timeline import whole_timeline
 
 Style = Callable[[str, str], str]
@@ -23,8 +23,7 @@ def render_text(report: Report, width: int = 100, style: Style = plain, *, unico
 
 
 def _lines(report: Report, width: int, style: Style, unicode: bool) -> Iterator[str]:
-    calm = {"cannot_tell": "headline-unknown", "not_a_load_failure": "headline-calm"}
-    tone = calm.get(report.verdict.category, "headline-cause")
+    tone = f"headline-{tone_of(report)}"
     yield from (style(line, tone) for line in _wrap(report.headline, width))
     if report.verdict.also:
         yield from _wrap(f"Fits as well: {', '.join(_word(other) for other in report.verdict.also)}.", width)

@@ -165,3 +165,10 @@ CALM = ("not_a_load_failure", "recovered", "usual_for_this_hour", "bad_alert_rul
 def is_calm(report: Report) -> bool:
     """Whether the verdict is that nothing has to be done."""
     return report.verdict.category in CALM
+
+
+def tone_of(report: Report) -> Literal["cause", "calm", "unknown"]:
+    """How the headline is shown."""
+    if report.verdict.category == "cannot_tell":
+        return "unknown"
+    return "calm" if is_calm(report) else "cause"

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.triage.snapshots import RULES, TREE, failed, gone, index, loaded, log, pod, snapshot, unavailable
-from triage.build_report import build_report
 from triage.bundle import SCHEMA, BundleError, load_bundle, save_bundle
 from triage.render_json import render_json
 from triage.render_text import render_text
+from triage.report_of import report_of
+from triage.rules import Rules
 
 OUT = "device memory ran out"
 SNAPSHOT = snapshot([log(loaded("a"), failed("m", OUT)), index(unavailable("m", OUT)), gone("config")], "m")
@@ -48,13 +49,14 @@ def refusal(file: Path) -> str:
 
 def test_a_bundle_holds_the_snapshot_and_the_rules_that_judged_it(saved: Path) -> None:
     found, rules = load_bundle(saved)
+    assert isinstance(rules, Rules)
     assert (found, rules.tree, rules.tree_sha256, rules.signatures_sha256) == (
         SNAPSHOT,
         RULES.tree,
         RULES.tree_sha256,
         RULES.signatures_sha256,
     )
-    assert render_json(build_report(found, rules)) == render_json(build_report(SNAPSHOT, RULES))
+    assert render_json(report_of(found, rules)) == render_json(report_of(SNAPSHOT, RULES))
 
 
 def test_a_compressed_bundle_is_the_same_bundle_and_the_same_bytes_each_time(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_replay_gives_the_same_bytes_in_any_folder_terminal_and_environment(save
         assert (done.returncode, done.stderr) == (1, b"")
         return done.stdout
 
-    report = build_report(SNAPSHOT, RULES)
+    report = report_of(SNAPSHOT, RULES)
     there = (render_text(report) if output == "text" else render_json(report)).encode()
     assert replay(ROOT) == there
     other = {
@@ -95,9 +97,9 @@ def test_replay_gives_the_same_bytes_in_any_folder_terminal_and_environment(save
 def test_a_log_whose_name_is_not_utf8_is_saved_as_the_report_shows_it(tmp_path: Path) -> None:
     found = msgspec.structs.replace(log(failed("m", OUT)), query="\udcff.log", command="less '\udcff.log'")
     save_bundle(tmp_path / "b", snapshot([found]), RULES)
-    live = render_json(build_report(snapshot([found]), RULES))
+    live = render_json(report_of(snapshot([found]), RULES))
     assert "less '\ufffd.log'" in live
-    assert render_json(build_report(*load_bundle(tmp_path / "b"))) == live
+    assert render_json(report_of(*load_bundle(tmp_path / "b"))) == live
 
 
 def test_only_its_owner_may_read_it_and_nothing_is_overwritten(saved: Path) -> None:
@@ -210,7 +212,7 @@ def test_evidence_that_was_changed_by_hand_cannot_reach_the_terminal_raw(saved: 
         content["snapshot"]["asked"]["model"] = "m\x1b[31m"
         content["tree"] = content["tree"].replace("title: GPU memory", 'title: "GPU\\e[1m memory"')
 
-    text = render_text(build_report(*load_bundle(changed(saved, change))))
+    text = render_text(report_of(*load_bundle(changed(saved, change))))
     assert [c for c in text if (c < " " and c != "\n") or "\x7f" <= c < "\xa0"] == []
     assert [line for line in text.splitlines()[1:] if line.startswith("FIX")] == []
 
@@ -225,12 +227,12 @@ def test_evidence_that_says_twice_who_it_is_or_nothing_at_all_makes_a_report(sav
         ]
         found[0]["facts"]["lines"] = [[-5, failed("m", OUT)], [1 << 62, ""], [-5, loaded("m")]]
 
-    assert build_report(*load_bundle(changed(saved, change))).verdict.category == "gpu_memory"
+    assert report_of(*load_bundle(changed(saved, change))).verdict.category == "gpu_memory"
 
 
 def test_a_large_bundle_is_a_matter_of_seconds(tmp_path: Path) -> None:
     lines = [f"{n} {'x' * 100}" for n in range(10_000)]
     save_bundle(tmp_path / "b.gz", snapshot([log(*lines, failed("m", OUT)), pod("web-1")]), RULES)
     began = time.process_time()
-    assert build_report(*load_bundle(tmp_path / "b.gz")).verdict.category == "gpu_memory"
+    assert report_of(*load_bundle(tmp_path / "b.gz")).verdict.category == "gpu_memory"
     assert time.process_time() - began < 10

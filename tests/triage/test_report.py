@@ -234,7 +234,7 @@ verdict{category confidence leaf model version root_line action signature title 
 impact[] why[text evidence quote] against[text evidence quote] alternatives[]
 unseen[what reason detail remedy] actions[do command undo blast_radius verify not_if]
 models[model version state category line blames fix subject] timeline[at what evidence]
-path[node ask answer because evidence] evidence[id source query command fetched_at got masked sha256] masked onset charts[]
+path[node ask answer because evidence] evidence[id source query command fetched_at got masked sha256] masked freeze onset charts[]
 """
 
 

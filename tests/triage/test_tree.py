@@ -5,7 +5,7 @@ import pytest
 from telemetry.located_yaml import InvalidFileError
 from tests.triage.snapshots import TREE
 from triage.signatures import CATEGORIES
-from triage.tree import PLACEHOLDERS, Explore, parse_tree
+from triage.tree import LATENCY_PLACEHOLDERS, Explore, parse_tree
 
 SMALL = """\
 tree: small
@@ -80,20 +80,21 @@ def test_a_right_file_is_its_tree() -> None:
         ("- id: well", "- {id: well}\n  - id: well",
          "27:5: 'category' is missing here; add it"),
         ("kind: failed", "kind: fails",
-         "10:12: kind: input should be 'seen', 'failed', 'unfinished', 'root', 'serves', 'loaded_after', "
-         "'second_source' or 'healthy' (got 'fails')"),
-        ("kind: failed", "kind: root", "10:5: test: 'category' belongs to kind 'root', and only there"),
+         "10:5: test: input tag 'fails' found using 'kind' does not match any of the expected tags: 'seen', 'failed', "
+         "'unfinished', 'root', 'serves', 'loaded_after', 'second_source', 'healthy', 'answered', 'shift', 'level', "
+         "'part', 'split', 'skew', 'change', 'setting', 'predicate'"),
+        ("kind: failed", "kind: root", "10:5: root: 'category' belongs to kind 'root', and only there"),
         ("kind: failed", "kind: failed, category: model_config",
-         "10:5: test: 'category' belongs to kind 'root', and only there"),
+         "10:5: failed: 'category' belongs to kind 'root', and only there"),
         ("kind: failed", "kind: root, category: config",
-         f"10:5: test: 'config' is no category; known: {', '.join(CATEGORIES)}"),
+         f"10:5: root: 'config' is no category; known: {', '.join(CATEGORIES)}"),
         ("category: model_config", "category: config",
          f"19:5: 0: 'config' is no category; known: cannot_tell, {', '.join(CATEGORIES)}"),
         ("reads: [log]}\n    yes", "reads: []}\n    yes",
          "10:26: reads: tuple should have at least 1 item after validation, not 0"),
         ("unknown: well", "unknown: {explore: [well, well], cap: likely}", "8:5: 'first' explores a way twice"),
         ("Mend {model}", "Mend {modle}",
-         f"25:9: 0: {{modle}} is never filled in; known: {', '.join(PLACEHOLDERS)}"),
+         f"25:9: 0: {{modle}} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"),
         ('"ls {model}"', "\"sh -c 'ls {model}'\"",
          "25:9: 0: {model} stands between quotes, and is quoted by itself; take it out of them"),
         ("undo: u, blast_radius: b, verify: v, not_if: n}\n    sources: [s]\n  - id", "undo: u, verify: v, not_if: n}"
@@ -102,7 +103,7 @@ def test_a_right_file_is_its_tree() -> None:
         ("budget: 10s", "budget: 10",
          "3:1: budget: expected a duration above zero, such as 500ms, 5s, 2m or 1h (got 10)"),
         ("tree: small", "tree: ../small",
-         "1:1: tree: string should match pattern '^[a-z0-9]+(-[a-z0-9]+)*$' (got '../small')"),
+         "1:1: tree: string should match pattern '^[a-z0-9]+([-_][a-z0-9]+)*$' (got '../small')"),
         ("sources: [s]\n  - id: well", "sources: []\n  - id: well",
          "26:5: sources: tuple should have at least 1 item after validation, not 0"),
     ],

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from triage.evidence import Snapshot
+from triage.evidence import Evidence, Snapshot
 from triage.evidence_lines import evidence_line
 from triage.latency.answers import from_to
 from triage.latency.charts import charts
@@ -30,10 +30,12 @@ from triage.report import (
     VerdictView,
 )
 from triage.tree import Leaf
-from triage.wording import clean, command, fill, sentence, short
+from triage.walk import BANDS
+from triage.wording import clean, command, fill, names, sentence, short
 
 _MAX_TIMELINE = 20
 _MAX_FACTS = 3
+_MAX_ALTERNATIVES = 5
 
 
 def build_latency_report(snapshot: Snapshot, rules: LatencyRules) -> Report:
@@ -78,7 +80,7 @@ class _Writer:
             impact=tuple(self._impact()),
             why=tuple(self._why()),
             against=tuple(self._against()),
-            alternatives=tuple(self._alternatives()),
+            alternatives=tuple(self._alternatives())[:_MAX_ALTERNATIVES],
             unseen=tuple(self._unseen()),
             actions=actions,
             models=(),
@@ -196,8 +198,12 @@ class _Writer:
                 yield other.leaf.category
 
     def _alternatives(self) -> Iterator[Alternative]:
-        for other in self._walk.candidates[1:6]:
-            if other.leaf.category == "cannot_tell":
+        """What else fits. Beside a verdict that is likely or surer, what is merely possible for want of evidence is no help."""
+        bold = BANDS.index(self._first.confidence) <= BANDS.index("likely")
+        for other in self._walk.candidates[1:]:
+            if other.leaf.category == "cannot_tell" or (
+                bold and other.confidence == "possible" and other.lacks_evidence
+            ):
                 continue
             yield Alternative(
                 category=other.leaf.category,
@@ -219,47 +225,52 @@ class _Writer:
         return f"whether {lacking[0].says}" if lacking else None
 
     def _unseen(self) -> Iterator[Unseen]:
-        told: set[tuple[str, str]] = set()
+        """One row for what is missing for the same reason of one probe: forty measures that a Prometheus lacks are one thing to mend."""
+        rows: dict[tuple[str, str, str], list[Evidence]] = {}
         for one in self._snapshot.evidence:
             if one.missing:
-                key = (one.probe, one.missing.detail)
-                if key not in told:
-                    told.add(key)
-                    gone = one.missing
-                    yield Unseen(what=one.source, reason=gone.reason, detail=gone.detail, remedy=gone.remedy)
-            elif (
-                isinstance(one.facts, Ranges)
-                and one.facts.warnings
-                and ("", one.facts.warnings[0]) not in told
-            ):
-                told.add(("", one.facts.warnings[0]))
-                yield Unseen(
-                    what=one.source,
-                    reason="truncated",
-                    detail=one.facts.warnings[0],
-                    remedy="the answer may be partial: look at what the source says of its stores",
-                )
+                rows.setdefault((one.probe, one.missing.reason, one.missing.remedy), []).append(one)
+        for (probe, reason, remedy), gone in rows.items():
+            first = gone[0]
+            detail = first.missing.detail if first.missing else ""
+            if len(gone) > 1:
+                detail = names(list(dict.fromkeys(self._told(one.id) for one in gone)))
+            where = f"{first.source} ({probe.replace('_', ' ')})" if len(gone) > 1 else first.source
+            yield Unseen(what=where, reason=reason, detail=short(detail), remedy=remedy)
+        yield from self._warnings()
         asked = {one.probe for one in self._snapshot.evidence}
         for name, remedy in _REMEDIES.items():
             if name in self._rules.tree.probes and not asked & {name, *_STANDS_IN.get(name, ())}:
+                what = self._rules.tree.probes[name].asks
+                yield Unseen(what=what, reason="not_given", detail="nothing was given to ask", remedy=remedy)
+        for check in (*self._first.mechanism, *self._first.requires):
+            if check.answer.value == "unknown":
+                word = self._first.confidence.replace("_", " ")
                 yield Unseen(
-                    what=self._rules.tree.probes[name].asks,
+                    what=f"whether {check.says}",
                     reason="not_given",
-                    detail="nothing was given to ask",
-                    remedy=remedy,
-                )
-        for gap in self._first.gaps:
-            if gap.startswith("not seen: "):
-                yield Unseen(
-                    what=gap.removeprefix("not seen: "),
-                    reason="not_given",
-                    detail=f"the verdict stays at {self._first.confidence.replace('_', ' ')} without it",
-                    remedy=self._why_not(gap.removeprefix("not seen: ")),
+                    detail=f"the verdict stays at {word} without it",
+                    remedy=short(check.answer.because),
                 )
 
-    def _why_not(self, says: str) -> str:
-        checks = [c for c in (*self._first.mechanism, *self._first.requires) if c.says == says]
-        return checks[0].answer.because if checks else "look by hand"
+    def _warnings(self) -> Iterator[Unseen]:
+        warned = {
+            facts.warnings[0]: evidence.source
+            for evidence, facts in self._incident.facts(Ranges)
+            if facts.warnings
+        }
+        for warning, source in warned.items():
+            yield Unseen(
+                what=source,
+                reason="truncated",
+                detail=short(warning),
+                remedy="the answer may be partial: look at what the source says of its stores",
+            )
+
+    def _told(self, evidence_id: str) -> str:
+        measure = evidence_id.partition("/")[2].partition("/")[0].partition(":")[0]
+        row = self._rules.measures.get(measure)
+        return row.says if row else evidence_id
 
     def _actions(self, leaf: Leaf) -> Iterator[Mitigation]:
         for action in leaf.actions:
@@ -274,17 +285,9 @@ class _Writer:
 
     def _timeline(self) -> Iterator[Moment]:
         moments = [(c.at, c.what, c.evidence[0]) for c in self._incident.changes]
-        if self._incident.onset:
+        if self._incident.onset and self._incident.onset.ended:
             source = self._incident.read(self._incident.symptom).evidence
-            moments.append(
-                (
-                    self._incident.onset.onset.at,
-                    f"ONSET: {self._rules.quantities[self._incident.symptom].says} rises",
-                    source[0],
-                )
-            )
-            if self._incident.onset.ended:
-                moments.append((self._incident.onset.ended.at, "it falls back", source[0]))
+            moments.append((self._incident.onset.ended.at, "it falls back", source[0]))
         moments.sort()
         for at, what, source_id in _nearest(
             moments, self._incident.onset.onset.at if self._incident.onset else None

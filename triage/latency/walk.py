@@ -25,6 +25,11 @@ class Candidate:
     """The leaf that this one follows from, where both fit."""
 
     @property
+    def lacks_evidence(self) -> bool:
+        """Whether a part of its mechanism could not be looked at."""
+        return any(check.answer.value == "unknown" for check in self.mechanism)
+
+    @property
     def rank(self) -> tuple[bool, bool, bool, int, int, int]:
         """Smaller is nearer the cause: the surest first, a cause before its consequence, then fewest gaps, then whatever has most of
         its mechanism seen."""
