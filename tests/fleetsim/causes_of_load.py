@@ -128,7 +128,7 @@ def sequence_slots(rng: random.Random) -> Play:
     leaves = min(0.9, 1.5 * slots * setup.pods / (setup.rate / length) / idle)
     numbers = itertools.count(1)
 
-    def fault(fleet: Fleet) -> None:
+    def users(fleet: Fleet) -> list[Stream]:
         def step(sequence: int, number: int, last: int) -> None:
             request = Request(setup.model)
             request.client = request.sequence = sequence
@@ -144,10 +144,11 @@ def sequence_slots(rng: random.Random) -> Play:
             fleet.loop.after(fleet.rng.expovariate(fleet.usual_rate(fleet.loop.now) / length), begin)
 
         fleet.loop.after(0.1, begin)
+        return []
 
     return Play(
-        replace(setup, users=lambda fleet: []),
-        fault,
+        replace(setup, users=users),
+        lambda fleet: None,
         notes=f"{leaves:.0%} of the clients leave without the end of their sequence",
     )
 

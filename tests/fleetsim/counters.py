@@ -1,6 +1,6 @@
 """What a model's metrics and statistics have counted, with Triton's semantics: all of it when a request ends."""
 
-from bisect import bisect_left
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -102,13 +102,10 @@ class Counters:
             recent.popleft()
         if not recent:
             return None
-        return tuple(
-            quantile(sorted(row[column] for row in recent), share)
-            for column in (1, 2, 3)
-            for share in (0.99, 0.5)
-        )
+        columns = [sorted(column) for column in zip(*recent, strict=True)][1:]
+        return tuple(quantile(column, share) for column in columns for share in (0.99, 0.5))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` of them do not exceed."""
-    return ordered[min(len(ordered) - 1, max(0, bisect_left(range(1, len(ordered) + 1), share * len(ordered))))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -100,6 +100,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         setup = self.setup
+        self._endpoints: list[Pod] | None = None
         self.end, self.onset = setup.end - self.ago, setup.onset - self.ago
         self.begin = self.end - setup.window
         self.rng = random.Random(f"{setup.seed} {self.ago}")
@@ -142,7 +143,9 @@ class Fleet:
         return self.faulty and self.loop.now >= self.onset
 
     def endpoints(self) -> list[Pod]:
-        return [pod for pod in self.pods if pod.ready]
+        if self._endpoints is None:
+            self._endpoints = [pod for pod in self.pods if pod.ready]
+        return self._endpoints
 
     def every_pod(self) -> list[Pod]:
         return [*self.gone, *self.pods]
@@ -230,6 +233,7 @@ class Fleet:
     def set_ready(self, pod: Pod, ready: bool) -> None:
         if pod.ready != ready:
             pod.ready, pod.ready_since = ready, self.loop.now
+            self._endpoints = None
 
     def remove_pod(self, pod: Pod, drain_seconds: float = 40.0) -> None:
         """Takes it from the endpoints, and ends it when what it had is done; without a drain its connections are reset."""
@@ -260,6 +264,7 @@ class Fleet:
         self.gateway.reset(pod)
         if pod in self.pods:
             self.pods.remove(pod)
+            self._endpoints = None
             self.gone.append(pod)
 
     def crash(self, pod: Pod, ended_by: str, down_seconds: float) -> None:

@@ -1,6 +1,5 @@
 """What stands before the fleet: it picks a pod, waits so long and no longer, tries again, and counts what its clients saw."""
 
-import math
 import random
 from bisect import bisect_left
 from collections import deque
@@ -80,6 +79,7 @@ class Gateway:
         self.queue: deque[_Exchange] = deque()
         self.pages: list[GatewayPage] = []
         self._turn = 0
+        self._watched: deque[tuple[float, _Exchange, Request]] = deque()
         self._pinned: dict[int, Pod] = {}
 
     def send(self, request: Request, on_end: Callable[[int], None] | None = None) -> None:
@@ -122,6 +122,24 @@ class Gateway:
             )
         )
 
+    def watch(self, exchange: "_Exchange", sent: Request) -> None:
+        """Ends the attempt when its time is up. All wait equally long, so one alarm for the oldest is enough."""
+        self._watched.append((self.loop.now + self.settings.timeout_seconds, exchange, sent))
+        if len(self._watched) == 1:
+            self.loop.at(self._watched[0][0], self._look)
+
+    def _look(self) -> None:
+        while self._watched:
+            deadline, exchange, sent = self._watched[0]
+            if exchange.waits_for(sent):
+                if deadline > self.loop.now:
+                    self.loop.at(deadline, self._look)
+                    return
+                self._watched.popleft()
+                exchange.timed_out()
+            else:
+                self._watched.popleft()
+
     def left(self) -> None:
         self.active -= 1
         while self.queue and self.active < self.settings.pool:
@@ -135,7 +153,7 @@ class _Exchange:
     def __init__(self, gateway: Gateway, request: Request, on_end: Callable[[int], None] | None) -> None:
         self._gateway, self._wanted, self._on_end = gateway, request, on_end
         self._began = self._attempted = gateway.loop.now
-        self._own_ms = gateway.settings.own_ms * math.exp(gateway.rng.gauss(0, 0.3))
+        self._own_ms = gateway.settings.own_ms * (0.6 + 0.8 * gateway.rng.random())
         self._tries = 0
         self._sent: Request | None = None
         self._pod: Pod | None = None
@@ -164,16 +182,15 @@ class _Exchange:
         if self._pod is None:
             self._end(503)
             return
-        sent = Request(wanted.model)
-        for name in ("weight", "items", "priority", "bytes", "client", "key", "tokens", "sequence", "ends"):
-            setattr(sent, name, getattr(wanted, name))
+        # A server may still work on what was sent before, so another try is another request.
+        sent = wanted if self._tries == 1 else wanted.again()
         sent.done = self.answered
         self._sent = sent
         self._pod.in_flight[self] = None
         connection = wanted.client if gateway.settings.balancing == "sticky" else gateway.rng.randrange(
             gateway.settings.connections
         )
-        gateway.loop.after(gateway.settings.timeout_seconds, self._timed_out, sent)
+        gateway.watch(self, sent)
         self._pod.receive(sent, connection)
 
     def answered(self, status: int) -> None:
@@ -186,9 +203,10 @@ class _Exchange:
             return
         self._end(status)
 
-    def _timed_out(self, sent: Request) -> None:
-        if sent is not self._sent:
-            return
+    def waits_for(self, sent: Request) -> bool:
+        return sent is self._sent
+
+    def timed_out(self) -> None:
         self._close()
         settings = self._gateway.settings
         self._gateway.timeouts += 1

@@ -11,6 +11,8 @@ from tests.fleetsim.models import Request
 from tests.fleetsim.server import Host, Server
 
 RETRANSMISSION_SECONDS = 0.2
+AT_ONCE_SECONDS = 0.0002
+"""Shorter times before the core are not worth an event."""
 
 
 @dataclass
@@ -78,8 +80,14 @@ class FrontEnd:
             arrives += RETRANSMISSION_SECONDS
         thread = connection % len(self.free_at)
         entered = max(arrives, self.free_at[thread]) + self.thread_ms / 1000
-        self.free_at[thread] = max(entered, self.free_at[thread])
-        self._loop.at(entered, server.enqueue, request)
+        if arrives <= max(now, self.free_at[thread]):
+            self.free_at[thread] = entered
+        else:  # the thread does other things while the bytes arrive
+            self.free_at[thread] = max(now, self.free_at[thread]) + self.thread_ms / 1000
+        if entered - now < AT_ONCE_SECONDS:
+            server.enqueue(request)
+        else:
+            self._loop.at(entered, server.enqueue, request)
 
     def block(self, thread: int, seconds: float) -> None:
         """A load call over HTTP: the thread does nothing else until it has ended."""

@@ -126,3 +126,11 @@ class Request:
         self.times: tuple[float, float, float] | None = None
         """Milliseconds of input, infer and output, once it is computed."""
         self.done: object = None
+
+    def again(self) -> "Request":
+        """The same request anew, for another try."""
+        other = Request(self.model)
+        other.weight, other.items, other.priority, other.bytes = self.weight, self.items, self.priority, self.bytes
+        other.client, other.key, other.tokens = self.client, self.key, self.tokens
+        other.sequence, other.ends = self.sequence, self.ends
+        return other
