@@ -7,7 +7,7 @@ from typing import Any
 from tests.incidents.evidence import Check, Evidence
 from tests.incidents.models import Model
 from tests.incidents.traffic import Stream
-from tests.incidents.world import Pod, World
+from tests.incidents.world import EXPLICIT, Pod, World
 
 Act = Callable[[World, float], Coroutine[Any, Any, None]]
 """Done to the world from the onset on; gets the seconds that the incident lasts, and is ended with it."""
@@ -32,6 +32,8 @@ class RealIncident:
     """Of every server."""
     connections: int = 0
     """The gateway's to each server; 0: as many as it takes."""
+    control: tuple[str, ...] = EXPLICIT
+    """How the servers' models are loaded."""
     needs_control_groups: bool = False
 
     def __str__(self) -> str:

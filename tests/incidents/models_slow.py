@@ -131,11 +131,11 @@ SLOWER_VERSION = RealIncident(
 
 STEPS = (Model("tokenize", instances=2), Model("embed", instances=1), Model("rank", instances=2))
 ENSEMBLE = Model("ranker", steps=("tokenize", "embed", "rank"))
-PIPELINE = Stream(9, work_ms=30)
+PIPELINE = Stream(8, work_ms=28)
 
 
 async def _slow_embed(world: World, _: float) -> None:
-    world.condition("embed", factor=6)
+    world.condition("embed", factor=10)
 
 
 def _bottleneck(evidence: Evidence) -> list[Check]:

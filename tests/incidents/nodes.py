@@ -34,9 +34,9 @@ def _throttled(evidence: Evidence) -> list[Check]:
 CPU_THROTTLING = RealIncident(
     id="cpu-throttling",
     label="cpu_throttling",
-    about="The pods get a processor limit of 0.12 cores, enforced by the kernel: a request needs 20 ms, a period has 12.",
+    about="The pods get a processor limit of 0.12 cores, enforced by the kernel: a request needs 50 ms, a period has 12.",
     models=(BURNING,),
-    calm=(Stream(5, work_ms=20),),
+    calm=(Stream(3, work_ms=50),),
     act=_limit,
     needs_control_groups=True,
     proof=_throttled,
@@ -44,7 +44,7 @@ CPU_THROTTLING = RealIncident(
 
 
 async def _neighbour(world: World, seconds: float) -> None:
-    await world.start_hogs(3, core=0)
+    await world.start_hogs(6, core=0)
 
 
 def _noisy(evidence: Evidence) -> list[Check]:
@@ -81,7 +81,7 @@ def _node(evidence: Evidence, pod: str) -> str:
 NOISY_NEIGHBOUR = RealIncident(
     id="noisy-neighbour",
     label="noisy_neighbour",
-    about="Three other programs take the core that stands for node-a; the pod on the other core is well.",
+    about="Six other programs take the core that stands for node-a; the pod on the other core is well.",
     models=(BURNING,),
     pods=(Pod("node-a", core=0), Pod("node-b", core=1)),
     calm=(Stream(6, work_ms=20),),

@@ -94,10 +94,10 @@ def _phases(evidence: Evidence) -> tuple[Phase, Phase]:
 PAYLOAD = RealIncident(
     id="payload",
     label="payload_or_network",
-    about="Some requests are now 75 kB of JSON on a link of 200 kB/s; Triton sees them only once they are there.",
+    about="Some requests are now 200 kB of JSON on a link of 200 kB/s; Triton sees them only once they are there.",
     models=(Model(instances=4),),
     calm=(Stream(12, work_ms=40),),
-    during=(Stream(9, work_ms=40), Stream(3, work_ms=40, numbers=15000, kind="large")),
+    during=(Stream(9, work_ms=40), Stream(3, work_ms=40, numbers=40000, kind="large")),
     act=_slow_links,
     proof=_payload,
 )

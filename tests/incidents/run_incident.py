@@ -47,6 +47,7 @@ async def run_incident(
         pods=incident.pods,
         arguments=incident.arguments,
         connections=incident.connections,
+        control=incident.control,
     )
     async with world:
         client = Client(world.gateway.url)

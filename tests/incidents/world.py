@@ -26,9 +26,9 @@ from tests.tritons.server import TritonServer
 
 REVISION = "web-5d4f8c7b9"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes pods' names of
+EXPLICIT = ("--model-control-mode=explicit", "--load-model=*")
+POLLING = ("--model-control-mode=poll", "--repository-poll-secs=1")
 ARGUMENTS = (
-    "--model-control-mode=explicit",
-    "--load-model=*",
     # A load call holds its thread's connections: with so many threads hardly a user's is among them.
     "--http-thread-count=32",
 )
@@ -85,6 +85,7 @@ class World:
         pods: tuple[Pod, ...],
         arguments: tuple[str, ...] = (),
         connections: int = 0,
+        control: tuple[str, ...] = EXPLICIT,
     ) -> None:
         self.folder, self.models = folder, {model.name: model for model in models}
         self.gateway = Gateway()
@@ -93,6 +94,7 @@ class World:
         self.notes: list[Note] = []
         self._install, self._first, self._arguments, self._connections = install, pods, arguments, connections
         self._names = random.Random(folder.name)
+        self._control = control
         self._conditions: dict[str, dict[str, dict[str, Any]]] = {}
         self._hogs: list[LocalProcess] = []
 
@@ -130,7 +132,13 @@ class World:
             self._install,
             lay_out(folder / "models", models),
             folder,
-            arguments=(*ARGUMENTS, f"--cache-directory={caches}", *self._arguments, *plan.arguments),
+            arguments=(
+                *self._control,
+                *ARGUMENTS,
+                f"--cache-directory={caches}",
+                *self._arguments,
+                *plan.arguments,
+            ),
             environment=plan.environment,
             limit=_joins(group, plan.core),
         )
@@ -166,6 +174,12 @@ class World:
             await server.load(model.name)
             self.note(f"loaded {model.name} in {name}")
 
+    def write(self, model: Model) -> None:
+        """Writes its configuration into the repositories, which a polling server finds by itself."""
+        for server in self.pods.values():
+            write_configuration(server.repository, model)
+        self.note(f"wrote the configuration of {model.name}")
+
     async def kill_stubs(self, pod: str) -> int:
         """Ends the Python stubs of one pod as a crash would; how many they were."""
         stubs = [pid for pid in _children(self.pods[pod].process.pid) if "python_b" in _command(pid)]
@@ -185,10 +199,8 @@ class World:
         self.note(f"started {count} programs on core {core}")
 
     async def end_hogs(self) -> None:
-        for hog in self._hogs:
-            await hog.stop(seconds=1)
-        self._hogs.clear()
-        self.note("ended the other programs")
+        while self._hogs:
+            await self._hogs.pop().stop(seconds=1)
 
     async def statistics(self) -> dict[str, Any]:
         """Of the statistics API, by pod; None of a pod that does not answer."""
