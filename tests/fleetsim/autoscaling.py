@@ -25,6 +25,8 @@ class AutoscalerSettings:
     window_seconds: float = 60.0
     """Over which its measure is a mean."""
     tolerance: float = TOLERANCE
+    watches_cpu: bool = False
+    """It looks at the pods' CPU, and is content."""
 
 
 class Autoscaler:
@@ -41,6 +43,8 @@ class Autoscaler:
 
     def _sync(self) -> None:
         fleet, settings, now = self.fleet, self.settings, self.fleet.loop.now
+        if settings.watches_cpu:
+            return
         self._readings = [row for row in self._readings if row[0] > now - settings.window_seconds]
         self._readings.append((now, float(sum(len(pod.in_flight) for pod in fleet.pods))))
         if self.blind:
@@ -59,7 +63,11 @@ class Autoscaler:
         self._wishes = [row for row in self._wishes if row[0] > now - settings.down_seconds]
         self._wishes.append((now, wish))
         # Down only as far as the highest wish of late; up by at most a doubling or four.
-        wish = min(wish, max(present * 2, present + 4)) if wish > present else max(each for _, each in self._wishes)
+        wish = (
+            min(wish, max(present * 2, present + 4))
+            if wish > present
+            else max(each for _, each in self._wishes)
+        )
         self.desired = min(max(min(wish, settings.most), settings.least), settings.most)
         if self.desired != present:
             self.scaled_at = now
@@ -96,12 +104,11 @@ class Autoscaler:
                 HpaCondition("ScalingLimited", "True" if limited else "False", reason),
             ),
             last_scaled_at=self.scaled_at,
-            metrics=(
-                ()
-                if self.blind
-                else (
-                    f"external triton_inference_concurrency: {self.measured / max(self.fleet.wanted, 1):.1f} of "
-                    f"{settings.target:g} a pod",
-                )
-            ),
+            metrics=() if self.blind else (self._reading(),),
         )
+
+    def _reading(self) -> str:
+        if self.settings.watches_cpu:
+            return f"resource cpu: 73% of {self.settings.target:g}%"
+        each = self.measured / max(self.fleet.wanted, 1)
+        return f"external triton_inference_concurrency: {each:.1f} of {self.settings.target:.1f} a pod"

@@ -5,18 +5,23 @@ from dataclasses import replace
 
 from tests.fleetsim.autoscaling import AutoscalerSettings
 from tests.fleetsim.drawing import Play, asked_model, at_onset, draw_setup, loaded_to
-from tests.fleetsim.fleet import Fleet, Setup
+from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.hosts import Pod
+from tests.fleetsim.setup import Setup
 
 OVERLOAD = frozenset({"overload"})
 
 
 def rollout_or_termination(rng: random.Random) -> Play:
     setup = draw_setup(
-        rng, busy=(0.45, 0.65), pods=(2, 5), batching=False, template={"load_seconds": rng.uniform(90, 240)},
+        rng, busy=(0.6, 0.75), pods=(2, 3), batching=False, template={"load_seconds": rng.uniform(180, 420)},
         gateway={"tries": rng.choice((1, 3))}, onset_minutes=(10, 20),
     )  # fmt: skip
-    changes = (rng.choice(("image of triton: 24.09 -> 24.10", "env MODE changed", "memory limit of triton: 8Gi -> 12Gi")),)
+    changes = (
+        rng.choice(
+            ("image of triton: 24.09 -> 24.10", "env MODE changed", "memory limit of triton: 8Gi -> 12Gi")
+        ),
+    )
 
     def fault(fleet: Fleet) -> None:
         fleet.rollout(changes, drain_seconds=0.0, surge=False)
@@ -32,7 +37,9 @@ def readiness_flip(rng: random.Random) -> Play:
         pod, *others = pods
         pod.say("model_lifecycle.cc:472] loading: newcomer:1")
         fleet.set_ready(pod, False)
-        fleet.event(f"pod/{pod.name}", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 400")
+        fleet.event(
+            f"pod/{pod.name}", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 400"
+        )
 
         def done() -> None:
             pod.say("model_lifecycle.cc:838] successfully loaded 'newcomer'")
@@ -54,7 +61,7 @@ def _scaled(rng: random.Random, room: float, load_seconds: tuple[float, float], 
     )  # fmt: skip
     at_once = setup.rate * asked_model(setup).service.mean_ms() / 1000 / setup.pods
     most = max(setup.pods, round(setup.pods * room))
-    return replace(setup, autoscaler=AutoscalerSettings(max(1, setup.pods - 1), most, at_once * 1.25))
+    return replace(setup, autoscaler=AutoscalerSettings(max(1, setup.pods - 1), most, at_once * 1.6))
 
 
 def autoscaler_at_max(rng: random.Random) -> Play:
@@ -62,7 +69,12 @@ def autoscaler_at_max(rng: random.Random) -> Play:
     setup = _scaled(rng, room, (10, 40))
     assert setup.autoscaler is not None
     whole = setup.autoscaler.most / setup.pods
-    return Play(setup, loaded_to(setup, whole * rng.uniform(1.15, 1.5)), OVERLOAD, f"at most {setup.autoscaler.most} pods")
+    return Play(
+        setup,
+        loaded_to(setup, whole * rng.uniform(1.15, 1.5)),
+        OVERLOAD,
+        f"at most {setup.autoscaler.most} pods",
+    )
 
 
 def autoscaler_blind(rng: random.Random) -> Play:
@@ -83,9 +95,16 @@ def autoscaler_blind(rng: random.Random) -> Play:
 
 
 def autoscaler_late(rng: random.Random) -> Play:
-    setup = _scaled(rng, 5.0, (300, 720), onset_minutes=(10.0, 20.0))
-    return Play(setup, loaded_to(setup, rng.uniform(1.3, 1.8)), OVERLOAD,
-                f"pods take {setup.template.load_seconds:.0f} s to load")  # fmt: skip
+    setup = _scaled(rng, 5.0, (300, 900), onset_minutes=(10.0, 20.0))
+    # The last pods of a first step are there after this.
+    over = setup.onset + setup.template.load_seconds * 1.3 + 180 < setup.end
+    also = OVERLOAD | (frozenset({"recovered"}) if over else frozenset())
+    return Play(
+        setup,
+        loaded_to(setup, rng.uniform(1.3, 1.8)),
+        also,
+        f"pods take {setup.template.load_seconds:.0f} s to load",
+    )
 
 
 def autoscaler_flapping(rng: random.Random) -> Play:
@@ -97,7 +116,11 @@ def autoscaler_flapping(rng: random.Random) -> Play:
         assert scaler is not None
         # As many requests as instances: a fleet on its target has no room, and waits for pods at each gust.
         scaler.settings = replace(
-            scaler.settings, target=model.instances * rng.uniform(1.05, 1.3), least=1, down_seconds=15.0, window_seconds=30.0
+            scaler.settings,
+            target=model.instances * rng.uniform(1.05, 1.3),
+            least=1,
+            down_seconds=15.0,
+            window_seconds=30.0,
         )
 
     return Play(setup, at_onset(fault), notes="a target without room, and no window for scaling down")

@@ -21,7 +21,11 @@ def load_blocks_http(rng: random.Random) -> Play:
             fleet.loop.after(takes, pod.say, "model_lifecycle.cc:838] successfully loaded 'shadow'")
         fleet.loop.after(between * fleet.rng.uniform(0.7, 1.3), load, fleet)
 
-    return Play(setup, at_onset(load), notes=f"a model is reloaded over HTTP every {between:.0f} s and takes {takes:.0f} s")
+    return Play(
+        setup,
+        at_onset(load),
+        notes=f"a model is reloaded over HTTP every {between:.0f} s and takes {takes:.0f} s",
+    )
 
 
 def http_connection_skew(rng: random.Random) -> Play:
@@ -58,7 +62,7 @@ def model_load_contention(rng: random.Random) -> Play:
 
 
 def cold_start(rng: random.Random) -> Play:
-    cold = {"cold_executions": rng.randint(25, 80), "cold_factor": rng.uniform(8, 25)}
+    cold = {"cold_executions": rng.randint(15, 40), "cold_factor": rng.uniform(5, 12)}
     setup = draw_setup(
         rng, busy=(0.15, 0.3), pods=(4, 8), model=cold, template={"load_seconds": rng.uniform(100, 240)},
         onset_minutes=(10, 20),
@@ -68,17 +72,28 @@ def cold_start(rng: random.Random) -> Play:
 
     def fault(fleet: Fleet) -> None:
         fleet.loop.at(
-            fleet.onset - setup.template.load_seconds, fleet.rollout, ("image of triton: 24.09 -> 24.10",), setup.template
+            fleet.onset - setup.template.load_seconds,
+            fleet.rollout,
+            ("image of triton: 24.09 -> 24.10",),
+            setup.template,
         )
 
     return Play(start, fault, ROLLED_OUT, "each new pod is slow for its first executions")
 
 
 def cpu_throttling(rng: random.Random) -> Play:
-    setup = draw_setup(rng, gpu=False, busy=(0.2, 0.35), batching=False, template={"load_seconds": rng.uniform(5, 15)})
+    setup = draw_setup(
+        rng,
+        gpu=False,
+        busy=(0.15, 0.25),
+        instances=(1, 2),
+        batching=False,
+        template={"load_seconds": rng.uniform(5, 15)},
+        swing=0.1,
+    )
     model = asked_model(setup)
     threads = model.service.cpu_threads * model.instances
-    few = threads * rng.uniform(0.45, 0.6)
+    few = threads * rng.uniform(0.35, 0.45)
     usual = threads * 2
     before = replace(setup, template=replace(setup.template, cpu_limit=usual))
     after = replace(setup.template, cpu_limit=few)
@@ -89,7 +104,7 @@ def cpu_throttling(rng: random.Random) -> Play:
 def noisy_neighbour(rng: random.Random) -> Play:
     setup = draw_setup(rng, gpu=False, busy=(0.2, 0.4), pods=(3, 8))
     stolen = rng.random() < 0.3
-    much = rng.uniform(1.6, 3.0)
+    much = rng.uniform(1.8, 3.2)
 
     def fault(fleet: Fleet) -> None:
         node = fleet.rng.choice(fleet.nodes)
@@ -98,7 +113,9 @@ def noisy_neighbour(rng: random.Random) -> Play:
         else:
             node.neighbour_cores = node.cores * much
 
-    return Play(setup, at_onset(fault), notes="time stolen by the hypervisor" if stolen else "more work than cores")
+    return Play(
+        setup, at_onset(fault), notes="time stolen by the hypervisor" if stolen else "more work than cores"
+    )
 
 
 def bad_node(rng: random.Random) -> Play:
@@ -106,7 +123,13 @@ def bad_node(rng: random.Random) -> Play:
     factor, count = rng.uniform(1.8, 3.0), rng.randint(1, 2)
 
     def fault(fleet: Fleet) -> None:
-        node = Node("node-x", setup.node_cores, setup.node_cores * 0.05, defect=factor, ready_since=fleet.begin - 86400)
+        node = Node(
+            "node-x",
+            setup.node_cores,
+            setup.node_cores * 0.05,
+            defect=factor,
+            ready_since=fleet.begin - 86400,
+        )
         fleet.nodes.append(node)
         for pod in some(fleet.rng, fleet, count / len(fleet.pods)):
             fleet.add_pod(node=node)
@@ -181,27 +204,42 @@ def memory_leak(rng: random.Random) -> Play:
             reaches = fleet.onset + rng.uniform(-60, 420)
             pod.memory_grows = (0.9 - filled) * pod.memory_limit / (reaches - fleet.loop.now)
 
-    return Play(setup, fault, notes="memory grows through the whole window; the limit is near from the onset on")
+    return Play(
+        setup, fault, notes="memory grows through the whole window; the limit is near from the onset on"
+    )
 
 
 def slower_version(rng: random.Random) -> Play:
     setup = draw_setup(rng, busy=(0.2, 0.35))
     factor = rng.uniform(1.5, 2.3)
     model = asked_model(setup)
-    service = replace(model.service, base_ms=model.service.base_ms * factor, per_item_ms=model.service.per_item_ms * factor)
+    service = replace(
+        model.service, base_ms=model.service.base_ms * factor, per_item_ms=model.service.per_item_ms * factor
+    )
     new = replace(model, version="2", service=service)
     if rng.random() < 0.5:
-        return Play(setup, at_onset(lambda fleet: fleet.reconfigure(new, "version 2 added")), notes=f"{factor:.1f} times slower")
+        return Play(
+            setup,
+            at_onset(lambda fleet: fleet.reconfigure(new, "version 2 added")),
+            notes=f"{factor:.1f} times slower",
+        )
     template = replace(setup.template, models=(new,), load_seconds=15.0)
     changes = (f"model image of triton: {model.name}-1 -> {model.name}-2",)
-    return Play(setup, at_onset(lambda fleet: fleet.rollout(changes, template)), notes=f"{factor:.1f} times slower, rolled out")
+    return Play(
+        setup,
+        at_onset(lambda fleet: fleet.rollout(changes, template)),
+        notes=f"{factor:.1f} times slower, rolled out",
+    )
 
 
 def observer_effect(rng: random.Random) -> Play:
     setup = draw_setup(rng, gpu=False, busy=(0.35, 0.5), batching=False)
     change = rng.choice(("--log-verbose=2", "--trace-config level=TENSORS --trace-config rate=1"))
     template = replace(
-        setup.template, slowness=rng.uniform(1.3, 1.6), copying=rng.uniform(8, 20), load_seconds=rng.uniform(5, 20)
+        setup.template,
+        slowness=rng.uniform(1.3, 1.6),
+        copying=rng.uniform(8, 20),
+        load_seconds=rng.uniform(5, 20),
     )
     changes = (f"args of triton: + {change}",)
     return Play(setup, at_onset(lambda fleet: fleet.rollout(changes, template)), notes=changes[0])

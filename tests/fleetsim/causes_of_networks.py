@@ -4,8 +4,9 @@ import random
 from dataclasses import replace
 
 from tests.fleetsim.drawing import Play, asked_model, at_onset, draw_setup
-from tests.fleetsim.fleet import Fleet, Stream
+from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.models import Request
+from tests.fleetsim.setup import Stream
 
 
 def payload_or_network(rng: random.Random) -> Play:
@@ -50,7 +51,9 @@ def gateway_fault(rng: random.Random) -> Play:
 
 
 def sticky_balancing(rng: random.Random) -> Play:
-    setup = draw_setup(rng, busy=(0.4, 0.55), pods=(4, 8), batching=False, gateway={"balancing": "sticky", "tries": 1})
+    setup = draw_setup(
+        rng, busy=(0.4, 0.55), pods=(4, 8), batching=False, gateway={"balancing": "sticky", "tries": 1}
+    )
     heavy = rng.sample(range(200), rng.randint(1, 2))
     share = rng.uniform(0.65, 0.85)
 
@@ -61,7 +64,11 @@ def sticky_balancing(rng: random.Random) -> Play:
 
         return [Stream(setup.model, fleet.usual_rate, shape)]
 
-    return Play(replace(setup, users=users), lambda fleet: None, notes=f"{share:.0%} of the load comes from {len(heavy)} clients")
+    return Play(
+        replace(setup, users=users),
+        lambda fleet: None,
+        notes=f"{share:.0%} of the load comes from {len(heavy)} clients",
+    )
 
 
 def dns_slow(rng: random.Random) -> Play:
@@ -76,11 +83,15 @@ def dns_slow(rng: random.Random) -> Play:
 
         fleet.gateway.connect_ms = connect
 
-    return Play(setup, at_onset(fault), notes=f"{share:.0%} of the requests look the name up, {slow:.0f} ms in the mean")
+    return Play(
+        setup,
+        at_onset(fault),
+        notes=f"{share:.0%} of the requests look the name up, {slow:.0f} ms in the mean",
+    )
 
 
 def network_loss(rng: random.Random) -> Play:
-    setup = draw_setup(rng, busy=(0.1, 0.3), rate=(8, 20), pods=(3, 8))
+    setup = draw_setup(rng, busy=(0.05, 0.12), instances=(1, 2), rate=(10, 20), pods=(3, 6), batching=False)
     loss = rng.uniform(0.1, 0.4)
     wide = rng.random() < 0.4
 

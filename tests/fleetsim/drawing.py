@@ -6,12 +6,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.fleetsim.autoscaling import AutoscalerSettings
-from tests.fleetsim.fleet import Fleet, Setup, Template
+from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.gateway import GatewaySettings
 from tests.fleetsim.models import Model, Service
+from tests.fleetsim.setup import Setup, Template
 from triage.evidence import Snapshot
 
-NAMES = ("resnet", "ranker", "embedder", "detector", "speech", "reranker", "ocr", "fraud", "segmenter", "toxicity")
+NAMES = (
+    "resnet",
+    "ranker",
+    "embedder",
+    "detector",
+    "speech",
+    "reranker",
+    "ocr",
+    "fraud",
+    "segmenter",
+    "toxicity",
+)
 FIRST_MOMENT = 1_780_000_000
 
 
@@ -40,19 +52,22 @@ def draw_setup(
     gpu: bool | None = None,
     rate: tuple[float, float] = (5.0, 20.0),
     onset_minutes: tuple[float, float] = (10.0, 40.0),
+    grows: bool = False,
     model: dict[str, Any] | None = None,
     service: dict[str, Any] | None = None,
     template: dict[str, Any] | None = None,
     gateway: dict[str, Any] | None = None,
     **more: Any,
 ) -> Setup:
-    """A fleet in ordinary life, whose instances are `busy` for that share of their time."""
+    """A fleet in ordinary life, whose instances are `busy` for that share of their time. `grows`: its load will."""
     end = FIRST_MOMENT + rng.randrange(60 * 86400) + rng.random()
     count = rng.randint(*pods)
     each = rng.randint(*instances)
     arrivals = rng.uniform(*rate)
     on_gpu = rng.random() < 0.6 if gpu is None else gpu
     batches = rng.random() < 0.4 if batching is None else batching
+    if grows:  # a fleet at its capacity does much more than it does usually
+        arrivals *= 0.3 if batches else 0.6
     alone_ms = rng.uniform(*busy) * count * each / arrivals * 1000
     per_item = alone_ms * rng.uniform(0.1, 0.35) if batches else 0.0
     drawn = Service(
@@ -107,10 +122,12 @@ def draw_setup(
         peak_at=rng.uniform(0, 86400),
     )
     setup = replace(setup, **more)
-    if setup.autoscaler is None and "autoscaler" not in more and rng.random() < 0.5:
-        # One with room, that has nothing to do.
-        calm = AutoscalerSettings(least=count, most=count, target=1e6)
-        setup = replace(setup, autoscaler=calm)
+    # Where more load comes, an autoscaler would be part of the story.
+    if not grows and "autoscaler" not in more and rng.random() < 0.5:
+        watches_cpu = AutoscalerSettings(
+            least=max(1, count - 1), most=count * 2, target=80.0, watches_cpu=True
+        )
+        setup = replace(setup, autoscaler=watches_cpu)
     return setup
 
 

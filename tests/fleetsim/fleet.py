@@ -5,77 +5,18 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from tests.fleetsim.autoscaling import Autoscaler, AutoscalerSettings
-from tests.fleetsim.gateway import Gateway, GatewaySettings
+from tests.fleetsim.autoscaling import Autoscaler
+from tests.fleetsim.gateway import Gateway
 from tests.fleetsim.hosts import FrontEnd, Gpu, Node, Pod
 from tests.fleetsim.loop import Loop
 from tests.fleetsim.models import Model, Request
 from tests.fleetsim.samples import Samples
 from tests.fleetsim.server import Server
+from tests.fleetsim.setup import Setup, Stream, Template
 from triage.latency.facts import ClusterEvent, RepositoryChange, Revision
 
 SCRAPE_SECONDS = 15.0
 CLOSE_SCRAPE_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Template:
-    """What a revision's pods are made of."""
-
-    models: tuple[Model, ...]
-    load_seconds: float = 30.0
-    gpus: int = 0
-    cpu_limit: float | None = None
-    memory_limit: float = 8e9
-    http_threads: int = 8
-    http_thread_ms: float = 0.05
-    slowness: float = 1.0
-    copying: float = 1.0
-
-
-@dataclass
-class Stream:
-    """Requests of one kind of user."""
-
-    model: str
-    rate: Callable[[float], float]
-    """Requests (or bursts) a second at a moment."""
-    shape: Callable[[Request, random.Random], None] = lambda request, rng: None
-    burst: int = 1
-    """Requests at once."""
-    direct: bool = False
-    """Straight to the pods, past the gateway."""
-    constant: bool = False
-    """At even distances, as load generators send; people come at random."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A fleet as it is before anything happens to it."""
-
-    seed: int
-    end: float
-    window: float
-    onset: float
-    template: Template
-    model: str
-    """The one that is asked about."""
-    pods: int
-    nodes: int
-    node_cores: float
-    rate: float
-    """Requests a second of the whole fleet in an ordinary hour."""
-    gateway: GatewaySettings
-    autoscaler: AutoscalerSettings | None = None
-    summaries: bool = True
-    swing: float = 0.2
-    """Of the daily shape."""
-    peak_at: float = 0.0
-    capture_seconds: float = 60.0
-    users: Callable[["Fleet"], list[Stream]] | None = None
-    shape: Callable[[Request, random.Random], None] = lambda request, rng: None
-    warm_up_seconds: float = 180.0
-    """Simulated before the window, so that it begins in the middle of ordinary life."""
 
 
 @dataclass
@@ -123,7 +64,9 @@ class Fleet:
             pod.created_at = pod.started_at = pod.ready_since = old + self.rng.uniform(20, 90)
         self.autoscaler = Autoscaler(self, setup.autoscaler) if setup.autoscaler else None
         self.wanted = setup.pods
-        self.streams = setup.users(self) if setup.users else [Stream(setup.model, self.usual_rate, setup.shape)]
+        self.streams = (
+            setup.users(self) if setup.users else [Stream(setup.model, self.usual_rate, setup.shape)]
+        )
 
     def run(self) -> None:
         for stream in self.streams:
@@ -175,7 +118,9 @@ class Fleet:
         stream.shape(request, self.rng)
         return request
 
-    def send(self, request: Request, direct: bool = False, on_end: Callable[[int], None] | None = None) -> None:
+    def send(
+        self, request: Request, direct: bool = False, on_end: Callable[[int], None] | None = None
+    ) -> None:
         if not direct:
             self.gateway.send(request, on_end)
             return
@@ -187,7 +132,9 @@ class Fleet:
 
     def add_pod(self, load_seconds: float | None = None, node: Node | None = None) -> Pod:
         template, now = self.template, self.loop.now
-        load_seconds = template.load_seconds * self.rng.uniform(0.8, 1.3) if load_seconds is None else load_seconds
+        load_seconds = (
+            template.load_seconds * self.rng.uniform(0.8, 1.3) if load_seconds is None else load_seconds
+        )
         if node is None:
             node = min(self.nodes, key=lambda one: sum(pod.node is one for pod in self.pods))
         server = Server(self.loop, self.rng)
@@ -276,7 +223,9 @@ class Fleet:
         pod.restarts += 1
         pod.ended_by, pod.ended_at, pod.started_at = ended_by, now, now + 2
         pod.memory_used = pod.memory_limit * 0.4
-        self.event(f"pod/{pod.name}", "BackOff" if pod.restarts > 1 else "Unhealthy", f"container triton: {ended_by}")
+        self.event(
+            f"pod/{pod.name}", "BackOff" if pod.restarts > 1 else "Unhealthy", f"container triton: {ended_by}"
+        )
         self.boot(pod)
         self.loop.after(down_seconds, self._become_ready, pod)
 
@@ -314,13 +263,16 @@ class Fleet:
         for _ in range(wanted - len(living)):
             self.add_pod()
         # Pods that never became ready go first, then the youngest.
-        for pod in sorted(living, key=lambda one: (one.ready, -one.created_at))[: max(0, len(living) - wanted)]:
+        for pod in sorted(living, key=lambda one: (one.ready, -one.created_at))[
+            : max(0, len(living) - wanted)
+        ]:
             self.remove_pod(pod)
 
     def reconfigure(self, model: Model, what: str = "config changed") -> None:
         """Changes a model in the repository, and reloads it in place in every pod."""
         self.template = replace(
-            self.template, models=tuple(model if one.name == model.name else one for one in self.template.models)
+            self.template,
+            models=tuple(model if one.name == model.name else one for one in self.template.models),
         )
         for revision in self.templates:
             self.templates[revision] = replace(self.templates[revision], models=self.template.models)

@@ -67,7 +67,11 @@ class GatewayPage:
 
 class Gateway:
     def __init__(
-        self, loop: Loop, rng: random.Random, settings: GatewaySettings, endpoints: Callable[[], Sequence[Pod]]
+        self,
+        loop: Loop,
+        rng: random.Random,
+        settings: GatewaySettings,
+        endpoints: Callable[[], Sequence[Pod]],
     ) -> None:
         self.loop, self.rng, self.settings, self.endpoints = loop, rng, settings, endpoints
         self.connect_ms: Callable[[], float] = lambda: 0.0
@@ -187,8 +191,10 @@ class _Exchange:
         sent.done = self.answered
         self._sent = sent
         self._pod.in_flight[self] = None
-        connection = wanted.client if gateway.settings.balancing == "sticky" else gateway.rng.randrange(
-            gateway.settings.connections
+        connection = (
+            wanted.client
+            if gateway.settings.balancing == "sticky"
+            else gateway.rng.randrange(gateway.settings.connections)
         )
         gateway.watch(self, sent)
         self._pod.receive(sent, connection)

@@ -8,7 +8,8 @@ from tests.fleetsim.counters import Page
 from tests.fleetsim.cpu import CpuQuota
 from tests.fleetsim.loop import Loop
 from tests.fleetsim.models import Request
-from tests.fleetsim.server import Host, Server
+from tests.fleetsim.server import Server
+from tests.fleetsim.surroundings import Host
 
 RETRANSMISSION_SECONDS = 0.2
 AT_ONCE_SECONDS = 0.0002

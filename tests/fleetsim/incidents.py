@@ -4,7 +4,14 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tests.fleetsim import causes_of_fleets, causes_of_hosts, causes_of_load, causes_of_networks, no_fault
+from tests.fleetsim import (
+    causes_of_fleets,
+    causes_of_hosts,
+    causes_of_load,
+    causes_of_networks,
+    causes_of_schedulers,
+    no_fault,
+)
 from tests.fleetsim.drawing import Play
 from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.observe import DAY, observe
@@ -30,14 +37,25 @@ def _named(*causes: Cause) -> dict[str, Cause]:
 
 
 CAUSES: Mapping[str, Cause] = {
-    **_named(*causes_of_load.CAUSES, *causes_of_hosts.CAUSES, *causes_of_networks.CAUSES, *causes_of_fleets.CAUSES),
+    **_named(
+        *causes_of_load.CAUSES,
+        *causes_of_schedulers.CAUSES,
+        *causes_of_hosts.CAUSES,
+        *causes_of_networks.CAUSES,
+        *causes_of_fleets.CAUSES,
+    ),
     **_named(*no_fault.CAUSES),
 }
 """By category."""
 
 
 def incident(
-    cause: str, seed: int, *, decoy: bool = False, loud_neighbour: bool = False, past: tuple[int, ...] = (1, 7)
+    cause: str,
+    seed: int,
+    *,
+    decoy: bool = False,
+    loud_neighbour: bool = False,
+    past: tuple[int, ...] = (1, 7),
 ) -> Incident:
     """One case of a cause. `decoy`: an innocent rollout ended shortly before; `loud_neighbour`: somebody is busy on a node and
     takes nothing away; `past`: the days ago whose same hour is simulated too."""
@@ -71,7 +89,9 @@ def _add_decoy(fleet: Fleet) -> None:
     load_seconds = min(fleet.template.load_seconds, 30 / len(fleet.pods))
     takes = load_seconds * 1.3 * len(fleet.pods) + 2 * len(fleet.pods)
     begins = fleet.onset - takes - fleet.rng.uniform(20, 540)
-    changes = fleet.rng.choice((("env LOG_FORMAT changed",), ("label team: a -> b",), ("image of sidecar: v1.2 -> v1.3",)))
+    changes = fleet.rng.choice(
+        (("env LOG_FORMAT changed",), ("label team: a -> b",), ("image of sidecar: v1.2 -> v1.3",))
+    )
 
     def roll() -> None:
         usual = fleet.template
@@ -88,4 +108,3 @@ def _add_neighbour(fleet: Fleet) -> None:
         node.neighbour_cores = max(node.neighbour_cores, min(room, node.cores * fleet.rng.uniform(0.5, 0.7)))
 
     fleet.loop.at(fleet.onset - fleet.rng.uniform(-120, 600), grow)
-

@@ -70,7 +70,9 @@ class Model:
             backend="" if self.parts else "vllm" if self.llm_tokens else "python",
             max_batch_size=self.max_batch_size,
             instances=None if self.parts else self.instances,
-            instance_kinds=() if self.parts else ("KIND_CPU" if self.service.cpu_threads >= 1 else "KIND_GPU",),
+            instance_kinds=()
+            if self.parts
+            else ("KIND_CPU" if self.service.cpu_threads >= 1 else "KIND_GPU",),
             dynamic_batching=self.dynamic_batching,
             preferred_batch_sizes=self.preferred,
             max_queue_delay_ms=self.max_queue_delay_ms,
@@ -79,7 +81,9 @@ class Model:
             default_priority=self.priority_levels,
             max_queue_size=self.max_queue_size,
             queue_timeout_ms=self.queue_timeout_ms,
-            queue_timeout_action=("DELAY" if self.timeout_delays else "REJECT") if self.queue_timeout_ms else "",
+            queue_timeout_action=("DELAY" if self.timeout_delays else "REJECT")
+            if self.queue_timeout_ms
+            else "",
             sequence_batching=bool(self.sequence_slots),
             max_sequence_idle_ms=self.sequence_idle_seconds * 1000,
             max_candidate_sequences=self.sequence_slots,
@@ -130,7 +134,12 @@ class Request:
     def again(self) -> "Request":
         """The same request anew, for another try."""
         other = Request(self.model)
-        other.weight, other.items, other.priority, other.bytes = self.weight, self.items, self.priority, self.bytes
+        other.weight, other.items, other.priority, other.bytes = (
+            self.weight,
+            self.items,
+            self.priority,
+            self.bytes,
+        )
         other.client, other.key, other.tokens = self.client, self.key, self.tokens
         other.sequence, other.ends = self.sequence, self.ends
         return other

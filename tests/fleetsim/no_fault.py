@@ -6,14 +6,15 @@ from dataclasses import replace
 
 from tests.fleetsim import causes_of_hosts, causes_of_load, causes_of_networks
 from tests.fleetsim.drawing import Play, capacity, draw_setup, loaded_to
-from tests.fleetsim.fleet import Fleet, Stream
+from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.observe import without
+from tests.fleetsim.setup import Stream
 
 OVERLOAD = frozenset({"overload"})
 
 
 def load_test(rng: random.Random) -> Play:
-    setup = draw_setup(rng)
+    setup = draw_setup(rng, grows=True)
     direct = rng.random() < 0.6
     lasts = rng.uniform(9, 30) * 60
     more = capacity(setup) * rng.uniform(1.02, 1.25) - setup.rate
@@ -33,7 +34,7 @@ def load_test(rng: random.Random) -> Play:
 
 
 def recovered(rng: random.Random) -> Play:
-    setup = draw_setup(rng, onset_minutes=(28.0, 40.0), busy=(0.2, 0.4))
+    setup = draw_setup(rng, onset_minutes=(28.0, 40.0), busy=(0.2, 0.4), grows=True)
     lasts = rng.uniform(240, 480)
     if rng.random() < 0.5:
         share = rng.uniform(1.1, 1.25)
@@ -62,7 +63,7 @@ def bad_alert_rule(rng: random.Random) -> Play:
 
 
 def usual_for_this_hour(rng: random.Random) -> Play:
-    setup = draw_setup(rng)
+    setup = draw_setup(rng, grows=True)
     return Play(setup, loaded_to(setup, rng.uniform(0.95, 1.1)), notes="the same load at the same hour of each day",
                 every_day=True)  # fmt: skip
 

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from tests.fleetsim.hosts import Pod
-from tests.fleetsim.server import LanguageModel
+from tests.fleetsim.language_model import LanguageModel
 from triage.latency.facts import Batch, ModelStatistics
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Samples:
 
     def take(self) -> None:
         fleet = self.fleet
-        used = defaultdict(float)
+        used: dict[str, float] = defaultdict(float)
         for pod in fleet.pods:
             if pod.phase == "Running":
                 used[pod.node.name] += self._take_pod(pod)

@@ -45,7 +45,13 @@ MEANS = frozenset({"gpu_busy", "node_cpu_busy"})
 
 
 def triton_ranges(
-    pods: Sequence[Pod], grid: Grid, cached: frozenset[str], *, close: bool = False, ago: float = 0.0, by_pod: bool = True
+    pods: Sequence[Pod],
+    grid: Grid,
+    cached: frozenset[str],
+    *,
+    close: bool = False,
+    ago: float = 0.0,
+    by_pod: bool = True,
 ) -> dict[str, Ranges]:
     """All measures by name. `cached`: the models with a response cache. `close`: from the scrapes of the live servers."""
     columns: dict[str, dict[Labels, Column]] = {measure: {} for measure in MEASURES}
@@ -99,10 +105,10 @@ def _devices(
     columns["gpu_memory_total"][key] = grid.means([(scrape.at, pod.gpu.memory) for scrape in scrapes])
 
 
-def _ranges(
-    measure: str, columns: Mapping[Labels, Column], grid: Grid, ago: float, by_pod: bool
-) -> Ranges:
-    shown = {labels: column for labels, column in columns.items() if any(value is not None for value in column)}
+def _ranges(measure: str, columns: Mapping[Labels, Column], grid: Grid, ago: float, by_pod: bool) -> Ranges:
+    shown = {
+        labels: column for labels, column in columns.items() if any(value is not None for value in column)
+    }
     if not by_pod:
         groups: dict[Labels, list[Column]] = defaultdict(list)
         for labels, column in shown.items():
