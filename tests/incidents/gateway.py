@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from tests.local_process import free_ports
 
 SERVICE = "incidents-web-8000@kubernetes"
+ROUTER = "incidents-web@kubernetes"
 PROBE_SECONDS = 1.0
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8, 10)
 
@@ -55,19 +56,20 @@ class Gateway:
         registry = CollectorRegistry()
         names = ["code", "service"]
         self._requests = Counter("traefik_service_requests", "How many.", names, registry=registry)
+        routed = ["code", "router", "service"]
         self._times = Histogram(
-            "traefik_service_request_duration_seconds", "How long.", names, registry=registry, buckets=BUCKETS
+            "traefik_router_request_duration_seconds", "How long.", routed, registry=registry, buckets=BUCKETS
         )
         self._retries = Counter("traefik_service_retries", "Again.", ["service"], registry=registry)
         self._upstream = Histogram(
-            "gateway_upstream_duration_seconds",
+            "traefik_service_request_duration_seconds",
             "Of the server alone.",
-            ["service"],
+            names,
             registry=registry,
             buckets=BUCKETS,
         )
         self._waiting = Gauge("gateway_waiting", "For their turn.", ["service"], registry=registry)
-        self._sent = Counter("gateway_request_bytes", "Of bodies.", ["service"], registry=registry)
+        self._sent = Counter("traefik_service_requests_bytes", "Of bodies.", ["service"], registry=registry)
         self._registry, self._turn = registry, itertools.count()
         self._in_flight = 0
         self._free = asyncio.Condition()
@@ -111,7 +113,7 @@ class Gateway:
             self._retries.labels(SERVICE).inc()
         answer = await self._answer(request.path, body)
         self._requests.labels(answer.status, SERVICE).inc()
-        self._times.labels(answer.status, SERVICE).observe(time.monotonic() - began)
+        self._times.labels(answer.status, ROUTER, SERVICE).observe(time.monotonic() - began)
         return answer
 
     async def _answer(self, path: str, body: bytes) -> web.Response:
@@ -132,21 +134,22 @@ class Gateway:
                 self._free.notify()
 
     async def _ask(self, pod: str, path: str, body: bytes) -> web.Response:
-        upstream, began = self.upstreams.get(pod), time.monotonic()
+        upstream, began, status = self.upstreams.get(pod), time.monotonic(), 502
         if upstream is None:  # it went while the request waited for its turn
             return web.Response(status=502, text=f"{pod} is gone")
         try:
             if upstream.rate_bytes:
                 await asyncio.sleep(len(body) / upstream.rate_bytes)
             async with upstream.session.post(upstream.url + path, data=body) as answer:
-                content = await answer.read()
+                content, status = await answer.read(), answer.status
                 return web.Response(status=answer.status, body=content, headers={"Served-By": pod})
         except (aiohttp.ClientError, OSError) as problem:
             return web.Response(status=502, text=repr(problem), headers={"Served-By": pod})
         except TimeoutError:
+            status = 504
             return web.Response(status=504, text="no answer", headers={"Served-By": pod})
         finally:
-            self._upstream.labels(SERVICE).observe(time.monotonic() - began)
+            self._upstream.labels(status, SERVICE).observe(time.monotonic() - began)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), content_type="text/plain")

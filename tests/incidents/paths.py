@@ -75,7 +75,8 @@ async def _slow_links(world: World, _: float) -> None:
 
 def _payload(evidence: Evidence) -> list[Check]:
     sent = [
-        evidence.increase("gateway_request_bytes_total", phase, of="gateway") for phase in _phases(evidence)
+        evidence.increase("traefik_service_requests_bytes_total", phase, of="gateway")
+        for phase in _phases(evidence)
     ]
     requests = [len(evidence.sent(phase)) for phase in _phases(evidence)]
     return [
