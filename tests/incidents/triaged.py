@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tests.incidents.client import now
-from tests.incidents.observer import Observer
+from tests.incidents.observer import Observer, record_pages
 from tests.incidents.world import World
 from tests.local_process import free_ports
 from tests.prometheus.build_tools import PrometheusTools
