@@ -143,7 +143,8 @@ def _skew(test: Skew, incident: Incident) -> Answer:
         reading = incident.read(test.quantity, by=test.by, group=group)
         values = sorted(incident.values(reading, "during"))
         evidence = evidence or reading.evidence
-        if values:
+        # What came when it had begun may still be loading: that it gets nothing is no skew.
+        if values and (incident.onset is None or len(incident.values(reading, "before")) >= 3):
             medians[group] = values[len(values) // 2]
     if len(medians) < 2:
         return Answer("unknown", f"{row.says}: too few points by {test.by}", evidence)

@@ -18,9 +18,21 @@ from triage.latency.trace import Trace
 
 Facts = TypeVar("Facts")
 
-SYMPTOMS = ("latency", "gateway_tail", "p99", "waiting", "failure_share", "gateway_median", "queue_tail")
+SYMPTOMS = (
+    "latency",
+    "gateway_tail",
+    "p99",
+    "waiting",
+    "failure_share",
+    "gateway_median",
+    "queue_tail",
+    "queue",
+    "infer",
+    "residual",
+)
 """In this order: the first that shows an onset dates the incident. The mean moves at once and has the least noise; the gateway sees
-what Triton cannot; a summary is smeared over a minute; and a server that hangs shows in what waits alone."""
+what Triton cannot; a summary is smeared over a minute; a server that hangs shows in what waits alone; and a part of a request's
+time may move where the whole is too noisy to tell."""
 _SEED = 20261123
 _ENOUGH = 0.8
 """Of the points that there should be: with fewer, that something did not move is not known."""
@@ -101,6 +113,18 @@ class Incident:
     @cached_property
     def changes(self) -> Sequence[Change]:
         return changes(self.snapshot.evidence, self.history)
+
+    def pods(self, when: str = "during") -> list[str]:
+        """Those of the model's pods that answered for most of that time."""
+        found = []
+        for pod in self.history.groups("throughput", "pod", self.who()):
+            trace = self.read("throughput", by="pod", group=pod).trace
+            whole = self.read("throughput").trace
+            if trace is not None and whole is not None:
+                there = len(self.values(Reading(trace), when))
+                if there >= 0.5 * max(1, len(self.values(Reading(whole), when))):
+                    found.append(pod)
+        return found
 
     @cached_property
     def models(self) -> Sequence[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from triage.answers import Answer, Value
 from triage.latency.facts import HpaView, PodPlacements, Statistics
+from triage.latency.history import Reading
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
@@ -70,20 +71,34 @@ def ended(incident: Incident) -> Answer:
 
 
 def stalled(incident: Incident) -> Answer:
-    """Requests wait and none completes: by the last points of the window."""
+    """Requests wait and none completes, in all pods or in some: by the last points of the window."""
     waiting, done = incident.read("waiting"), incident.read("throughput")
     if waiting.trace is None or done.trace is None:
         return Answer("unknown", waiting.missing or done.missing)
-    last_waiting = [v for v in waiting.trace.values[-4:] if v is not None]
-    last_done = [v for v in done.trace.values[-3:] if v is not None]
     evidence = waiting.evidence + done.evidence
-    if len(last_waiting) < 3 or len(last_done) < 3:
+    pods = incident.history.groups("waiting", "pod", incident.who()) or [""]
+    stuck = [pod for pod in pods if _is_stuck(incident, pod)]
+    if stuck:
+        last = incident.read("waiting", by="pod", group=stuck[0]) if stuck[0] else waiting
+        values = [v for v in last.trace.values if v is not None] if last.trace else [0.0]
+        where = f" in {names(stuck)}" if stuck[0] else ""
+        return Answer("yes", f"{values[-1]:.3g} requests wait and none completes{where}", evidence)
+    if len(_last(waiting, 4)) < 3 or len(_last(done, 3)) < 3:
         return Answer("unknown", "the last points of the window are not there", evidence)
-    if min(last_waiting) > 0.5 and max(last_done) <= 0:
-        since = incident.values(done, "ever")
-        had = "it had answered before" if any(v > 0 for v in since) else "it never answered in the window"
-        return Answer("yes", f"{last_waiting[-1]:g} requests wait and none completes; {had}", evidence)
-    return Answer("no", "requests complete" if max(last_done) > 0 else "nothing waits", evidence)
+    return Answer("no", "requests complete in every pod that has some", evidence)
+
+
+def _is_stuck(incident: Incident, pod: str) -> bool:
+    by: By | None = "pod" if pod else None
+    waiting, done = incident.read("waiting", by=by, group=pod), incident.read("throughput", by=by, group=pod)
+    waits, completes = _last(waiting, 4), _last(done, 3)
+    if len(waits) < 3 or len(completes) < 3 or min(waits) <= 0.5 or max(completes) > 0:
+        return False
+    return any(value > 0 for value in incident.values(done, "ever"))
+
+
+def _last(reading: Reading, count: int) -> list[float]:
+    return [v for v in reading.trace.values[-count:] if v is not None] if reading.trace else []
 
 
 def instances_busy(incident: Incident) -> Answer:
@@ -114,7 +129,7 @@ def busy(incident: Incident) -> tuple[float | None, str, tuple[str, ...]]:
         return None, because, computing.evidence
     executions, done = incident.movement("executions").during, incident.movement("throughput").during
     per_execution = max(1.0, done / executions) if executions and done else 1.0
-    pods = max(1, len(incident.history.groups("throughput", "pod", incident.who())))
+    pods = max(1, len(incident.pods()))
     share = values[len(values) // 2] / per_execution / (settings.instances * pods)
     shown = f"{settings.instances} instance{'s' if settings.instances != 1 else ''} in {pods} pod{'s' if pods != 1 else ''}"
     evidence = (*computing.evidence, f"settings:{incident.model}")
@@ -240,25 +255,44 @@ def _outlier(batches: tuple[object, ...]) -> str:
 
 
 def failing_in_backend(incident: Incident) -> Answer:
-    """Nearly every request fails, and in the backend."""
-    share = incident.movement("failure_share")
-    if share.during is None:
-        return Answer("unknown", share.missing, share.evidence)
+    """Most requests that fail do so in the backend: the reason is on the counter since Triton 24.07."""
     by_reason: dict[str, float] = {}
+    evidence: tuple[str, ...] = ()
     for ranges in incident.history.of_measure("failure"):
+        evidence += (ranges.id,)
         for series in ranges.facts.series:
             if not incident.model or series.labels.get("model") == incident.model:
-                last = [v for v in series.values[-6:] if v is not None]
+                values = incident.within(ranges.facts, series, "during")
                 reason = series.labels.get("reason", "")
-                by_reason[reason] = by_reason.get(reason, 0.0) + (sum(last) / len(last) if last else 0.0)
+                by_reason[reason] = by_reason.get(reason, 0.0) + _mean(values)
     total = sum(by_reason.values())
-    said = f"{amount(share.during, 'share')} of the requests fail"
-    if total and share.during > 0.5:
-        backend = by_reason.get("BACKEND", by_reason.get("", 0.0)) / total
-        return Answer(
-            "yes" if backend > 0.8 else "no", f"{said}, {backend:.0%} of them in the backend", share.evidence
-        )
-    return Answer("no", said, share.evidence)
+    if not evidence:
+        return Answer("unknown", incident.history.missing("failure"))
+    if total <= 0:
+        return Answer("no", "no request fails in Triton", evidence)
+    if set(by_reason) <= {""}:
+        return Answer("unknown", "this Triton does not tell why requests fail (since 24.07)", evidence)
+    backend = by_reason.get("BACKEND", 0.0) / total
+    return Answer(
+        "yes" if backend > 0.8 else "no", f"{backend:.0%} of the failures are the backend's", evidence
+    )
+
+
+def a_pod_fails_whole(incident: Incident) -> Answer:
+    """In some pod nearly every request fails."""
+    share = incident.read("failure_share")
+    pods = incident.history.groups("failures", "pod", incident.who())
+    if share.trace is None or not pods:
+        return Answer("unknown", share.missing or "no source tells one pod from another", share.evidence)
+    worst: dict[str, float] = {}
+    for pod in pods:
+        values = _last(incident.read("failure_share", by="pod", group=pod), 6)
+        if values:
+            worst[pod] = _mean(values)
+    whole = [pod for pod, value in worst.items() if value > 0.9]
+    if whole:
+        return Answer("yes", f"nearly every request fails in {names(whole)}", share.evidence)
+    return Answer("no", "no pod fails nearly every request", share.evidence)
 
 
 def gateway_sees_errors(incident: Incident) -> Answer:
@@ -267,10 +301,10 @@ def gateway_sees_errors(incident: Incident) -> Answer:
     evidence: tuple[str, ...] = ()
     for ranges in incident.history.of_measure("gateway_requests"):
         evidence += (ranges.id,)
-        for when, values in told.items():
+        for when, values in list(told.items()):
             for series in ranges.facts.series:
                 if series.labels.get("code", "").startswith("5"):
-                    values += incident.within(ranges.facts, series, when)
+                    told[when] = values + incident.within(ranges.facts, series, when)
     if not evidence:
         return Answer("unknown", incident.history.missing("gateway_requests"))
     errors = sum(told["during"]) / max(1, len(told["during"]))
@@ -278,6 +312,66 @@ def gateway_sees_errors(incident: Incident) -> Answer:
     failures = incident.movement("failures", "all").during or 0.0
     said = f"the gateway answers {amount(errors, 'errors/s')} ({amount(were, 'errors/s')} before), Triton counts {amount(failures, 'failures/s')}"
     return Answer("yes" if errors > 2 * failures + 0.05 and errors > 2 * were else "no", said, evidence)
+
+
+def triton_answers_them_all(incident: Incident) -> Answer:
+    """As many requests end well in Triton as come to the gateway, errors included."""
+    gateway, triton = incident.read("gateway_traffic"), incident.read("throughput", "all")
+    come, done = incident.values(gateway, "during"), incident.values(triton, "during")
+    if len(come) < 3 or len(done) < 3:
+        return Answer("unknown", gateway.missing or triton.missing or "too few points")
+    calm_come, calm_done = incident.values(gateway, "before"), incident.values(triton, "before")
+    usual = _mean(calm_done) / _mean(calm_come) if calm_come and calm_done and _mean(calm_come) > 0 else 1.0
+    share = _mean(done) / max(_mean(come), 1e-9) / max(usual, 1e-9)
+    said = f"of the requests at the gateway Triton answers {min(share, 9.99):.0%} as well as before"
+    return Answer("yes" if share > 0.9 else "no", said, gateway.evidence + triton.evidence)
+
+
+def gap_grew(incident: Incident) -> Answer:
+    """The gateway's tail rose, and Triton's did not as much; without Triton's summaries, its mean time did not."""
+    gap = incident.movement("gap")
+    if gap.known:
+        return Answer(gap.up(1.5, 5), f"{gap.quantity.says}: {_from_to(gap)}", gap.evidence)
+    tail, latency = incident.movement("gateway_tail"), incident.movement("latency")
+    if not (tail.known and latency.known):
+        return Answer("unknown", tail.missing or latency.missing, tail.evidence)
+    grew = tail.up(1.3, 5) == "yes" and tail.difference > 2 * latency.difference
+    said = f"{tail.quantity.says}: {_from_to(tail)}; {latency.quantity.says}: {_from_to(latency)}"
+    return Answer("yes" if grew else "no", said, tail.evidence + latency.evidence)
+
+
+def computes_slower(incident: Incident) -> Answer:
+    """Time in the model per request rose by more than larger batches explain: every request of a batch waits for the whole of it."""
+    infer, batch = incident.movement("infer"), incident.movement("batch")
+    if not infer.known or not infer.before:
+        return Answer("unknown", infer.missing or "time in the model was zero", infer.evidence)
+    ratio = (infer.during or 0.0) / infer.before
+    grown = max(1.0, (batch.during or 1.0) / batch.before) if batch.known and batch.before else 1.0
+    said = f"{infer.quantity.says}: {_from_to(infer)}"
+    if grown > 1.1:
+        said += f"; {batch.quantity.says}: {_from_to(batch)}"
+    slower = ratio > 1.3 * grown and infer.difference > 0.5
+    return Answer("yes" if slower else "no", said, infer.evidence + batch.evidence)
+
+
+def even_traffic(incident: Incident) -> Answer:
+    """The requests that were added come more evenly than any crowd of independent callers would send them (whose counts vary by
+    their square root), which is how a load generator sends."""
+    traffic = incident.read("gateway_traffic")
+    now = incident.values(traffic, "during")
+    moved = incident.movement("gateway_traffic")
+    if len(now) < 6 or not moved.known or not moved.before:
+        return Answer(
+            "unknown", traffic.missing or moved.missing or "too few points since it began", traffic.evidence
+        )
+    if (moved.during or 0) < 1.3 * moved.before:
+        return Answer("no", f"{moved.quantity.says}: {_from_to(moved)}", traffic.evidence)
+    seconds = traffic.smear or (traffic.trace.step if traffic.trace else 1.0)
+    counts = [value * seconds for value in now]
+    mean = _mean(counts)
+    dispersion = _mean([(count - mean) ** 2 for count in counts]) / max(mean, 1e-9)
+    said = f"{moved.quantity.says}: {_from_to(moved)}, varying by {dispersion:.2g} times what independent callers would"
+    return Answer("yes" if dispersion < 0.5 else "no", said, traffic.evidence)
 
 
 def a_part_moved(incident: Incident) -> Answer:
@@ -396,34 +490,43 @@ def hpa_blind(incident: Incident) -> Answer:
 
 
 def hpa_flapping(incident: Incident) -> Answer:
-    """The wanted replicas went up and down again, several times."""
-    for name in ("hpa_desired", "replicas_wanted"):
-        reading = incident.read(name)
-        if reading.trace is not None:
-            values = [v for v in reading.trace.values if v is not None]
-            turns = _turns(values)
-            said = f"{incident.quantities[name].says} turned {turns} times"
-            if len(values) >= 12:
-                return Answer("yes" if turns >= 4 else "no", said, reading.evidence)
-    return Answer("unknown", incident.read("hpa_desired").missing)
+    """The replicas that are to run went down and up again, several times."""
+    reading = incident.read("replicas_wanted")
+    values = [v for v in reading.trace.values if v is not None] if reading.trace else []
+    if len(values) < 12:
+        return Answer("unknown", reading.missing or "too few points of the wanted replicas", reading.evidence)
+    swing = max(1.0, 0.15 * sorted(values)[len(values) // 2])
+    turns = _swings(values, swing)
+    said = f"the wanted replicas went up and down {turns // 2} times by {swing:.2g} or more"
+    return Answer("yes" if turns >= 4 else "no", said, reading.evidence)
 
 
-def _turns(values: list[float]) -> int:
-    steps = [b - a for a, b in zip(values, values[1:], strict=False) if b != a]
-    return sum(1 for a, b in zip(steps, steps[1:], strict=False) if (a > 0) != (b > 0))
+def _swings(values: list[float], least: float) -> int:
+    """Turns between rises and falls of at least so much (a zigzag of that threshold)."""
+    turns, low, high, direction = 0, values[0], values[0], 0
+    for value in values[1:]:
+        low, high = min(low, value), max(high, value)
+        if direction >= 0 and high - value >= least:
+            turns, direction, low, high = turns + 1, -1, value, value
+        elif direction <= 0 and value - low >= least:
+            turns, direction, low, high = turns + 1, 1, value, value
+    return turns
 
 
 def hpa_late(incident: Incident) -> Answer:
-    """More replicas came after it began, and it ended when they were ready."""
-    ready = incident.read("replicas_ready")
+    """More replicas were wanted than were ready, for a while after it began, and they came."""
+    ready, wanted = incident.read("replicas_ready"), incident.read("replicas_wanted")
     if ready.trace is None or incident.onset is None:
         return Answer("unknown", ready.missing or "when it began is not known")
-    before, during = incident.values(ready, "before"), incident.values(ready, "ever")
-    if not before or not during:
-        return Answer("unknown", "too few points of the ready replicas", ready.evidence)
-    grew = during[-1] > before[-1]
-    said = f"ready replicas: {before[-1]:g} when it began, {during[-1]:g} at the end"
-    return Answer("yes" if grew else "no", said, ready.evidence)
+    before, ever = incident.values(ready, "before"), incident.values(ready, "ever")
+    asked = incident.values(wanted, "during") or incident.values(wanted, "ever")[-6:]
+    there = incident.values(ready, "during") or ever[-6:]
+    if not before or not ever or not asked or not there:
+        return Answer("unknown", wanted.missing or "too few points of the replicas", ready.evidence)
+    lagging = sum(1 for want, have in zip(asked, there, strict=False) if want > 1.1 * have)
+    said = f"ready replicas: {before[-1]:g} when it began, {ever[-1]:g} at the end; for {lagging} points fewer than wanted"
+    evidence = ready.evidence + wanted.evidence
+    return Answer("yes" if lagging >= 3 and max(asked) > before[-1] else "no", said, evidence)
 
 
 def pods_wait_for_a_node(incident: Incident) -> Answer:
@@ -546,7 +649,12 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         infer_tail_alone,
         rare_batch_size,
         failing_in_backend,
+        a_pod_fails_whole,
         gateway_sees_errors,
+        triton_answers_them_all,
+        gap_grew,
+        computes_slower,
+        even_traffic,
         a_part_moved,
         version_is_slower,
         new_pods_slow,
