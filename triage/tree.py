@@ -170,6 +170,8 @@ class Leaf(_Row):
     """Leaves that are its consequence where both fit: this one is nearer the root."""
     first: bool = False
     """It answers the page by itself, and stands before any cause that fits as well."""
+    gives_way: bool = False
+    """It stands behind any other cause that fits as boldly and does not follow from it."""
     separate: Mapping[Id, str] = {}
     """What would tell it from another leaf that fits as well."""
     actions: tuple[Action, ...] = Field(min_length=1)

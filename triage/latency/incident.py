@@ -85,12 +85,18 @@ class Incident:
     """The one in question; empty where no model is known."""
     symptom: str = field(init=False, default="")
     onset: Found | None = field(init=False, default=None)
+    intermittent: bool = field(init=False, default=False)
+    """It comes and goes: most points are as before, and some are not. Quantities are then compared by their worst tenth."""
     no_onset: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.history = History(self.snapshot.evidence, self.measures, self.quantities)
         self.model = self.snapshot.asked.model or self._worst_model()
-        self.symptom, self.onset, self.no_onset = self._date()
+        self.symptom, self.onset, self.no_onset = self._date(spells=False)
+        if self.onset is None:
+            symptom, onset, _ = self._date(spells=True)
+            if onset is not None:
+                self.symptom, self.onset, self.intermittent = symptom, onset, True
 
     # Evidence.
 
@@ -185,7 +191,11 @@ class Incident:
             return Movement(row, lived, told, reading.evidence + source, because)
         if not self._covered(reading, "during") or not self._covered(reading, "before"):
             return Movement(row, None, _median(during), reading.evidence, f"too few points of the {row.says}")
-        return Movement(row, _median(before), _median(during), reading.evidence)
+        return Movement(row, self._level(before), self._level(during), reading.evidence)
+
+    def _level(self, values: Sequence[float]) -> float | None:
+        """The median, or where it comes and goes the worst tenth begins."""
+        return sorted(values)[-1 - len(values) // 10] if self.intermittent and values else _median(values)
 
     def movement_of(self, model: str, quantity: str) -> Movement:
         """The same of another model, over the same times."""
@@ -195,7 +205,7 @@ class Incident:
             return Movement(
                 row, None, None, reading.evidence, reading.missing or f"too few points of {model}"
             )
-        return Movement(row, _median(before), _median(during), reading.evidence)
+        return Movement(row, self._level(before), self._level(during), reading.evidence)
 
     def within(self, ranges: Ranges, series: Series, when: str) -> list[float]:
         """One series' values before, during, or ever."""
@@ -256,18 +266,37 @@ class Incident:
             added = _growth(latency) * (_median([v for v in rate.values if v is not None]) or 0.0) / 1000
         return max(added, _growth(waiting) if waiting else 0.0)
 
-    def _date(self) -> tuple[str, Found | None, str]:
+    def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
+        """`spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
         reasons: list[str] = []
         for symptom in SYMPTOMS:
             reading = self.read(symptom)
             if reading.trace is None:
                 reasons.append(reading.missing)
                 continue
-            found = find_onset(reading.trace, reading.smear, seed=_SEED)
+            trace = _worst_lately(reading.trace) if spells else reading.trace
+            smear = reading.smear + (_SPELL * trace.step if spells else 0.0)
+            found = find_onset(trace, smear, seed=_SEED)
             if isinstance(found, Found) and found.during > found.before:
                 return symptom, found, ""
-            reasons.append(f"{self.quantities[symptom].says}: {getattr(found, 'reason', 'it fell')}")
+            reasons.append(
+                f"{self.quantities[symptom].says}: {getattr(found, 'reason', 'it fell').replace('_', ' ')}"
+            )
         return "", None, "; ".join(dict.fromkeys(reasons[:3]))
+
+
+_SPELL = 8
+"""Steps in which something that comes and goes has to come once."""
+
+
+def _worst_lately(trace: Trace) -> Trace:
+    """At each step the largest value of the last few."""
+    values = trace.values
+    worst = []
+    for place in range(len(values)):
+        lately = [value for value in values[max(0, place - _SPELL + 1) : place + 1] if value is not None]
+        worst.append(max(lately) if lately and place >= _SPELL - 1 else None)
+    return Trace(trace.start, trace.step, tuple(worst))
 
 
 def _between(trace: Trace, low: float, high: float) -> list[float]:

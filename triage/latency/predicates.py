@@ -52,13 +52,21 @@ def nothing_rose(incident: Incident) -> Answer:
 
 def inside(incident: Incident) -> Answer:
     """Is the time that was added spent in Triton?"""
-    latency, tail = incident.movement("latency"), incident.movement("p99")
+    latency, tail, gateway = (incident.movement(name) for name in ("latency", "p99", "gateway_tail"))
     for one in (latency, tail):
         if one.up(1.3, 0.0) == "yes":
             return Answer("yes", f"{one.quantity.says}: {_from_to(one)}", one.evidence)
-    if latency.known:
-        return Answer("no", f"{latency.quantity.says}: {_from_to(latency)}", latency.evidence)
-    return Answer("unknown", latency.missing, latency.evidence)
+    if not latency.known:
+        return Answer("unknown", latency.missing, latency.evidence)
+    said = f"{latency.quantity.says}: {_from_to(latency)}"
+    if tail.known:
+        return Answer(
+            "no", f"{said}; {tail.quantity.says}: {_from_to(tail)}", latency.evidence + tail.evidence
+        )
+    grew = gap_grew(incident)
+    if gateway.known and grew.value != "yes":
+        return Answer("unknown", f"{said}; {grew.because}", latency.evidence)
+    return Answer("no", said, latency.evidence)
 
 
 def ended(incident: Incident) -> Answer:
@@ -148,20 +156,27 @@ def at_its_ceiling(incident: Incident) -> Answer:
 
 
 def hardware_idle(incident: Incident) -> Answer:
-    """Neither the GPU nor the CPU that the pods may use is the limit."""
-    told = []
-    evidence: tuple[str, ...] = ()
-    for name in ("gpu_busy", "gpu_sm_busy", "cpu_share", "node_cpu"):
-        reading = incident.read(name)
-        values = sorted(incident.values(reading, "during"))
-        if values:
-            value = values[len(values) // 2]
-            told.append((value, f"{incident.quantities[name].says}: {amount(value, 'share')}"))
-            evidence += reading.evidence
-    if not told:
-        return Answer("unknown", "no source tells how busy the GPU or the CPU is")
-    worst = max(told)
-    return Answer("yes" if worst[0] < _IDLE else "no", worst[1], evidence)
+    """The instances are busy, and what they run on is not: the GPU of a model that runs on one, else the CPU of each busy instance."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer(
+            "unknown", incident.missing("settings") or "whether the model runs on a GPU is not known"
+        )
+    if any("GPU" in kind for kind in settings.instance_kinds):
+        for name in ("gpu_sm_busy", "gpu_busy"):
+            reading = incident.read(name)
+            values = sorted(incident.values(reading, "during"))
+            if values:
+                value = values[len(values) // 2]
+                said = f"{incident.quantities[name].says}: {amount(value, 'share')}"
+                return Answer("yes" if value < _IDLE else "no", said, reading.evidence)
+        return Answer("unknown", "no source tells how busy the GPU is")
+    used, computing = incident.movement("cpu_used"), incident.movement("computing")
+    if used.during is None or not computing.during:
+        return Answer("unknown", used.missing or computing.missing)
+    each = used.during / max(1.0, computing.during)
+    said = f"an instance that computes uses {each:.2g} CPU cores"
+    return Answer("yes" if each < 0.5 else "no", said, used.evidence + computing.evidence)
 
 
 def queue_is_the_delay(incident: Incident) -> Answer:
@@ -328,16 +343,31 @@ def triton_answers_them_all(incident: Incident) -> Answer:
 
 
 def gap_grew(incident: Incident) -> Answer:
-    """The gateway's tail rose, and Triton's did not as much; without Triton's summaries, its mean time did not."""
+    """The gateway's tail rose, and Triton's did not as much. Where Triton's own tail is not known its mean tells something: if one
+    request in a hundred took so much longer in Triton, the mean would have risen by a hundredth of it."""
     gap = incident.movement("gap")
     if gap.known:
         return Answer(gap.up(1.5, 5), f"{gap.quantity.says}: {_from_to(gap)}", gap.evidence)
     tail, latency = incident.movement("gateway_tail"), incident.movement("latency")
     if not (tail.known and latency.known):
         return Answer("unknown", tail.missing or latency.missing, tail.evidence)
-    grew = tail.up(1.3, 5) == "yes" and tail.difference > 2 * latency.difference
     said = f"{tail.quantity.says}: {_from_to(tail)}; {latency.quantity.says}: {_from_to(latency)}"
-    return Answer("yes" if grew else "no", said, tail.evidence + latency.evidence)
+    evidence = tail.evidence + latency.evidence
+    if tail.up(1.3, 5) != "yes":
+        return Answer("no", said, evidence)
+    noise = _noise(incident.values(incident.read("latency"), "during"))
+    if latency.difference + noise < 0.01 * tail.difference:
+        return Answer("yes", said, evidence)
+    return Answer("unknown", f"{said}; Triton's own tail would tell (summary_latencies=true)", evidence)
+
+
+def _noise(values: list[float]) -> float:
+    """Twice the standard error of the median, by the median absolute deviation."""
+    if not values:
+        return 0.0
+    middle = sorted(values)[len(values) // 2]
+    spread = 1.4826 * sorted(abs(value - middle) for value in values)[len(values) // 2]
+    return float(2 * spread / len(values) ** 0.5)
 
 
 def computes_slower(incident: Incident) -> Answer:
@@ -366,10 +396,16 @@ def even_traffic(incident: Incident) -> Answer:
         )
     if (moved.during or 0) < 1.3 * moved.before:
         return Answer("no", f"{moved.quantity.says}: {_from_to(moved)}", traffic.evidence)
-    seconds = traffic.smear or (traffic.trace.step if traffic.trace else 1.0)
-    counts = [value * seconds for value in now]
-    mean = _mean(counts)
-    dispersion = _mean([(count - mean) ** 2 for count in counts]) / max(mean, 1e-9)
+    # Two points apart, so that their windows do not overlap; and differences, so that a slow drift is no variation.
+    apart = max(1, round(traffic.smear / traffic.trace.step)) if traffic.trace else 1
+    steps = sorted(abs(late - early) for early, late in zip(now, now[apart:], strict=False))
+    if len(steps) < 4:
+        return Answer("unknown", "too few points since it began", traffic.evidence)
+    spread = (
+        1.4826 * steps[len(steps) // 2] * (traffic.smear or (traffic.trace.step if traffic.trace else 1.0))
+    )
+    mean = _mean(now) * (traffic.smear or (traffic.trace.step if traffic.trace else 1.0))
+    dispersion = spread**2 / 2 / max(mean, 1e-9)
     said = f"{moved.quantity.says}: {_from_to(moved)}, varying by {dispersion:.2g} times what independent callers would"
     return Answer("yes" if dispersion < 0.5 else "no", said, traffic.evidence)
 

@@ -30,14 +30,20 @@ class Candidate:
         return any(check.answer.value == "unknown" for check in self.mechanism)
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, int, int, int]:
-        """Smaller is nearer the cause: the surest first, a cause before its consequence, then fewest gaps, then whatever has most of
-        its mechanism seen."""
+    def bold(self) -> bool:
+        return BANDS.index(self.confidence) <= BANDS.index("likely")
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, bool, bool, int, int, int]:
+        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence; what gives way
+        to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
         seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
         return (
             self.leaf.category == "cannot_tell",
             not self.leaf.first,
+            not self.bold,
             bool(self.consequence_of),
+            self.leaf.gives_way,
             BANDS.index(self.confidence),
             len(self.gaps),
             -seen,
@@ -100,14 +106,14 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
 
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:
-    """Marks what follows from another leaf that fits no less surely."""
-    sure = {candidate.leaf.id: BANDS.index(candidate.confidence) for candidate in fitting}
+    """Marks what follows from another leaf that fits about as surely."""
 
     def cause(candidate: Candidate) -> str:
         above = [
             other.leaf.id
             for other in fitting
-            if candidate.leaf.id in other.leaf.over and sure[other.leaf.id] <= max(sure[candidate.leaf.id], 1)
+            if candidate.leaf.id in other.leaf.over
+            and (other.bold or BANDS.index(other.confidence) <= BANDS.index(candidate.confidence))
         ]
         return above[0] if above else ""
 
