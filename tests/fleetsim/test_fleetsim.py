@@ -61,6 +61,13 @@ def test_each_request_of_a_batch_counts_the_whole_execution() -> None:
     assert counters.batches[3][0] == 1
 
 
+def test_under_a_delay_batches_are_taken_ahead_and_put_together() -> None:
+    delayed = Model("m", STEADY, max_batch_size=8, dynamic_batching=True, max_queue_delay_ms=5)
+    counters, _ = serve(delayed, 0.0, 0.01, 0.02, 0.03)
+    assert sorted(counters.batches) == [1, 2]
+    assert counters.executions == 3
+
+
 def test_a_batch_waits_for_its_delay_and_no_longer() -> None:
     delayed = Model("m", STEADY, instances=2, max_batch_size=8, dynamic_batching=True, max_queue_delay_ms=50)
     counters, _ = serve(delayed, 0.0, 0.02)
