@@ -230,6 +230,15 @@ def test_nothing_moves_without_a_fault() -> None:
     assert after == pytest.approx(before, rel=0.3)
 
 
+def test_bursts_begin_with_the_incident() -> None:
+    """Nothing that a fault brings is there before it."""
+    case = played("micro_bursts")
+    assert case.snapshot.asked.start is not None
+    before = total(case.snapshot, "triton/pending_peak", case.snapshot.asked.start, case.onset_at - 60)
+    after = total(case.snapshot, "triton/pending_peak", case.onset_at + 120, case.onset_at + 600)
+    assert after > 5 * before
+
+
 def test_a_case_is_the_same_each_time() -> None:
     assert incident("overload", 3, past=()).snapshot == incident("overload", 3, past=()).snapshot
 
