@@ -396,6 +396,12 @@ def even_traffic(incident: Incident) -> Answer:
         )
     if (moved.during or 0) < 1.3 * moved.before:
         return Answer("no", f"{moved.quantity.says}: {_from_to(moved)}", traffic.evidence)
+    waiting = incident.values(incident.read("waiting", "all"), "during")
+    if waiting and _mean(waiting[len(waiting) // 2 :]) > max(2.0, 1.2 * _mean(waiting[: len(waiting) // 2])):
+        # What a full server answers is even by itself, and gateways count what was answered.
+        return Answer(
+            "unknown", "requests pile up, so what is answered does not show how they come", traffic.evidence
+        )
     # Two points apart, so that their windows do not overlap; and differences, so that a slow drift is no variation.
     apart = max(1, round(traffic.smear / traffic.trace.step)) if traffic.trace else 1
     steps = sorted(abs(late - early) for early, late in zip(now, now[apart:], strict=False))
