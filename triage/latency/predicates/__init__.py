@@ -39,6 +39,7 @@ from triage.latency.predicates.queueing import (
     hardware_idle,
     instances_busy,
     instances_idle,
+    queue_full,
     queue_is_the_delay,
 )
 from triage.latency.predicates.symptoms import (
@@ -64,6 +65,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         at_its_ceiling,
         hardware_idle,
         queue_is_the_delay,
+        queue_full,
         half_second_tail,
         bursts,
         drifts,
