@@ -51,12 +51,7 @@ def _told(value: Value, moved: Movement, of: Of) -> Answer:
             moved.missing or f"the {moved.quantity.says}{whose} is not known on both sides",
             moved.evidence,
         )
-    return Answer(value, f"{moved.quantity.says}{whose}: {from_to(moved)}", moved.evidence)
-
-
-def from_to(moved: Movement) -> str:
-    unit = moved.quantity.unit
-    return f"{amount(moved.before, unit)} before, {amount(moved.during, unit)} during"
+    return Answer(value, f"{moved.quantity.says}{whose}: {moved.from_to}", moved.evidence)
 
 
 def _level(test: Level, incident: Incident) -> Answer:
@@ -84,11 +79,11 @@ def _part(test: Part, incident: Incident) -> Answer:
     if share is None:
         whole = incident.movement("latency")
         if whole.known and whole.difference <= 0:
-            return Answer("no", f"time in Triton per request did not rise: {from_to(whole)}", whole.evidence)
+            return Answer("no", f"time in Triton per request did not rise: {whole.from_to}", whole.evidence)
         return Answer(
             "unknown", moved.missing or whole.missing or "nothing is known of the increase", moved.evidence
         )
-    said = f"{moved.quantity.says} is {share:.0%} of the increase: {from_to(moved)}"
+    said = f"{moved.quantity.says} is {share:.0%} of the increase: {moved.from_to}"
     return Answer("yes" if share > test.over else "no", said, moved.evidence)
 
 

@@ -9,7 +9,7 @@ from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
-from triage.latency.predicates import slowest_part
+from triage.latency.predicates.computing import slowest_part
 
 COMFORTABLE = 0.7
 """Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""
@@ -49,8 +49,8 @@ def _workload(incident: Incident) -> dict[str, str | None]:
 
 
 def _capacity(incident: Incident) -> dict[str, str | None]:
-    """Replicas for the requests that come now, by Little's law: requests in service = arrivals x service time, spread over instances
-    that are to be busy for a comfortable share of the time. Arrivals are what is answered plus the growth of what waits."""
+    """Replicas for the requests that come now, by Little's law: requests in service = arrivals x service time, spread over
+    instances that are to be busy for a comfortable share of the time. Arrivals are what is answered plus the growth of what waits."""
     settings = incident.settings.get(incident.model)
     compute = incident.movement("compute").during
     arrivals = arriving(incident)

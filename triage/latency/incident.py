@@ -12,6 +12,7 @@ from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
 from triage.latency.history import History, Reading, Who
 from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
+from triage.latency.number import amount
 from triage.latency.onset import Found, find_onset
 from triage.latency.quantities import Quantity
 from triage.latency.trace import Trace
@@ -55,6 +56,12 @@ class Movement:
     @property
     def difference(self) -> float:
         return (self.during or 0.0) - (self.before or 0.0)
+
+    @property
+    def from_to(self) -> str:
+        """In words: what it was, and what it is."""
+        unit = self.quantity.unit
+        return f"{amount(self.before, unit)} before, {amount(self.during, unit)} during"
 
     def up(self, ratio: float, least: float) -> Value:
         return self._beyond(lambda b, d: d >= b * ratio and d - b > least)

@@ -35,8 +35,8 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[bool, bool, bool, bool, bool, int, int, int]:
-        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence; what gives way
-        to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
+        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence; what gives
+        way to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
         seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
         return (
             self.leaf.category == "cannot_tell",
@@ -87,8 +87,8 @@ def walk(tree: Tree, incident: Incident) -> Walk:
 
 
 def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
-    """confirmed: its mechanism and all that it requires are seen and nothing contradicts; likely: one gap; possible: more, or a part
-    of its mechanism that could not be looked at."""
+    """confirmed: its mechanism and all that it requires are seen and nothing contradicts; likely: one gap; possible: more, or a
+    part of its mechanism that could not be looked at."""
     mechanism = tuple(checked(tree, ask, name) for name in leaf.mechanism)
     requires = tuple(checked(tree, ask, name) for name in leaf.requires)
     against = tuple(
