@@ -50,7 +50,7 @@ def _workload(incident: Incident) -> dict[str, str | None]:
 
 def _capacity(incident: Incident) -> dict[str, str | None]:
     """Replicas for the requests that come now, by Little's law: requests in service = arrivals x service time, spread over
-    instances that are to be busy for a comfortable share of the time. Arrivals are what is answered plus the growth of what waits."""
+    instances that are to be busy for a comfortable share of the time. Arrivals: what is answered, and the growth of what waits."""
     settings = incident.settings.get(incident.model)
     compute = incident.movement("compute").during
     arrivals = arriving(incident)

@@ -4,6 +4,7 @@ from triage.answers import Answer
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import halves, mean
+from triage.latency.predicates.computing import computes_slower
 
 _BUSY = 0.85
 """Of all instances: in a queue with random arrivals the wait is then six times the service (M/M/1: rho / (1 - rho))."""
@@ -79,6 +80,9 @@ def hardware_idle(incident: Incident) -> Answer:
     used, computing = incident.movement("cpu_used"), incident.movement("computing")
     if used.during is None or not computing.during:
         return Answer("unknown", used.missing or computing.missing)
+    if computes_slower(incident).value == "yes":
+        slower = incident.movement("infer")
+        return Answer("no", f"computing slows under the load: {slower.from_to}", slower.evidence)
     each = used.during / max(1.0, computing.during)
     said = f"an instance that computes uses {each:.2g} CPU cores"
     return Answer("yes" if each < 0.5 else "no", said, used.evidence + computing.evidence)
