@@ -61,7 +61,7 @@ class History:
         found: set[str] = set()
         for ranges in self._ranges(first, "", by):
             for series in ranges.facts.series:
-                if self._is_of(series, who):
+                if self.is_of(series, who):
                     found |= {self.group_of(series, by)} - {""}
         return sorted(found)
 
@@ -127,7 +127,7 @@ class History:
         found: _Pooled | None = None
         for ranges in self._ranges(measure, ago, who.by):
             facts = ranges.facts
-            chosen = [s for s in facts.series if self._is_of(s, who)]
+            chosen = [s for s in facts.series if self.is_of(s, who)]
             if not chosen:
                 continue
             values = [_pool(pool, column) for column in zip(*(s.values for s in chosen), strict=True)]
@@ -157,7 +157,8 @@ class History:
     def _tells(self, ranges: Iterable["MeasureRanges"], by: By) -> bool:
         return any(self.group_of(s, by) for one in ranges for s in one.facts.series)
 
-    def _is_of(self, series: Series, who: Who) -> bool:
+    def is_of(self, series: Series, who: Who) -> bool:
+        """Whether these are theirs; what has no model label is everybody's."""
         model = series.labels.get("model")
         if (
             model is not None
