@@ -192,7 +192,7 @@ class Incident:
             return Movement(row, None, None, (), reading.missing)
         before, during = self.values(reading, "before"), self.values(reading, "during")
         if self.onset is None:
-            lived, source = self._lifetime(row, of)
+            lived, source = self._lifetime(row, self.who(of, by, group))
             told = _median(during)
             because = "" if lived is not None else self.no_onset or "nothing is known of the time before"
             return Movement(row, lived, told, reading.evidence + source, because)
@@ -235,19 +235,23 @@ class Incident:
         counts is that the source answered at all."""
         return len(self.values(reading, when)) >= (3 if when == "during" else 8)
 
-    def _lifetime(self, quantity: Quantity, of: Of) -> tuple[float | None, tuple[str, ...]]:
+    def _lifetime(self, quantity: Quantity, who: Who) -> tuple[float | None, tuple[str, ...]]:
         """A ratio of what was counted before the first look; the whole life of the model, this incident so far included."""
         if not quantity.per:
             return None, ()
         above = below = 0.0
         sources: list[str] = []
         for evidence, facts in self.facts(Lifetime):
-            if all(name in facts.totals for name in quantity.per):
-                above += sum(_total(facts, name, self.model, of) for name in quantity.sum)
-                above -= sum(_total(facts, name, self.model, of) for name in quantity.minus)
-                below += sum(_total(facts, name, self.model, of) for name in quantity.per)
+            if facts.totals.keys() >= {*quantity.measures} - {*quantity.optional}:
+                above += sum(self._counted(facts, name, who) for name in quantity.sum)
+                above -= sum(self._counted(facts, name, who) for name in quantity.minus)
+                below += sum(self._counted(facts, name, who) for name in quantity.per)
                 sources.append(evidence.id)
         return (above / below * quantity.scale if below else None), tuple(sources)
+
+    def _counted(self, lifetime: Lifetime, measure: str, who: Who) -> float:
+        theirs = (one for one in lifetime.totals.get(measure, ()) if self.history.is_of(one, who))
+        return sum(series.values[0] or 0.0 for series in theirs)
 
     def _worst_model(self) -> str:
         """The one whose requests take more time than before, in all: an ensemble before what it is made of, since that is what its
@@ -255,22 +259,37 @@ class Incident:
         models = self.models
         if len(models) < 2:
             return models[0] if models else ""
-        worst = max(models, key=lambda name: (self._suffering(name), name))
+        worst = max(models, key=lambda name: (self._suffering(name), self._rate(name), name))
         above = [
             m
             for m in models
-            if m != worst and self.is_ensemble(m) and self._suffering(m) >= self._suffering(worst) / 2
+            if m != worst
+            and self.is_ensemble(m)
+            and self._may_call(m, worst)
+            and self._suffering(m) >= self._suffering(worst) / 2
         ]
         return above[0] if above and self._suffering(worst) > 0 else worst
+
+    def _may_call(self, ensemble: str, model: str) -> bool:
+        """By its configuration, at any depth; where that is not known, it may."""
+        if ensemble not in self.settings:
+            return True
+        called = [*self.settings[ensemble].parts]
+        for part in called:  # grows while it is walked
+            if part in self.settings:
+                called += (one for one in self.settings[part].parts if one not in called)
+        return model in called
+
+    def _rate(self, model: str) -> float:
+        """Requests a second, in the median."""
+        trace = self.history.read("throughput", Who(model, "model")).trace
+        return _median([value for value in trace.values if value is not None] if trace else []) or 0.0
 
     def _suffering(self, model: str) -> float:
         """Seconds of waiting a second that were added from the first half of the window to its worst tenth."""
         who = Who(model, "model")
-        latency, rate = self.history.read("latency", who).trace, self.history.read("throughput", who).trace
-        waiting = self.history.read("waiting", who).trace
-        added = 0.0
-        if latency and rate:
-            added = _growth(latency) * (_median([v for v in rate.values if v is not None]) or 0.0) / 1000
+        latency, waiting = self.history.read("latency", who).trace, self.history.read("waiting", who).trace
+        added = _growth(latency) * self._rate(model) / 1000 if latency else 0.0
         return max(added, _growth(waiting) if waiting else 0.0)
 
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
@@ -329,11 +348,3 @@ def _median(values: Sequence[float]) -> float | None:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def _total(lifetime: Lifetime, measure: str, model: str, of: Of) -> float:
-    return sum(
-        series.values[0] or 0.0
-        for series in lifetime.totals.get(measure, ())
-        if of == "all" or not model or (series.labels.get("model") == model) == (of == "model")
-    )
