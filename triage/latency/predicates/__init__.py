@@ -41,6 +41,7 @@ from triage.latency.predicates.queueing import (
     instances_idle,
     queue_full,
     queue_is_the_delay,
+    two_speeds,
 )
 from triage.latency.predicates.symptoms import (
     ended,
@@ -66,6 +67,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         hardware_idle,
         queue_is_the_delay,
         queue_full,
+        two_speeds,
         half_second_tail,
         bursts,
         drifts,

@@ -128,20 +128,27 @@ def bursts(incident: Incident) -> Answer:
         variation = queue.during / _wait_of_random_arrivals(share, instances, infer.during)
         said = f"{because}, and requests wait {variation:.3g} times what independent arrivals would there"
         return Answer("yes" if variation >= _BURSTY else "no", said, evidence + queue.evidence)
-    tail, middle = incident.movement("queue_tail"), incident.movement("queue_median")
-    if tail.during is not None and middle.during is not None:
-        said = (
-            f"in the queue: 99th percentile {amount(tail.during, 'ms')}, median {amount(middle.during, 'ms')}"
-        )
-        many = tail.during > 5 * max(middle.during, 0.2)
-        return Answer("yes" if many else "no", said, tail.evidence + middle.evidence)
-    return Answer("unknown", because or tail.missing, evidence)
+    if share is None:
+        return two_speeds(incident)
+    return Answer("unknown", queue.missing or because, evidence)
 
 
 def _wait_of_random_arrivals(share: float, instances: int, service_ms: float) -> float:
     """Mean wait in ms of independent arrivals at so many instances that are busy for this share of the time (Sakasegawa, 1977: an
     approximation of the M/M/c queue)."""
-    return max(share ** ((2 * (instances + 1)) ** 0.5 - 1) / (1 - share) / instances * service_ms, 0.05)
+    return float(
+        max(share ** ((2 * (instances + 1)) ** 0.5 - 1) / (1 - share) / instances * service_ms, 0.05)
+    )
+
+
+def two_speeds(incident: Incident) -> Answer:
+    """Most requests wait little beside those that wait longest."""
+    tail, middle = incident.movement("queue_tail"), incident.movement("queue_median")
+    if tail.during is None or middle.during is None:
+        return Answer("unknown", tail.missing or middle.missing)
+    said = f"in the queue: 99th percentile {amount(tail.during, 'ms')}, median {amount(middle.during, 'ms')}"
+    many = tail.during > 5 * max(middle.during, 0.2)
+    return Answer("yes" if many else "no", said, tail.evidence + middle.evidence)
 
 
 def queue_full(incident: Incident) -> Answer:
@@ -186,10 +193,12 @@ def even_traffic(incident: Incident) -> Answer:
     if (moved.during or 0) < 1.3 * moved.before:
         return Answer("no", f"{moved.quantity.says}: {moved.from_to}", traffic.evidence)
     first, second = halves(incident.values(incident.read("waiting", "all"), "during"))
-    if second > max(2.0, 1.2 * first):
+    if second > max(2.0, 1.2 * first) or instances_busy(incident).value == "yes":
         # What a full server answers is even by itself, and gateways count what was answered.
         return Answer(
-            "unknown", "requests pile up, so what is answered does not show how they come", traffic.evidence
+            "unknown",
+            "the servers are full, so what is answered does not show how it comes",
+            traffic.evidence,
         )
     # Two points apart, so that their windows do not overlap; and differences, so that a slow drift is no variation.
     apart = max(1, round(traffic.smear / traffic.trace.step)) if traffic.trace else 1
