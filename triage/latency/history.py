@@ -119,8 +119,20 @@ class History:
             return 0.0 if found is None and measure in quantity.optional else found
 
         values = tuple(_put_together(quantity, partial(at, index)) for index in range(count))
+        if quantity.witness:
+            values = self._zero_before_birth(values, quantity.witness, who, ago)
         smear = max(one.smear for one in grid)
         return Reading(Trace(start, first.step, values), smear, tuple(dict.fromkeys(used)))
+
+    def _zero_before_birth(
+        self, values: tuple[float | None, ...], witness: str, who: Who, ago: str
+    ) -> tuple[float | None, ...]:
+        seen = self._pooled(witness, who, ago)
+        born = next((place for place, value in enumerate(values) if value is not None), len(values))
+        if seen is None or len(seen.values) != len(values):
+            return values
+        before = (None if there is None else 0.0 for there in seen.values[:born])
+        return (*before, *values[born:])
 
     def _pooled(self, measure: str, who: Who, ago: str) -> "_Pooled | None":
         pool = self.measures[measure].pool if measure in self.measures else "sum"

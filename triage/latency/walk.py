@@ -30,15 +30,22 @@ class Candidate:
         return any(check.answer.value == "unknown" for check in self.mechanism)
 
     @property
+    def faint(self) -> bool:
+        """The check that tells it from others, the first of its mechanism, could not be made: it is named as what fits too, and
+        never as the verdict."""
+        return bool(self.mechanism) and self.mechanism[0].answer.value == "unknown"
+
+    @property
     def bold(self) -> bool:
         return BANDS.index(self.confidence) <= BANDS.index("likely")
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, bool, bool, int, int, int]:
+    def rank(self) -> tuple[bool, bool, bool, bool, bool, bool, int, int, int]:
         """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence; what gives
         way to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
         seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
         return (
+            self.faint,
             self.leaf.category == "cannot_tell",
             not self.leaf.first,
             not self.bold,

@@ -39,7 +39,9 @@ from triage.latency.predicates.queueing import (
     hardware_idle,
     instances_busy,
     instances_idle,
+    queue_full,
     queue_is_the_delay,
+    two_speeds,
 )
 from triage.latency.predicates.symptoms import (
     ended,
@@ -64,6 +66,8 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         at_its_ceiling,
         hardware_idle,
         queue_is_the_delay,
+        queue_full,
+        two_speeds,
         half_second_tail,
         bursts,
         drifts,

@@ -9,6 +9,8 @@ from triage.latency.predicates.computing import computes_slower
 _BUSY = 0.85
 """Of all instances: in a queue with random arrivals the wait is then six times the service (M/M/1: rho / (1 - rho))."""
 _IDLE = 0.6
+_BURSTY = 5.0
+"""Times the wait of independent arrivals: half the sum of both squared variations in Kingman's formula (1961), 1 for those."""
 _LOST_WAKEUP_MS = (400.0, 650.0)
 """The batcher looks again by itself after 500 ms (triton-inference-server/core:src/dynamic_batch_scheduler.cc,
 default_wait_microseconds), and the tail is what that adds to a request."""
@@ -118,28 +120,52 @@ def half_second_tail(incident: Incident) -> Answer:
 
 
 def bursts(incident: Incident) -> Answer:
-    """Most requests hardly wait, and some wait long, while there is room on average."""
-    tail, middle, whole = (
-        incident.movement("queue_tail"),
-        incident.movement("queue_median"),
-        incident.movement("queue"),
+    """Requests wait several times as long as independent arrivals would at this load: they come together."""
+    share, because, evidence = busy(incident)
+    queue, infer = incident.movement("queue"), incident.movement("compute")
+    if share is not None and 0 < share < 1 and queue.during is not None and infer.during:
+        instances = incident.settings[incident.model].instances or 1
+        variation = queue.during / _wait_of_random_arrivals(share, instances, infer.during)
+        said = f"{because}, and requests wait {variation:.3g} times what independent arrivals would there"
+        return Answer("yes" if variation >= _BURSTY else "no", said, evidence + queue.evidence)
+    if share is None:
+        return two_speeds(incident)
+    return Answer("unknown", queue.missing or because, evidence)
+
+
+def _wait_of_random_arrivals(share: float, instances: int, service_ms: float) -> float:
+    """Mean wait in ms of independent arrivals at so many instances that are busy for this share of the time (Sakasegawa, 1977: an
+    approximation of the M/M/c queue)."""
+    return float(
+        max(share ** ((2 * (instances + 1)) ** 0.5 - 1) / (1 - share) / instances * service_ms, 0.05)
     )
-    if tail.during is not None and middle.during is not None:
-        said = (
-            f"in the queue: 99th percentile {amount(tail.during, 'ms')}, median {amount(middle.during, 'ms')}"
-        )
-        return Answer(
-            "yes" if tail.during > 5 * max(middle.during, 0.2) else "no",
-            said,
-            tail.evidence + middle.evidence,
-        )
-    peak, mean = incident.movement("waiting_peak"), incident.movement("waiting")
-    if peak.during is not None and mean.during is not None:
-        said = f"at most {peak.during:.3g} requests waited at once, {mean.during:.3g} on average"
-        return Answer(
-            "yes" if peak.during > 4 * max(mean.during, 0.5) else "no", said, peak.evidence + mean.evidence
-        )
-    return Answer("unknown", tail.missing or peak.missing or whole.missing)
+
+
+def two_speeds(incident: Incident) -> Answer:
+    """Most requests wait little beside those that wait longest."""
+    tail, middle = incident.movement("queue_tail"), incident.movement("queue_median")
+    if tail.during is None or middle.during is None:
+        return Answer("unknown", tail.missing or middle.missing)
+    said = f"in the queue: 99th percentile {amount(tail.during, 'ms')}, median {amount(middle.during, 'ms')}"
+    many = tail.during > 5 * max(middle.during, 0.2)
+    return Answer("yes" if many else "no", said, tail.evidence + middle.evidence)
+
+
+def queue_full(incident: Incident) -> Answer:
+    """What waits stands at the limit that the model's configuration sets."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer("unknown", incident.missing("settings") or "the configuration was not read")
+    evidence = (f"settings:{incident.model}",)
+    if not settings.max_queue_size:
+        return Answer("no", f"the queue of {incident.model} has no limit", evidence)
+    peak = incident.read("waiting_peak") if incident.read("waiting_peak").trace else incident.read("waiting")
+    values = sorted(incident.values(peak, "during"))
+    if not values:
+        return Answer("unknown", peak.missing or "what waits was not measured", evidence)
+    most, limit = values[-1 - len(values) // 10], settings.max_queue_size * max(1, len(incident.pods()))
+    said = f"{most:.3g} requests wait, and the queues take {limit}"
+    return Answer("yes" if most >= 0.7 * limit else "no", said, evidence + peak.evidence)
 
 
 def drifts(incident: Incident) -> Answer:
@@ -167,10 +193,12 @@ def even_traffic(incident: Incident) -> Answer:
     if (moved.during or 0) < 1.3 * moved.before:
         return Answer("no", f"{moved.quantity.says}: {moved.from_to}", traffic.evidence)
     first, second = halves(incident.values(incident.read("waiting", "all"), "during"))
-    if second > max(2.0, 1.2 * first):
+    if second > max(2.0, 1.2 * first) or instances_busy(incident).value == "yes":
         # What a full server answers is even by itself, and gateways count what was answered.
         return Answer(
-            "unknown", "requests pile up, so what is answered does not show how they come", traffic.evidence
+            "unknown",
+            "the servers are full, so what is answered does not show how it comes",
+            traffic.evidence,
         )
     # Two points apart, so that their windows do not overlap; and differences, so that a slow drift is no variation.
     apart = max(1, round(traffic.smear / traffic.trace.step)) if traffic.trace else 1
