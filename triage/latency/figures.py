@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping
 
-from triage.latency.changes import rolled_out_at
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.number import amount
@@ -36,8 +35,7 @@ def _workload(incident: Incident) -> dict[str, str | None]:
         found["workload"] = rollouts.workload
         found["replicas"] = str(rollouts.replicas) if rollouts.replicas is not None else None
         if rollouts.revisions:
-            newest = max(rollouts.revisions, key=rolled_out_at)
-            found["revision"] = str(newest.number)
+            found["revision"] = str(rollouts.revisions[-1].number)
         found["freeze"] = freeze_command(rollouts, incident.snapshot.asked.namespace)
         found["undo_rollout"] = undo_command(rollouts, incident.snapshot.asked.namespace)
     for _, hpa in incident.facts(HpaView):
