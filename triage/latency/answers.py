@@ -167,7 +167,8 @@ def _settled(values: Sequence[float | None], place: int) -> float | None:
     around = values[max(0, place - _SETTLED) : place + 2]
     if place < _SETTLED or place >= len(values) or any(value is None for value in around):
         return None
-    return values[place]
+    # What never had a request may not be ready for one.
+    return values[place] if any(value for value in values[: place + 1]) else None
 
 
 def _change(test: Change, incident: Incident) -> Answer:

@@ -179,6 +179,10 @@ def _seconds(stamp: str) -> float | None:
         return None
 
 
+_LOADS_SECONDS = 120.0
+"""Before a version is served it is loaded, which no series shows: so long ago the load may have begun."""
+
+
 def _births(history: History) -> Iterator[Change]:
     """A series that begins within the window: a version that was loaded, or a pod that started. Triton makes a version's series, at
     zero, when it has loaded it."""
@@ -212,7 +216,7 @@ def _births(history: History) -> Iterator[Change]:
             versions[model, version] = min(versions.get((model, version), born), born)
     for (model, version), born in versions.items():
         what = f"{model} version {version} begins to be served"
-        yield Change(born.at, born.earliest, "load", what, (born.evidence,), model)
+        yield Change(born.at, born.earliest - _LOADS_SECONDS, "load", what, (born.evidence,), model)
 
 
 class _Birth(NamedTuple):

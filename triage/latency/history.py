@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 from triage.evidence import Evidence
 from triage.latency.facts import PodPlacements, Ranges, Series
@@ -93,7 +94,7 @@ class History:
         used: list[str] = []
         parts: dict[str, _Pooled] = {}
         for measure in dict.fromkeys(quantity.measures):
-            pooled = self._pooled(measure, who, ago)
+            pooled = self._pooled(measure, who, ago, quantity.only if measure in quantity.sum else {})
             if pooled is None and (measure not in quantity.optional or self._unread(measure, ago)):
                 return Reading(None, missing=self.missing(measure))
             if pooled is not None:
@@ -134,7 +135,9 @@ class History:
         before = (None if there is None else 0.0 for there in seen.values[:born])
         return (*before, *values[born:])
 
-    def _pooled(self, measure: str, who: Who, ago: str) -> "_Pooled | None":
+    def _pooled(
+        self, measure: str, who: Who, ago: str, only: Mapping[str, str] = MappingProxyType({})
+    ) -> "_Pooled | None":
         pool = self.measures[measure].pool if measure in self.measures else "sum"
         found: _Pooled | None = None
         for ranges in self._ranges(measure, ago, who.by):

@@ -26,10 +26,12 @@ SYMPTOMS = (
     "waiting",
     "failure_share",
     "gateway_median",
+    "gateway_errors",
     "queue_tail",
     "queue",
     "infer",
     "residual",
+    "gateway_retries",
 )
 """In this order, where they date the incident about as narrowly. The mean moves at once and has the least noise; the gateway sees
 what Triton cannot; a summary is smeared over a minute; a server that hangs shows in what waits alone; and a part of a request's
@@ -206,7 +208,9 @@ class Incident:
         low, high = span[0] + (reading.smear if when == "during" and self.onset else 0.0), span[1]
         found = _between(reading.trace, low, high)
         # A short incident has no value that is wholly its own: the last ones are the most its own.
-        return found or (_between(reading.trace, span[0], high)[-3:] if when == "during" else [])
+        if when == "during" and len(found) < 3:
+            found = _between(reading.trace, span[0], high)[-3:]
+        return found
 
     # Movements.
 
@@ -324,10 +328,11 @@ class Incident:
         return max(added, _growth(waiting) if waiting else 0.0)
 
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
-        """By the symptom whose onset lies in the narrowest interval, the earlier one of `SYMPTOMS` where they are about as narrow.
+        """By a symptom that lasts before one that is over, then by the one whose onset lies in the narrowest interval, then in the
+        order of `SYMPTOMS`.
         `spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
         reasons: list[str] = []
-        dated: list[tuple[float, str, Found]] = []
+        dated: list[tuple[bool, float, str, Found]] = []
         for number, symptom in enumerate(SYMPTOMS):
             reading = self.read(symptom)
             if reading.trace is None:
@@ -338,12 +343,12 @@ class Incident:
             found = find_onset(trace, smear, seed=_SEED)
             if isinstance(found, Found) and found.during > found.before:
                 width = found.onset.latest - found.onset.earliest
-                dated.append((width + number * trace.step, symptom, found))
+                dated.append((found.ended is not None, width + number * trace.step, symptom, found))
                 continue
             why = getattr(found, "reason", "it fell").replace("_", " ")
             reasons.append(f"{self.quantities[symptom].says}: {why}")
         if dated:
-            _, symptom, onset = min(dated, key=lambda row: row[0])
+            *_, symptom, onset = min(dated, key=lambda row: row[:2])
             return symptom, onset, ""
         return "", None, "; ".join(dict.fromkeys(reasons[:3]))
 

@@ -1,5 +1,6 @@
 """Quantities: measures put together, as rows of `rules/quantities.yaml`."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +22,8 @@ class Quantity(BaseModel):
     per: tuple[Name, ...] = ()
     optional: tuple[Name, ...] = ()
     """Measures among them that are zero where the source has no such series, such as failures by reason."""
+    only: Mapping[str, str] = {}
+    """Label to value: of the measures in `sum`, only these series."""
     witness: Name | None = None
     """Its counters are made when the thing first happens: where this measure was taken and they are not there, it is zero."""
     scale: float = 1.0

@@ -30,6 +30,7 @@ from triage.latency.predicates.fleet import (
     hpa_flapping,
     hpa_late,
     memory_runs_out,
+    observing_changed,
     out_of_memory,
     pods_wait_for_a_node,
 )
@@ -101,5 +102,6 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         pods_wait_for_a_node,
         out_of_memory,
         memory_runs_out,
+        observing_changed,
     )
 }

@@ -130,35 +130,37 @@ def version_is_slower(incident: Incident) -> Answer:
 
 
 def new_pods_slow(incident: Incident) -> Answer:
-    """Pods that began within the window compute longer than those that were there, and get faster."""
-    pods = incident.history.groups("infer", "pod", incident.who())
-    young: list[tuple[str, list[float]]] = []
-    old: list[tuple[str, list[float]]] = []
-    for pod in pods:
-        reading = incident.read("infer", by="pod", group=pod)
-        if reading.trace is None:
+    """Pods that began within the window compute long at first, and soon as fast as those that were there."""
+    young: dict[str, list[float]] = {}
+    old: list[float] = []
+    for pod in incident.history.groups("infer", "pod", incident.who()):
+        trace = incident.read("infer", by="pod", group=pod).trace
+        there = trace.present() if trace else []
+        if trace is None or not there:
             continue
-        there = [i for i, v in enumerate(reading.trace.values) if v is not None]
-        if there:
-            values = [v for v in reading.trace.values if v is not None]
-            (young if there[0] > 2 else old).append((pod, values))
-    if not young:
-        return Answer(
-            "no" if old else "unknown",
-            "no pod began within the window" if old else incident.read("infer").missing,
-        )
-    usual = sorted(v for _, values in old for v in values)
-    level = usual[len(usual) // 2] if usual else None
-    slow = [pod for pod, values in young if max(values[:3]) > 2 * (level or sorted(values)[len(values) // 2])]
-    said = f"{names([pod for pod, _ in young])} began within the window"
+        values = [value for _, value in there]
+        if there[0][0] > trace.start + 2 * trace.step:
+            young[pod] = values
+        else:
+            old += values
     evidence = incident.read("infer").evidence
-    if slow:
+    if not young:
+        said = "no pod began within the window" if old else incident.read("infer").missing
+        return Answer("no" if old else "unknown", said, evidence)
+    usual = sorted(old)[len(old) // 2] if old else None
+    warmed = [pod for pod, values in young.items() if _warmed_up(values, usual)]
+    said = f"{names(sorted(young))} began within the window"
+    if warmed:
         return Answer(
-            "yes",
-            f"{said}; the first requests in {names(slow)} took more than twice the usual time",
-            evidence,
+            "yes", f"{said}; {names(warmed)} took more than twice the usual time at first", evidence
         )
-    return Answer("no", f"{said}, and were not slower at first", evidence)
+    return Answer("no", f"{said}, and did not begin slow to become fast", evidence)
+
+
+def _warmed_up(values: list[float], usual: float | None) -> bool:
+    late = sorted(values[len(values) // 2 :])
+    level = usual if usual is not None else late[len(late) // 2]
+    return len(values) >= 4 and max(values[:3]) > 2 * level and late[len(late) // 2] < 1.5 * level
 
 
 def one_node_alone(incident: Incident) -> Answer:

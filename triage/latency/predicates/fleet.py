@@ -1,7 +1,8 @@
 """The fleet and its autoscaler. Pure."""
 
 from triage.answers import Answer
-from triage.latency.facts import HpaView, PodPlacements
+from triage.latency.changes import rolled_out_at
+from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.points import mean
 
@@ -122,3 +123,33 @@ def memory_runs_out(incident: Incident) -> Answer:
             "unknown", killed.because if killed.value == "unknown" else share.missing, share.evidence
         )
     return Answer("no", "no container's memory has grown to its limit", share.evidence)
+
+
+_OBSERVING = (
+    "--trace",
+    "--log-verbose",
+    "--log-info",
+    "--metrics-config",
+    "--metrics-interval",
+    "log_verbose",
+    "trace",
+)
+"""Arguments that make Triton measure or write more (triton-inference-server/server:docs/user_guide/trace.md, metrics.md)."""
+
+
+def observing_changed(incident: Incident) -> Answer:
+    """A revision that came within the hour before changed what is logged, traced or measured."""
+    if incident.onset is None:
+        return Answer("unknown", "when it began is not known")
+    for evidence, rollouts in incident.facts(Rollouts):
+        recent = [
+            change
+            for place, revision in enumerate(rollouts.revisions)
+            if -3600 < (rolled_out_at(rollouts.revisions, place) or 0.0) - incident.onset.onset.latest < 60
+            for change in revision.changes
+            if any(word in change for word in _OBSERVING)
+        ]
+        if recent:
+            return Answer("yes", recent[0], (evidence.id,))
+        return Answer("no", "no revision changed what is logged, traced or measured", (evidence.id,))
+    return Answer("unknown", incident.missing("rollouts"))

@@ -90,6 +90,14 @@ def hardware_idle(incident: Incident) -> Answer:
                 said = f"{incident.quantities[name].says}: {amount(value, 'share')}"
                 return Answer("yes" if value < _IDLE else "no", said, reading.evidence)
         return Answer("unknown", "no source tells how busy the GPU is")
+    host = _host_busy(incident)
+    if host is None or host[0] >= _IDLE:
+        said = (
+            "no source tells how busy the host's CPU is"
+            if host is None
+            else f"{host[0]:.0%} of the host's CPU is in use"
+        )
+        return Answer("unknown" if host is None else "no", said, host[1] if host else ())
     used, computing = incident.movement("cpu_used"), incident.movement("computing")
     if used.during is None or not computing.during:
         return Answer("unknown", used.missing or computing.missing)
@@ -99,6 +107,16 @@ def hardware_idle(incident: Incident) -> Answer:
     each = used.during / max(1.0, computing.during / requests_of_an_execution(incident))
     said = f"an instance that computes uses {each:.2g} CPU cores"
     return Answer("yes" if each < 0.5 else "no", said, used.evidence + computing.evidence)
+
+
+def _host_busy(incident: Incident) -> tuple[float, tuple[str, ...]] | None:
+    """An instance that gets little CPU may be starved: only where the host has some to spare does it not want more."""
+    for name in ("node_cpu", "host_cpu"):
+        reading = incident.read(name, "all")
+        values = sorted(incident.values(reading, "during"))
+        if values:
+            return values[len(values) // 2], reading.evidence
+    return None
 
 
 def queue_matters(incident: Incident) -> Answer:

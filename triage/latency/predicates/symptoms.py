@@ -69,29 +69,41 @@ def ended(incident: Incident) -> Answer:
 
 
 def stalled(incident: Incident) -> Answer:
-    """Requests wait and none completes, in all pods or in some: by the last points of the window."""
+    """Requests wait and none completes, in all pods or in some, for longer than three times what a slow request usually takes."""
     waiting, done = incident.read("waiting"), incident.read("throughput")
     if waiting.trace is None or done.trace is None:
         return Answer("unknown", waiting.missing or done.missing)
     evidence = waiting.evidence + done.evidence
-    pods = incident.history.groups("waiting", "pod", incident.who()) or [""]
-    stuck = [pod for pod in pods if _is_stuck(incident, pod)]
-    if stuck:
-        there = incident.read("waiting", by="pod", group=stuck[0]) if stuck[0] else waiting
-        where = f" in {names(stuck)}" if stuck[0] else ""
-        return Answer("yes", f"{last(there, 4)[-1]:.3g} requests wait and none completes{where}", evidence)
     if len(last(waiting, 4)) < 3 or len(last(done, 3)) < 3:
         return Answer("unknown", "the last points of the window are not there", evidence)
+    pods = incident.history.groups("waiting", "pod", incident.who()) or [""]
+    stood = {pod: seconds for pod in pods if (seconds := _stood_still(incident, pod)) > 0}
+    if stood:
+        where = f" in {names(sorted(stood))}" if "" not in stood else ""
+        return Answer(
+            "yes", f"requests waited and none completed for {max(stood.values()):.0f} s{where}", evidence
+        )
     return Answer("no", "requests complete in every pod that has some", evidence)
 
 
-def _is_stuck(incident: Incident, pod: str) -> bool:
+def _stood_still(incident: Incident, pod: str) -> float:
+    """The longest time, in seconds, in which a pod that had answered before had requests waiting and completed none; 0 where that
+    is no longer than requests may take."""
     by: By | None = "pod" if pod else None
-    waiting, done = incident.read("waiting", by=by, group=pod), incident.read("throughput", by=by, group=pod)
-    waits, completes = last(waiting, 4), last(done, 3)
-    if len(waits) < 3 or len(completes) < 3 or min(waits) <= 0.5 or max(completes) > 0:
-        return False
-    return any(value > 0 for value in incident.values(done, "ever"))
+    waiting = incident.read("waiting", by=by, group=pod).trace
+    done = incident.read("throughput", by=by, group=pod).trace
+    if waiting is None or done is None:
+        return 0.0
+    usual = incident.movement("p99").before or incident.movement("latency").before or 0.0
+    longest = run = 0
+    answered = False
+    for waits, completes in zip(waiting.values, done.values, strict=False):
+        still = answered and waits is not None and waits > 0.5 and completes is not None and completes <= 0
+        run = run + 1 if still else 0
+        longest = max(longest, run)
+        answered = answered or (completes or 0.0) > 0
+    seconds = longest * waiting.step
+    return seconds if longest >= 4 and seconds > 3 * usual / 1000 else 0.0
 
 
 def usual_for_this_hour(incident: Incident) -> Answer:
