@@ -43,6 +43,9 @@ class Fleet:
     """Of the pods that have an address, by their names, whether their Tritons answer yet or not: as Prometheus finds them."""
     _since: dict[str, float] = field(default_factory=dict)
 
+    async def until_ready(self) -> None:
+        await self.tritons.until(REPLICAS, seconds=ROLLED_OUT_SECONDS)
+
     def endpoints(self) -> list[str]:
         """Base addresses of the servers that requests are sent to now."""
         now = time.monotonic()
@@ -102,7 +105,7 @@ class Fleet:
 async def fleet_under_load(
     control_plane: ControlPlane, install: TritonInstall, folder: Path, *, namespace: str, model: Model
 ) -> AsyncIterator[Fleet]:
-    """Both pods ready inside, and nobody sends yet."""
+    """Its pods are starting, and nobody sends yet."""
     async with AsyncExitStack() as stack:
         await control_plane.create_namespace(namespace)
         stack.push_async_callback(control_plane.delete_namespace, namespace)
@@ -111,7 +114,6 @@ async def fleet_under_load(
         tritons = await stack.enter_async_context(
             PodTritons(control_plane, install, namespace, SELECTOR, repository, folder)
         )
-        await tritons.until(REPLICAS, seconds=ROLLED_OUT_SECONDS)
         async with asyncio.TaskGroup() as users:
             fleet = Fleet(control_plane, namespace, tritons, folder, users)
             try:
