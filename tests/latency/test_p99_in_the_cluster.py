@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from tests.controlplane.control_plane import ControlPlane
-from tests.latency.fleet_under_load import Fleet, fleet_under_load, pod_of
+from tests.latency.fleet_under_load import PROMPT_DISCOVERY, Fleet, fleet_under_load, pod_of
 from tests.latency.on_call import NO_RIGHTS, on_call
 from tests.latency.triage_process import Ended, triage, triage_at_a_terminal
 from tests.local_process import eventually
@@ -77,7 +77,7 @@ async def night(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Night:
     folder = tmp_path_factory.mktemp("night")
-    prometheus = PrometheusServer(prometheus_tools, folder / "prometheus")
+    prometheus = PrometheusServer(prometheus_tools, folder / "prometheus", arguments=PROMPT_DISCOVERY)
     async with (
         fleet_under_load(
             control_plane, triton_install, folder / SLOWER, namespace=SLOWER, model=sleeping(40, instances=2)
