@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,9 +17,10 @@ import pytest
 import pytest_asyncio
 
 from tests.controlplane.control_plane import ControlPlane
-from tests.latency.fleet_under_load import Fleet, fleet_under_load, pod_of
+from tests.latency.fleet_under_load import PROMPT_DISCOVERY, Fleet, fleet_under_load, pod_of
 from tests.latency.on_call import NO_RIGHTS, on_call
 from tests.latency.triage_process import Ended, triage, triage_at_a_terminal
+from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer
 from tests.tritons.install import TritonInstall
@@ -75,7 +77,7 @@ async def night(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Night:
     folder = tmp_path_factory.mktemp("night")
-    prometheus = PrometheusServer(prometheus_tools, folder / "prometheus")
+    prometheus = PrometheusServer(prometheus_tools, folder / "prometheus", arguments=PROMPT_DISCOVERY)
     async with (
         fleet_under_load(
             control_plane, triton_install, folder / SLOWER, namespace=SLOWER, model=sleeping(40, instances=2)
@@ -87,9 +89,11 @@ async def night(
         async with prometheus:
             fleets = [slower, busier]
             finding = [asyncio.create_task(fleet.find_targets(prometheus, fleets)) for fleet in fleets]
+            await slower.until_ready()
+            await busier.until_ready()
             slower.send(per_second=10)
             busier.send(per_second=6)
-            await prometheus.until_scraped(8)  # rates over four scrapes are there from the window's start
+            await eventually(partial(has_rates, prometheus), seconds=60)
             start = time.time()
             async with asyncio.TaskGroup() as group:
                 first = group.create_task(gets_slower(slower, prometheus, start))
@@ -105,6 +109,13 @@ async def night(
         stopped = await triage(*alone)
     line, looking, ended = hung.result()
     return Night(first.result(), second.result(), history, queries, stopped, line, looking, ended)
+
+
+async def has_rates(prometheus: PrometheusServer) -> bool:
+    """Whether all pods are known so well that none looks new in a window that starts now."""
+    counted = "min(count_over_time(nv_inference_request_success[1h]))"
+    found = await prometheus.ask("query", query=f"{counted} and count(nv_inference_request_success) == 4")
+    return any(float(row["value"][1]) >= 6 for row in found["result"])
 
 
 def sleeping(milliseconds: int, *, version: int = 1, instances: int = 1) -> Model:
