@@ -18,6 +18,11 @@ def incident_of(recording: Path) -> Path:
     return recording.with_suffix(".incident.json.gz")
 
 
+def spike_of(recording: Path) -> tuple[Path, Path]:
+    """The seconds of the third act, and its bundle, beside the recording."""
+    return recording.with_suffix(".spike.jsonl"), recording.with_suffix(".spike.json.gz")
+
+
 @dataclass(frozen=True)
 class About:
     """What the screen says of the whole run."""

@@ -13,7 +13,8 @@ from rich.live import Live
 
 from demo.incident import play_incident, replay_incident
 from demo.observe import Observation
-from demo.recording import About, Recorder, incident_of, read_recording
+from demo.recording import About, Recorder, incident_of, read_recording, spike_of
+from demo.spike import play_spike, replay_spike
 from demo.stage import one_triton
 from demo.story import Story
 from demo.view import plain_lines, screen, summary
@@ -40,6 +41,8 @@ async def play_real(
                         recorder.add(observation)
         show.end()
         await play_incident(stage.server, stage.repository, console, incident_of(record) if record else None)
+        files = spike_of(record) if record else None
+        await play_spike(stage.server, stage.repository, stage.http, console, plain=plain, record=files)
 
 
 async def play_recorded(recording: Path, console: Console, *, plain: bool) -> None:
@@ -51,6 +54,7 @@ async def play_recorded(recording: Path, console: Console, *, plain: bool) -> No
                 show.add(observation)
     show.end()
     await replay_incident(incident_of(recording), console)
+    await replay_spike(*spike_of(recording), console, plain=plain)
 
 
 class Show:
