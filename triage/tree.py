@@ -161,7 +161,8 @@ class Leaf(_Row):
     """What it is called in a sentence: `the repository's layout`."""
     means: str = Field(min_length=1)
     mechanism: tuple[Id, ...] = ()
-    """Checks that show how it comes about: one that is no rules the leaf out, one that is unknown leaves it possible at most."""
+    """Checks that show how it comes about: one that is no rules the leaf out, one that is unknown leaves it possible at most. The
+    first is the most telling: where that is unknown, the leaf is named beside a verdict and never as it."""
     requires: tuple[Id, ...] = ()
     """Checks that must be yes before the verdict may be confirmed."""
     contradicted_by: tuple[Id, ...] = ()
@@ -170,6 +171,8 @@ class Leaf(_Row):
     """Leaves that are its consequence where both fit: this one is nearer the root."""
     first: bool = False
     """It answers the page by itself, and stands before any cause that fits as well."""
+    gives_way: bool = False
+    """It stands behind any other cause that fits as boldly and does not follow from it."""
     separate: Mapping[Id, str] = {}
     """What would tell it from another leaf that fits as well."""
     actions: tuple[Action, ...] = Field(min_length=1)

@@ -85,7 +85,7 @@ def cpu_throttling(rng: random.Random) -> Play:
     setup = draw_setup(
         rng,
         gpu=False,
-        busy=(0.15, 0.25),
+        busy=(0.12, 0.2),
         instances=(1, 2),
         batching=False,
         template={"load_seconds": rng.uniform(5, 15)},
@@ -93,7 +93,7 @@ def cpu_throttling(rng: random.Random) -> Play:
     )
     model = asked_model(setup)
     threads = model.service.cpu_threads * model.instances
-    few = threads * rng.uniform(0.35, 0.45)
+    few = model.service.cpu_threads * rng.uniform(0.5, 0.65)
     usual = threads * 2
     before = replace(setup, template=replace(setup.template, cpu_limit=usual))
     after = replace(setup.template, cpu_limit=few)
@@ -175,8 +175,8 @@ def gpu_memory_exhausted(rng: random.Random) -> Play:
     setup = draw_setup(
         rng, gpu=True, busy=(0.2, 0.4), gateway={"tries": 3, "retries_on": frozenset({500, 502, 503})}
     )
-    fails, share = rng.uniform(0.25, 0.8), rng.choice((0.5, 1.0))
-    takes = rng.uniform(20, 300)
+    fails, share = rng.uniform(0.4, 0.8), rng.choice((0.5, 1.0))
+    takes = asked_model(setup).service.mean_ms() * rng.uniform(0.6, 1.2)
 
     def fault(fleet: Fleet) -> None:
         for pod in some(fleet.rng, fleet, share):

@@ -43,13 +43,32 @@ def batcher_lost_wakeup(rng: random.Random) -> Play:
 
 
 def batcher_counter_drift(rng: random.Random) -> Play:
-    setup = draw_setup(rng, batching=True, busy=(0.8, 1.2), instances=(3, 5))
+    setup = draw_setup(
+        rng,
+        batching=True,
+        instances=(3, 5),
+        pods=(2, 3),
+        rate=(12, 20),
+        model={"max_batch_size": 4},
+        swing=0.1,
+    )
     model = asked_model(setup)
-    delay = rng.uniform(1, 5)
-    timeout = model.service.mean_ms(model.max_batch_size) * rng.uniform(2.5, 4)
-    drifts = replace(model, queue_timeout_ms=timeout, max_queue_delay_ms=delay, drift=rng.uniform(0.03, 0.1))
+    # So busy that it needs more than the one instance that is left in the end.
+    slower = rng.uniform(0.4, 0.55) * capacity(setup) / setup.rate
+    service = replace(
+        model.service,
+        base_ms=model.service.base_ms * slower,
+        per_item_ms=model.service.per_item_ms * slower,
+    )
+    drifts = replace(
+        model,
+        service=service,
+        queue_timeout_ms=service.mean_ms(model.max_batch_size) * rng.uniform(2.5, 4),
+        max_queue_delay_ms=rng.uniform(1, 5),
+        drift=rng.uniform(0.03, 0.1),
+    )
     setup = replace(setup, template=replace(setup.template, models=(drifts,)))
-    rush = round(setup.pods * model.instances * model.max_batch_size * rng.uniform(3.5, 5))
+    rush = round(setup.pods * model.instances * model.max_batch_size * rng.uniform(5, 7))
 
     def users(fleet: Fleet) -> list[Stream]:
         now_and_then = lambda now: 1 / 90 if fleet.struck else 0.0  # noqa: E731

@@ -99,7 +99,10 @@ class Fleet:
     # Users
 
     def open(self, stream: Stream) -> None:
-        rate = max(stream.rate(self.loop.now), 1e-3)
+        rate = stream.rate(self.loop.now)
+        if rate <= 0:
+            self.loop.after(1.0, self.open, stream)
+            return
         gap = 1 / rate if stream.constant else self.rng.expovariate(rate)
         # A rate can change meanwhile: nobody waits long for a rate that was.
         if gap > 20:

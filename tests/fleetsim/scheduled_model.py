@@ -1,7 +1,8 @@
 """One loaded model: its queues, its batcher or sequence slots, its cache and its instances.
 
-Left out: prefetching of batches (a batch is formed when an instance is free) and the order in which threads of equal right happen
-to run."""
+A batcher with a queue delay and no queue policy takes batches ahead, as many as two for each instance, and an instance puts
+together what was taken; without a delay what waits is one batch that grows until an instance is free. Left out: the order in which
+threads of equal right happen to run."""
 
 import math
 from collections import OrderedDict, deque
@@ -36,6 +37,9 @@ class ScheduledModel:
         """Instances that the batcher never uses again."""
         self._loop, self._rng = server.loop, server.rng
         self._queues: list[deque[Request]] = [deque() for _ in range(model.priority_levels + 1)]
+        policy = model.max_queue_size or model.queue_timeout_ms
+        self._takes_ahead = model.dynamic_batching and model.max_queue_delay_ms > 0 and not policy
+        self._ahead: deque[list[Request]] = deque()
         self._delayed: deque[Request] = deque()
         self.waiting = 0
         self._asleep_until = 0.0
@@ -101,16 +105,36 @@ class ScheduledModel:
         self._admit(self._loop.now)
 
     def _dispatch(self) -> None:
-        while self.free > self.lost and self.waiting:
-            now = self._loop.now
-            if self._asleep_until > now:
-                return
+        now = self._loop.now
+        while self.waiting and self._asleep_until <= now:
             if self.model.queue_timeout_ms:
                 self._expire(now)
-            size = self._size_of_next(now)
-            if not size:
+            if self._takes_ahead:
+                self._take_ahead(now)
+            if self.free <= self.lost:
                 return
-            self._execute(self._take(size), now)
+            batch = self._next_batch(now)
+            if not batch:
+                return
+            self._execute(batch, now)
+
+    def _take_ahead(self, now: float) -> None:
+        while len(self._ahead) < 2 * self.model.instances and (size := self._size_of_next(now)):
+            self._ahead.append(self._take(size))
+
+    def _next_batch(self, now: float) -> list[Request]:
+        if not self._takes_ahead:
+            size = self._size_of_next(now)
+            return self._take(size) if size else []
+        if not self._ahead:
+            return []
+        batch = self._ahead.popleft()
+        while self._ahead:
+            both = sum(request.items for request in (*batch, *self._ahead[0]))
+            if both > self.model.max_batch_size:
+                break
+            batch += self._ahead.popleft()
+        return batch
 
     def _expire(self, now: float) -> None:
         """Timeouts are looked at when the batcher looks, not when they pass."""

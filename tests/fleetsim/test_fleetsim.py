@@ -61,6 +61,13 @@ def test_each_request_of_a_batch_counts_the_whole_execution() -> None:
     assert counters.batches[3][0] == 1
 
 
+def test_under_a_delay_batches_are_taken_ahead_and_put_together() -> None:
+    delayed = Model("m", STEADY, max_batch_size=8, dynamic_batching=True, max_queue_delay_ms=5)
+    counters, _ = serve(delayed, 0.0, 0.01, 0.02, 0.03)
+    assert sorted(counters.batches) == [1, 2]
+    assert counters.executions == 3
+
+
 def test_a_batch_waits_for_its_delay_and_no_longer() -> None:
     delayed = Model("m", STEADY, instances=2, max_batch_size=8, dynamic_batching=True, max_queue_delay_ms=50)
     counters, _ = serve(delayed, 0.0, 0.02)
@@ -221,6 +228,15 @@ def test_nothing_moves_without_a_fault() -> None:
     before = total(case.snapshot, "gateway/gateway_p99", case.onset_at - 3600, case.onset_at)
     after = total(case.snapshot, "gateway/gateway_p99", case.onset_at, case.snapshot.asked.end)
     assert after == pytest.approx(before, rel=0.3)
+
+
+def test_bursts_begin_with_the_incident() -> None:
+    """Nothing that a fault brings is there before it."""
+    case = played("micro_bursts")
+    assert case.snapshot.asked.start is not None
+    before = total(case.snapshot, "triton/pending_peak", case.snapshot.asked.start, case.onset_at - 60)
+    after = total(case.snapshot, "triton/pending_peak", case.onset_at + 120, case.onset_at + 600)
+    assert after > 5 * before
 
 
 def test_a_case_is_the_same_each_time() -> None:

@@ -32,6 +32,7 @@ def triaged_by(tools: PrometheusTools) -> Observer:
     @asynccontextmanager
     async def observe(world: World) -> AsyncIterator[None]:
         async with (
+            record_pages(world),
             _kubelet(world) as kubelet,
             PrometheusServer(tools, world.folder / "prometheus") as prometheus,
         ):

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from triage.answers import Answer, Value
+from triage.latency.changes import rolled_out_at
+from triage.latency.facts import Rollouts
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import (
     Answered,
     Change,
+    ChangeKind,
     LatencyTests,
     Level,
     Of,
@@ -51,12 +54,7 @@ def _told(value: Value, moved: Movement, of: Of) -> Answer:
             moved.missing or f"the {moved.quantity.says}{whose} is not known on both sides",
             moved.evidence,
         )
-    return Answer(value, f"{moved.quantity.says}{whose}: {from_to(moved)}", moved.evidence)
-
-
-def from_to(moved: Movement) -> str:
-    unit = moved.quantity.unit
-    return f"{amount(moved.before, unit)} before, {amount(moved.during, unit)} during"
+    return Answer(value, f"{moved.quantity.says}{whose}: {moved.from_to}", moved.evidence)
 
 
 def _level(test: Level, incident: Incident) -> Answer:
@@ -84,11 +82,11 @@ def _part(test: Part, incident: Incident) -> Answer:
     if share is None:
         whole = incident.movement("latency")
         if whole.known and whole.difference <= 0:
-            return Answer("no", f"time in Triton per request did not rise: {from_to(whole)}", whole.evidence)
+            return Answer("no", f"time in Triton per request did not rise: {whole.from_to}", whole.evidence)
         return Answer(
             "unknown", moved.missing or whole.missing or "nothing is known of the increase", moved.evidence
         )
-    said = f"{moved.quantity.says} is {share:.0%} of the increase: {from_to(moved)}"
+    said = f"{moved.quantity.says} is {share:.0%} of the increase: {moved.from_to}"
     return Answer("yes" if share > test.over else "no", said, moved.evidence)
 
 
@@ -169,9 +167,35 @@ def _change(test: Change, incident: Incident) -> Answer:
     if fitting:
         last = max(fitting, key=lambda change: change.at)
         return Answer("yes", last.what, last.evidence)
-    if unseen := incident.missing("rollouts", "placements", "cluster_events", "log", "triton"):
+    if unseen := incident.missing(*dict.fromkeys(probe for kind in test.what for probe in _TELLERS[kind])):
         return Answer("unknown", unseen)
+    if "rollout" in test.what and (undated := _undated(incident)):
+        return Answer("unknown", undated)
     return Answer("no", f"no {kinds} was seen between {test.within / 60:g} min before it and its begin")
+
+
+_TELLERS: Mapping[ChangeKind, tuple[str, ...]] = {
+    "rollout": ("rollouts",),
+    "repository": ("repository",),
+    "load": ("log", "triton", "triton_pods", "capture"),
+    "unload": ("log",),
+    "scale": ("cluster_events", "triton", "triton_pods", "capture"),
+    "restart": ("placements",),
+    "node": ("nodes", "cluster_events"),
+    "readiness": ("placements", "cluster_events"),
+}
+"""The probes of which any can show such a change: where none of them answered, that there was none is not known."""
+
+
+def _undated(incident: Incident) -> str:
+    """Of which rollout nothing tells when it was."""
+    for _, rollouts in incident.facts(Rollouts):
+        for place, revision in enumerate(rollouts.revisions[1:], start=1):
+            if rolled_out_at(rollouts.revisions, place) is None:
+                return (
+                    f"{rollouts.workload} was returned to revision {revision.number}, and nothing tells when"
+                )
+    return ""
 
 
 def _setting(test: Setting, incident: Incident) -> Answer:

@@ -7,7 +7,6 @@ import msgspec
 
 from triage.evidence import Evidence, Snapshot
 from triage.evidence_lines import evidence_line
-from triage.latency.answers import from_to
 from triage.latency.charts import charts
 from triage.latency.facts import Ranges, Rollouts
 from triage.latency.figures import figures
@@ -147,7 +146,7 @@ class _Writer:
         for name in ("gateway_tail", "p99", "latency"):
             moved = incident.movement(name)
             if moved.known:
-                yield f"{moved.quantity.says}{self._of_model(name)}: {from_to(moved)}"
+                yield f"{moved.quantity.says}{self._of_model(name)}: {moved.from_to}"
             elif moved.during is not None:
                 yield f"{moved.quantity.says}{self._of_model(name)}: {amount(moved.during, moved.quantity.unit)} now"
         share = incident.movement("failure_share")
@@ -225,7 +224,7 @@ class _Writer:
         return f"whether {lacking[0].says}" if lacking else None
 
     def _unseen(self) -> Iterator[Unseen]:
-        """One row for what is missing for the same reason of one probe: forty measures that a Prometheus lacks are one thing to mend."""
+        """One row for what one probe misses for one reason: forty measures that a Prometheus lacks are one thing to mend."""
         rows: dict[tuple[str, str, str], list[Evidence]] = {}
         for one in self._snapshot.evidence:
             if one.missing:

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from triage.evidence import Evidence, LogExcerpt
 from triage.latency.facts import (
     ClusterEvents,
     Nodes,
+    PodPlacement,
     PodPlacements,
     RepositoryChanges,
     Revision,
@@ -18,16 +20,17 @@ from triage.latency.history import History
 from triage.latency.kinds import ChangeKind
 
 _LOADS = (
-    (re.compile(r"\] \"?loading: (?P<model>[^\s:\"]+):(?P<version>\d+)"), "load", "begins to load"),
-    (re.compile(r"\] \"?successfully loaded '(?P<model>[^']+)'"), "load", "is loaded"),
+    (re.compile(r"\] \\?\"?loading: (?P<model>[^\s:\"]+):(?P<version>\d+)"), "load", "begins to load"),
+    (re.compile(r"\] \\?\"?successfully loaded '(?P<model>[^']+)'"), "load", "is loaded"),
     (
-        re.compile(r"\] \"?successfully unloaded '(?P<model>[^']+)' version (?P<version>\d+)"),
+        re.compile(r"\] \\?\"?successfully unloaded '(?P<model>[^']+)' version (?P<version>\d+)"),
         "unload",
         "is unloaded",
     ),
 )
-_GLOG = re.compile(r"(?:^|\s)[IWE](?P<month>\d\d)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d\.\d+)")
-_ISO = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)Z?")
+"""Behind the bracket of Triton's source file; the quote is there since 24.05, and escaped where the line is a string of JSON."""
+_GLOG = re.compile(r"(?:^|[\s\"])[IWE](?P<month>\d\d)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d\.\d+)")
+_ISO = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,29 @@ def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
 
 
 def _rollouts(evidence: Evidence, rollouts: Rollouts) -> Iterator[Change]:
-    for revision in rollouts.revisions[1:]:
+    for place, revision in enumerate(rollouts.revisions[1:], start=1):
+        at = rolled_out_at(rollouts.revisions, place)
+        if at is None:
+            continue
         what = f"{rollouts.workload} revision {revision.number}"
         if revision.changes:
             what += f": {'; '.join(revision.changes[:3])}"
-        at = rolled_out_at(revision)
-        yield Change(at, at, "rollout", what, (evidence.id,), revision=revision.hash)
+        # What was returned to came after all that was made before it, and no later than its first sign.
+        earliest = min(at, _made_before(rollouts.revisions, place)) if revision.earlier_numbers else at
+        yield Change(at, earliest, "rollout", what, (evidence.id,), revision=revision.hash)
 
 
-def rolled_out_at(revision: Revision) -> float:
-    """A revision that was returned to keeps its birthday, and has a day on which it was rolled out again."""
-    again: float | None = getattr(revision, "rolled_out_at", None)
-    return again if again is not None else revision.created_at
+def rolled_out_at(revisions: Sequence[Revision], place: int) -> float | None:
+    """Seconds since 1970. What was returned to keeps its birthday, and was rolled out on another day; None: nothing tells when."""
+    revision = revisions[place]
+    if revision.rolled_out_at is not None:
+        return revision.rolled_out_at
+    is_newest = not revision.earlier_numbers and revision.created_at >= _made_before(revisions, place)
+    return revision.created_at if is_newest else None
+
+
+def _made_before(revisions: Sequence[Revision], place: int) -> float:
+    return max((each.created_at for each in revisions[:place]), default=float("-inf"))
 
 
 def _events(evidence: Evidence, facts: ClusterEvents) -> Iterator[Change]:
@@ -112,9 +126,20 @@ def _pods(evidence: Evidence, facts: PodPlacements) -> Iterator[Change]:
             how = f" ({pod.ended_by})" if pod.ended_by else ""
             what = f"Triton in pod {pod.pod} ended{how}"
             yield Change(pod.ended_at, pod.ended_at, "restart", what, (evidence.id,), pods=(pod.pod,))
-        if not pod.ready and pod.ready_since is not None:
+        if not pod.ready and pod.ready_since is not None and not _still_starts(pod):
             what = f"pod {pod.pod} became not ready"
             yield Change(pod.ready_since, pod.ready_since, "readiness", what, (evidence.id,), pods=(pod.pod,))
+
+
+def _still_starts(pod: PodPlacement) -> bool:
+    """Whether it has never been ready: it was not already when its present, first run began."""
+    began = pod.started_at if pod.started_at is not None else pod.created_at
+    return (
+        pod.ended_at is None
+        and began is not None
+        and pod.ready_since is not None
+        and pod.ready_since <= began
+    )
 
 
 def _loads(evidence: Evidence, log: LogExcerpt) -> Iterator[Change]:
@@ -131,51 +156,66 @@ def _loads(evidence: Evidence, log: LogExcerpt) -> Iterator[Change]:
 
 def _time_of(line: str, fetched_at: str) -> float | None:
     """glog's stamp has no year: that of the fetch, or the year before where it would lie in the future."""
-    if iso := _ISO.search(line):
-        return datetime.fromisoformat(iso["at"]).replace(tzinfo=UTC).timestamp()
-    if (glog := _GLOG.search(line)) is None:
+    iso, glog = _ISO.search(line), _GLOG.search(line)
+    if iso:
+        return _seconds(iso["at"])
+    fetched = _seconds(fetched_at)
+    if glog is None or fetched is None:
         return None
-    fetched = datetime.fromisoformat(fetched_at.replace("Z", "+00:00"))
+    year = datetime.fromtimestamp(fetched, UTC).year
+    for each in (year, year - 1):  # the 29th of February is in one of them at most
+        at = _seconds(f"{each:04}-{glog['month']}-{glog['day']}T{glog['clock']}")
+        if at is not None and at <= fetched + 86_400:
+            return at
+    return None
+
+
+def _seconds(stamp: str) -> float | None:
+    """Of an ISO time, UTC where it names no zone; None for what is no time."""
     try:
-        told = datetime.fromisoformat(
-            f"{fetched.year}-{glog['month']}-{glog['day']}T{glog['clock']}"
-        ).replace(tzinfo=UTC)
-    except ValueError:
+        told = datetime.fromisoformat(stamp)
+        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    if told.timestamp() > fetched.timestamp() + 86_400:
-        told = told.replace(year=fetched.year - 1)
-    return told.timestamp()
 
 
 def _births(history: History) -> Iterator[Change]:
     """A series that begins within the window: a version that was loaded, or a pod that started. Triton makes a version's series, at
     zero, when it has loaded it."""
-    seen: dict[tuple[str, str, str], tuple[float, float, str]] = {}
-    began = ended = 0.0
+    seen: dict[tuple[str, str, str], _Birth] = {}
     for ranges in history.of_measure("success"):
         facts = ranges.facts
-        began, ended = facts.start, facts.start + facts.step * (facts.steps - 1)
         for series in facts.series:
-            there = [index for index, value in enumerate(series.values) if value is not None]
-            if there:
+            first = next((place for place, value in enumerate(series.values) if value is not None), None)
+            if first is not None:
                 key = (
                     series.labels.get("pod", ""),
                     series.labels.get("model", ""),
                     series.labels.get("version", ""),
                 )
-                at = facts.start + facts.step * there[0]
-                seen[key] = (at, at - facts.step - facts.smear, ranges.id)
-    if ended <= began:
-        return
-    pods: dict[str, tuple[float, float, str]] = {}
+                at = facts.start + facts.step * first
+                # A rate's first value is the second scrape's: what has one by then was there before.
+                born = _Birth(at, at - facts.step - facts.smear, ranges.id, within=first > 1)
+                seen[key] = min(seen.get(key, born), born)
+    pods: dict[str, _Birth] = {}
     for (pod, _, _), born in seen.items():
         pods[pod] = min(pods.get(pod, born), born)
-    for pod, (at, earliest, source) in pods.items():
-        if pod and at > began + 1:
-            yield Change(at, earliest, "scale", f"pod {pod} begins to answer", (source,), pods=(pod,))
-    versions: dict[tuple[str, str], tuple[float, float, str]] = {}
+    for pod, born in pods.items():
+        if pod and born.within:
+            what = f"pod {pod} begins to answer"
+            yield Change(born.at, born.earliest, "scale", what, (born.evidence,), pods=(pod,))
+    versions: dict[tuple[str, str], _Birth] = {}
     for (pod, model, version), born in seen.items():
-        if born[0] > pods[pod][0] + 1:  # else it came with its pod
+        if born.within and born.at > pods[pod].at + 1:  # else it came with its pod
             versions[model, version] = min(versions.get((model, version), born), born)
-    for (model, version), (at, earliest, source) in versions.items():
-        yield Change(at, earliest, "load", f"{model} version {version} begins to be served", (source,), model)
+    for (model, version), born in versions.items():
+        what = f"{model} version {version} begins to be served"
+        yield Change(born.at, born.earliest, "load", what, (born.evidence,), model)
+
+
+class _Birth(NamedTuple):
+    at: float
+    earliest: float
+    evidence: str
+    within: bool
+    """The window shows a time before it."""

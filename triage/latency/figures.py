@@ -4,12 +4,11 @@ import json
 import math
 from collections.abc import Mapping
 
-from triage.latency.changes import rolled_out_at
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
-from triage.latency.predicates import slowest_part
+from triage.latency.predicates.computing import slowest_part
 
 COMFORTABLE = 0.7
 """Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""
@@ -36,8 +35,7 @@ def _workload(incident: Incident) -> dict[str, str | None]:
         found["workload"] = rollouts.workload
         found["replicas"] = str(rollouts.replicas) if rollouts.replicas is not None else None
         if rollouts.revisions:
-            newest = max(rollouts.revisions, key=rolled_out_at)
-            found["revision"] = str(newest.number)
+            found["revision"] = str(rollouts.revisions[-1].number)
         found["freeze"] = freeze_command(rollouts, incident.snapshot.asked.namespace)
         found["undo_rollout"] = undo_command(rollouts, incident.snapshot.asked.namespace)
     for _, hpa in incident.facts(HpaView):
@@ -49,8 +47,8 @@ def _workload(incident: Incident) -> dict[str, str | None]:
 
 
 def _capacity(incident: Incident) -> dict[str, str | None]:
-    """Replicas for the requests that come now, by Little's law: requests in service = arrivals x service time, spread over instances
-    that are to be busy for a comfortable share of the time. Arrivals are what is answered plus the growth of what waits."""
+    """Replicas for the requests that come now, by Little's law: requests in service = arrivals x service time, spread over
+    instances that are to be busy for a comfortable share of the time. Arrivals: what is answered, and the growth of what waits."""
     settings = incident.settings.get(incident.model)
     compute = incident.movement("compute").during
     arrivals = arriving(incident)

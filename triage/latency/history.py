@@ -1,5 +1,6 @@
 """The evidence over time, read as quantities: pooled over pods and versions, for one model or one group of pods. Pure."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class History:
         found: set[str] = set()
         for ranges in self._ranges(first, "", by):
             for series in ranges.facts.series:
-                if self._is_of(series, who):
+                if self.is_of(series, who):
                     found |= {self.group_of(series, by)} - {""}
         return sorted(found)
 
@@ -71,7 +72,7 @@ class History:
     def missing(self, measure: str) -> str:
         """Why nothing is known of a measure, in words."""
         for evidence in self.evidence:
-            if evidence.id.partition("/")[2].partition(":")[0] == measure and evidence.missing:
+            if evidence.missing and _tells_of(evidence, measure, ""):
                 return f"{evidence.source}: {evidence.missing.reason.replace('_', ' ')}"
         told = self.measures[measure].says if measure in self.measures else measure
         return f"no source tells the {told}"
@@ -93,11 +94,13 @@ class History:
         parts: dict[str, _Pooled] = {}
         for measure in dict.fromkeys(quantity.measures):
             pooled = self._pooled(measure, who, ago)
-            if pooled is None and measure not in quantity.optional:
+            if pooled is None and (measure not in quantity.optional or self._unread(measure, ago)):
                 return Reading(None, missing=self.missing(measure))
             if pooled is not None:
                 parts[measure] = pooled
                 used += pooled.evidence
+        if not parts:
+            return Reading(None, missing=self.missing(quantity.sum[0]))
         first = next(iter(parts.values()))
         grid = [one for one in parts.values() if one.step == first.step]
         if len(grid) != len(parts):
@@ -116,15 +119,27 @@ class History:
             return 0.0 if found is None and measure in quantity.optional else found
 
         values = tuple(_put_together(quantity, partial(at, index)) for index in range(count))
+        if quantity.witness:
+            values = self._zero_before_birth(values, quantity.witness, who, ago)
         smear = max(one.smear for one in grid)
         return Reading(Trace(start, first.step, values), smear, tuple(dict.fromkeys(used)))
+
+    def _zero_before_birth(
+        self, values: tuple[float | None, ...], witness: str, who: Who, ago: str
+    ) -> tuple[float | None, ...]:
+        seen = self._pooled(witness, who, ago)
+        born = next((place for place, value in enumerate(values) if value is not None), len(values))
+        if seen is None or len(seen.values) != len(values):
+            return values
+        before = (None if there is None else 0.0 for there in seen.values[:born])
+        return (*before, *values[born:])
 
     def _pooled(self, measure: str, who: Who, ago: str) -> "_Pooled | None":
         pool = self.measures[measure].pool if measure in self.measures else "sum"
         found: _Pooled | None = None
         for ranges in self._ranges(measure, ago, who.by):
             facts = ranges.facts
-            chosen = [s for s in facts.series if self._is_of(s, who)]
+            chosen = [s for s in facts.series if self.is_of(s, who)]
             if not chosen:
                 continue
             values = [_pool(pool, column) for column in zip(*(s.values for s in chosen), strict=True)]
@@ -135,23 +150,27 @@ class History:
     def _ranges(self, measure: str, ago: str, by: By | None) -> list["MeasureRanges"]:
         """The evidence of one measure. Of two probes that tell the same, the one that tells the groups apart, else the first; each
         scraped server has evidence of its own."""
-        wanted = f"past/{measure}/{ago}" if ago else measure
         found: dict[str, list[MeasureRanges]] = {}
         for evidence in self.evidence:
-            if isinstance(evidence.facts, Ranges) and (evidence.facts.series or not ago):
-                probe, _, rest = evidence.id.partition("/")
-                name = evidence.id if ago else rest.partition(":")[0]
-                if name == wanted and (ago or probe != "past") and evidence.facts.series:
-                    found.setdefault(probe, []).append(MeasureRanges(evidence.id, evidence.facts))
+            facts = evidence.facts
+            if isinstance(facts, Ranges) and facts.series and _tells_of(evidence, measure, ago):
+                probe = evidence.id.partition("/")[0]
+                found.setdefault(probe, []).append(MeasureRanges(evidence.id, facts))
         if not found:
             return []
         telling = [all_of for all_of in found.values() if by and self._tells(all_of, by)]
         return (telling or list(found.values()))[0]
 
+    def _unread(self, measure: str, ago: str) -> bool:
+        """Whether those who were asked could not say; that a source has no such series is an answer."""
+        asked = [one for one in self.evidence if _tells_of(one, measure, ago)]
+        return bool(asked) and all(one.missing and one.missing.reason != "no_series" for one in asked)
+
     def _tells(self, ranges: Iterable["MeasureRanges"], by: By) -> bool:
         return any(self.group_of(s, by) for one in ranges for s in one.facts.series)
 
-    def _is_of(self, series: Series, who: Who) -> bool:
+    def is_of(self, series: Series, who: Who) -> bool:
+        """Whether these are theirs; what has no model label is everybody's."""
         model = series.labels.get("model")
         if (
             model is not None
@@ -186,14 +205,21 @@ class _Pooled:
     evidence: list[str]
 
     def beside(self, other: "_Pooled", pool: str) -> "_Pooled":
-        """Both, as one: servers that were scraped at about the same times."""
-        shift = round((other.start - self.start) / self.step)
+        """Both on this grid: servers that were scraped at about the same times. Of the other's values the nearest counts."""
         values = list(self.values)
-        for index, value in enumerate(other.values):
-            place = index + shift
-            if 0 <= place < len(values):
-                values[place] = _pool(pool, (values[place], value))
+        for place, value in enumerate(values):
+            index = math.floor((self.start + place * self.step - other.start) / other.step + 0.5)
+            if 0 <= index < len(other.values):
+                values[place] = _pool(pool, (value, other.values[index]))
         return _Pooled(self.start, self.step, self.smear, values, self.evidence + other.evidence)
+
+
+def _tells_of(evidence: Evidence, measure: str, ago: str) -> bool:
+    """Whether it was asked for this measure: `PROBE/MEASURE`, `PROBE/MEASURE:SERVER`, or `past/MEASURE/AGO`."""
+    probe, _, rest = evidence.id.partition("/")
+    if ago:
+        return evidence.id == f"past/{measure}/{ago}"
+    return probe != "past" and rest.partition(":")[0] == measure
 
 
 def _pool(pool: str, values: Iterable[float | None]) -> float | None:
@@ -215,7 +241,9 @@ def _put_together(quantity: Quantity, at: Callable[[str], float | None]) -> floa
     if above is None or below is None:
         return None
     value = (above - below) * quantity.scale
-    if not quantity.per:
-        return value
-    divisor = total(quantity.per)
-    return value / divisor if divisor else None
+    if quantity.per:
+        divisor = total(quantity.per)
+        if not divisor:
+            return None
+        value /= divisor
+    return value if math.isfinite(value) else None

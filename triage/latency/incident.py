@@ -12,6 +12,7 @@ from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
 from triage.latency.history import History, Reading, Who
 from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
+from triage.latency.number import amount
 from triage.latency.onset import Found, find_onset
 from triage.latency.quantities import Quantity
 from triage.latency.trace import Trace
@@ -56,6 +57,12 @@ class Movement:
     def difference(self) -> float:
         return (self.during or 0.0) - (self.before or 0.0)
 
+    @property
+    def from_to(self) -> str:
+        """In words: what it was, and what it is."""
+        unit = self.quantity.unit
+        return f"{amount(self.before, unit)} before, {amount(self.during, unit)} during"
+
     def up(self, ratio: float, least: float) -> Value:
         return self._beyond(lambda b, d: d >= b * ratio and d - b > least)
 
@@ -85,12 +92,18 @@ class Incident:
     """The one in question; empty where no model is known."""
     symptom: str = field(init=False, default="")
     onset: Found | None = field(init=False, default=None)
+    intermittent: bool = field(init=False, default=False)
+    """It comes and goes: most points are as before, and some are not. Quantities are then compared by their worst tenth."""
     no_onset: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.history = History(self.snapshot.evidence, self.measures, self.quantities)
         self.model = self.snapshot.asked.model or self._worst_model()
-        self.symptom, self.onset, self.no_onset = self._date()
+        self.symptom, self.onset, self.no_onset = self._date(spells=False)
+        if self.onset is None:
+            symptom, onset, _ = self._date(spells=True)
+            if onset is not None:
+                self.symptom, self.onset, self.intermittent = symptom, onset, True
 
     # Evidence.
 
@@ -179,13 +192,17 @@ class Incident:
             return Movement(row, None, None, (), reading.missing)
         before, during = self.values(reading, "before"), self.values(reading, "during")
         if self.onset is None:
-            lived, source = self._lifetime(row, of)
+            lived, source = self._lifetime(row, self.who(of, by, group))
             told = _median(during)
             because = "" if lived is not None else self.no_onset or "nothing is known of the time before"
             return Movement(row, lived, told, reading.evidence + source, because)
         if not self._covered(reading, "during") or not self._covered(reading, "before"):
             return Movement(row, None, _median(during), reading.evidence, f"too few points of the {row.says}")
-        return Movement(row, _median(before), _median(during), reading.evidence)
+        return Movement(row, self._level(before), self._level(during), reading.evidence)
+
+    def _level(self, values: Sequence[float]) -> float | None:
+        """The median, or where it comes and goes the worst tenth begins."""
+        return sorted(values)[-1 - len(values) // 10] if self.intermittent and values else _median(values)
 
     def movement_of(self, model: str, quantity: str) -> Movement:
         """The same of another model, over the same times."""
@@ -195,7 +212,7 @@ class Incident:
             return Movement(
                 row, None, None, reading.evidence, reading.missing or f"too few points of {model}"
             )
-        return Movement(row, _median(before), _median(during), reading.evidence)
+        return Movement(row, self._level(before), self._level(during), reading.evidence)
 
     def within(self, ranges: Ranges, series: Series, when: str) -> list[float]:
         """One series' values before, during, or ever."""
@@ -218,19 +235,23 @@ class Incident:
         counts is that the source answered at all."""
         return len(self.values(reading, when)) >= (3 if when == "during" else 8)
 
-    def _lifetime(self, quantity: Quantity, of: Of) -> tuple[float | None, tuple[str, ...]]:
+    def _lifetime(self, quantity: Quantity, who: Who) -> tuple[float | None, tuple[str, ...]]:
         """A ratio of what was counted before the first look; the whole life of the model, this incident so far included."""
         if not quantity.per:
             return None, ()
         above = below = 0.0
         sources: list[str] = []
         for evidence, facts in self.facts(Lifetime):
-            if all(name in facts.totals for name in quantity.per):
-                above += sum(_total(facts, name, self.model, of) for name in quantity.sum)
-                above -= sum(_total(facts, name, self.model, of) for name in quantity.minus)
-                below += sum(_total(facts, name, self.model, of) for name in quantity.per)
+            if facts.totals.keys() >= {*quantity.measures} - {*quantity.optional}:
+                above += sum(self._counted(facts, name, who) for name in quantity.sum)
+                above -= sum(self._counted(facts, name, who) for name in quantity.minus)
+                below += sum(self._counted(facts, name, who) for name in quantity.per)
                 sources.append(evidence.id)
         return (above / below * quantity.scale if below else None), tuple(sources)
+
+    def _counted(self, lifetime: Lifetime, measure: str, who: Who) -> float:
+        theirs = (one for one in lifetime.totals.get(measure, ()) if self.history.is_of(one, who))
+        return sum(series.values[0] or 0.0 for series in theirs)
 
     def _worst_model(self) -> str:
         """The one whose requests take more time than before, in all: an ensemble before what it is made of, since that is what its
@@ -238,36 +259,70 @@ class Incident:
         models = self.models
         if len(models) < 2:
             return models[0] if models else ""
-        worst = max(models, key=lambda name: (self._suffering(name), name))
+        worst = max(models, key=lambda name: (self._suffering(name), self._rate(name), name))
         above = [
             m
             for m in models
-            if m != worst and self.is_ensemble(m) and self._suffering(m) >= self._suffering(worst) / 2
+            if m != worst
+            and self.is_ensemble(m)
+            and self._may_call(m, worst)
+            and self._suffering(m) >= self._suffering(worst) / 2
         ]
         return above[0] if above and self._suffering(worst) > 0 else worst
+
+    def _may_call(self, ensemble: str, model: str) -> bool:
+        """By its configuration, at any depth; where that is not known, it may."""
+        if ensemble not in self.settings:
+            return True
+        called = [*self.settings[ensemble].parts]
+        for part in called:  # grows while it is walked
+            if part in self.settings:
+                called += (one for one in self.settings[part].parts if one not in called)
+        return model in called
+
+    def _rate(self, model: str) -> float:
+        """Requests a second, in the median."""
+        trace = self.history.read("throughput", Who(model, "model")).trace
+        return _median([value for value in trace.values if value is not None] if trace else []) or 0.0
 
     def _suffering(self, model: str) -> float:
         """Seconds of waiting a second that were added from the first half of the window to its worst tenth."""
         who = Who(model, "model")
-        latency, rate = self.history.read("latency", who).trace, self.history.read("throughput", who).trace
-        waiting = self.history.read("waiting", who).trace
-        added = 0.0
-        if latency and rate:
-            added = _growth(latency) * (_median([v for v in rate.values if v is not None]) or 0.0) / 1000
+        latency, waiting = self.history.read("latency", who).trace, self.history.read("waiting", who).trace
+        added = _growth(latency) * self._rate(model) / 1000 if latency else 0.0
         return max(added, _growth(waiting) if waiting else 0.0)
 
-    def _date(self) -> tuple[str, Found | None, str]:
+    def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
+        """`spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
         reasons: list[str] = []
         for symptom in SYMPTOMS:
             reading = self.read(symptom)
             if reading.trace is None:
                 reasons.append(reading.missing)
                 continue
-            found = find_onset(reading.trace, reading.smear, seed=_SEED)
+            trace = _worst_lately(reading.trace) if spells else reading.trace
+            smear = reading.smear + (_SPELL * trace.step if spells else 0.0)
+            found = find_onset(trace, smear, seed=_SEED)
             if isinstance(found, Found) and found.during > found.before:
                 return symptom, found, ""
-            reasons.append(f"{self.quantities[symptom].says}: {getattr(found, 'reason', 'it fell')}")
+            reasons.append(
+                f"{self.quantities[symptom].says}: {getattr(found, 'reason', 'it fell').replace('_', ' ')}"
+            )
         return "", None, "; ".join(dict.fromkeys(reasons[:3]))
+
+
+_SPELL = 8
+"""Steps in which something that comes and goes has to come once."""
+
+
+def _worst_lately(trace: Trace) -> Trace:
+    """At each step the largest value of the last few."""
+    values = trace.values
+    worst = []
+    for place in range(len(values)):
+        lately = [value for value in values[max(0, place - _SPELL + 1) : place + 1] if value is not None]
+        worst.append(max(lately) if lately and place >= _SPELL - 1 else None)
+    return Trace(trace.start, trace.step, tuple(worst))
 
 
 def _between(trace: Trace, low: float, high: float) -> list[float]:
@@ -293,11 +348,3 @@ def _median(values: Sequence[float]) -> float | None:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def _total(lifetime: Lifetime, measure: str, model: str, of: Of) -> float:
-    return sum(
-        series.values[0] or 0.0
-        for series in lifetime.totals.get(measure, ())
-        if of == "all" or not model or (series.labels.get("model") == model) == (of == "model")
-    )

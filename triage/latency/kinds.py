@@ -1,4 +1,5 @@
-"""The kinds of test that a tree of latency may ask, as they are written in `rules/trees/p99.yaml`. What they answer is in `answers.py`."""
+"""The kinds of test that a tree of latency may ask, as they are written in `rules/trees/p99.yaml`; what they answer is in
+`answers.py`."""
 
 from typing import Literal, Self
 

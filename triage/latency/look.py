@@ -60,7 +60,7 @@ class LatencySources:
 async def look_at_latency(
     sources: LatencySources, model: str, rules: LatencyRules, make_seal: Callable[[], Seal]
 ) -> Snapshot:
-    """Everything that the sources show, within the tree's budget or the capture's time; a source that cannot be asked is missing."""
+    """Everything that the sources show, within the tree's budget or the capture's time; what cannot be asked is missing."""
     timeout = aiohttp.ClientTimeout(total=None)  # each question has its own deadline
     async with AsyncExitStack() as resources:
         session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))

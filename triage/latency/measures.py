@@ -156,7 +156,7 @@ def read_measures(folder: Path) -> Measures:
 
 
 def parse_measures(texts: Mapping[str, str], where: str) -> Measures:
-    """All measures in these texts, by file name. Raises InvalidFileError with every mistake; `where` is told where there is none."""
+    """All measures in these texts, by file name. Raises InvalidFileError with every mistake; `where` is told if there is none."""
     problems: list[Problem] = []
     found: dict[Source, list[Measure]] = {}
     seen: dict[str, str] = {}

@@ -21,6 +21,8 @@ class Quantity(BaseModel):
     per: tuple[Name, ...] = ()
     optional: tuple[Name, ...] = ()
     """Measures among them that are zero where the source has no such series, such as failures by reason."""
+    witness: Name | None = None
+    """Its counters are made when the thing first happens: where this measure was taken and they are not there, it is zero."""
     scale: float = 1.0
 
     @property

@@ -1,4 +1,4 @@
-"""The knowledge that a report on slow requests is made by: the tree, the measures and the quantities, out of a folder or a bundle."""
+"""The knowledge that a report on slow requests is made by: tree, measures and quantities, out of a folder or a bundle."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

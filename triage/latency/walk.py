@@ -30,14 +30,27 @@ class Candidate:
         return any(check.answer.value == "unknown" for check in self.mechanism)
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, int, int, int]:
-        """Smaller is nearer the cause: the surest first, a cause before its consequence, then fewest gaps, then whatever has most of
-        its mechanism seen."""
+    def faint(self) -> bool:
+        """The check that tells it from others, the first of its mechanism, could not be made: it is named as what fits too, and
+        never as the verdict."""
+        return bool(self.mechanism) and self.mechanism[0].answer.value == "unknown"
+
+    @property
+    def bold(self) -> bool:
+        return BANDS.index(self.confidence) <= BANDS.index("likely")
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, bool, bool, bool, int, int, int]:
+        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence; what gives
+        way to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
         seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
         return (
+            self.faint,
             self.leaf.category == "cannot_tell",
             not self.leaf.first,
+            not self.bold,
             bool(self.consequence_of),
+            self.leaf.gives_way,
             BANDS.index(self.confidence),
             len(self.gaps),
             -seen,
@@ -81,8 +94,8 @@ def walk(tree: Tree, incident: Incident) -> Walk:
 
 
 def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
-    """confirmed: its mechanism and all that it requires are seen and nothing contradicts; likely: one gap; possible: more, or a part
-    of its mechanism that could not be looked at."""
+    """confirmed: its mechanism and all that it requires are seen and nothing contradicts; likely: one gap; possible: more, or a
+    part of its mechanism that could not be looked at."""
     mechanism = tuple(checked(tree, ask, name) for name in leaf.mechanism)
     requires = tuple(checked(tree, ask, name) for name in leaf.requires)
     against = tuple(
@@ -100,14 +113,14 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
 
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:
-    """Marks what follows from another leaf that fits no less surely."""
-    sure = {candidate.leaf.id: BANDS.index(candidate.confidence) for candidate in fitting}
+    """Marks what follows from another leaf that fits about as surely."""
 
     def cause(candidate: Candidate) -> str:
         above = [
             other.leaf.id
             for other in fitting
-            if candidate.leaf.id in other.leaf.over and sure[other.leaf.id] <= max(sure[candidate.leaf.id], 1)
+            if candidate.leaf.id in other.leaf.over
+            and (other.bold or BANDS.index(other.confidence) <= BANDS.index(candidate.confidence))
         ]
         return above[0] if above else ""
 

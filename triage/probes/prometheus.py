@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from telemetry.prometheus import PrometheusAnswer, PrometheusError, PrometheusSource
 from triage.collect import Found, Question
 from triage.evidence import Missing
+from triage.latency.counters import SUMMARY_SECONDS
 from triage.latency.facts import Ranges
 from triage.latency.grid import (
     MOST_SERIES,
@@ -217,7 +218,7 @@ class _Prometheus:
             )
             for series in answer.series
         )
-        smear = 0.0 if alternative.kind in ("last", "quantile") else reading.grid.window
+        smear = {"last": 0.0, "quantile": SUMMARY_SECONDS}.get(alternative.kind, reading.grid.window)
         notes = (*answer.warnings, *reading.notes)
         return make_ranges(reading.measure.measure, rows, reading.grid, smear, notes)
 

@@ -1,0 +1,211 @@
+"""What was changed, and between which times: from each source that tells of changes."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.triage.latency.evidence import (
+    Part,
+    at_step,
+    evidence,
+    happened,
+    incident,
+    log,
+    measured,
+    placed,
+    recorded,
+    rollouts,
+    steady,
+    triton,
+)
+from triage.latency.changes import Change
+from triage.latency.facts import Nodes, NodeView, PodPlacement, Revision
+
+
+def of(*parts: Part) -> list[Change]:
+    return list(incident(*parts).changes)
+
+
+def told(*parts: Part) -> list[tuple[str, float, float, str]]:
+    return [(c.kind, c.earliest, c.at, c.what) for c in of(*parts)]
+
+
+def seconds(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def test_the_first_revision_is_no_change_and_the_next_says_what_it_changed() -> None:
+    found = told(rollouts(Revision(1, "aa", 100.0), Revision(2, "bb", 200.0, changes=("image: a -> b",))))
+    assert found == [("rollout", 200, 200, "deployment/llm revision 2: image: a -> b")]
+
+
+def test_a_revision_that_was_returned_to_is_dated_by_its_return_and_not_by_its_birth() -> None:
+    back = Revision(3, "aa", 100.0, rolled_out_at=300.0, earlier_numbers=(1,))
+    assert told(rollouts(Revision(2, "bb", 200.0), back)) == [
+        ("rollout", 200, 300, "deployment/llm revision 3")
+    ]
+
+
+def test_a_return_that_nothing_dates_is_no_change_at_some_other_time() -> None:
+    undated = Revision(3, "aa", 100.0, earlier_numbers=(1,))
+    older = Revision(3, "aa", 100.0)  # its number is newer than its birthday: it was returned to
+    assert (
+        of(rollouts(Revision(2, "bb", 200.0), undated)),
+        of(rollouts(Revision(2, "bb", 200.0), older)),
+    ) == (
+        [],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("SuccessfulRescale", "scale"),
+        ("ScalingReplicaSet", "scale"),
+        ("NodeNotReady", "node"),
+        ("Unhealthy", "readiness"),
+        ("Pulled", None),
+    ],
+)
+def test_events_are_changes_where_they_tell_of_one(reason: str, kind: str | None) -> None:
+    assert [(c.kind, c.at) for c in of(happened(reason, 500.0))] == ([(kind, 500.0)] if kind else [])
+
+
+def test_a_triton_that_was_killed_for_memory_ended_and_says_why() -> None:
+    found = told(
+        placed(PodPlacement("a", ended_by="OOMKilled", ended_at=500.0), PodPlacement("b", ready=True))
+    )
+    assert found == [("restart", 500, 500, "Triton in pod a ended (OOMKilled)")]
+
+
+def test_a_pod_that_still_starts_did_not_become_unready() -> None:
+    starting = PodPlacement("new", created_at=490.0, started_at=500.0, ready=False, ready_since=495.0)
+    fell = PodPlacement("old", created_at=10.0, started_at=20.0, ready=False, ready_since=500.0)
+    crashed = PodPlacement(
+        "hit", created_at=10.0, started_at=510.0, ready=False, ready_since=500.0, ended_at=500.0
+    )
+    assert [c.what for c in of(placed(starting, fell, crashed)) if c.kind == "readiness"] == [
+        "pod hit became not ready",
+        "pod old became not ready",
+    ]
+
+
+def test_a_node_that_is_not_ready_is_a_change_and_one_that_is_ready_is_none() -> None:
+    nodes = Nodes((NodeView("n1", ready=False, since=500.0), NodeView("n2", ready=True, since=400.0)))
+    assert told(evidence("nodes", "nodes", nodes)) == [("node", 500, 500, "node n1 is not ready")]
+
+
+def test_what_a_recorder_saw_lies_between_its_two_looks() -> None:
+    assert told(recorded("m", 400.0, 430.0)) == [("repository", 400, 430, "m: config changed")]
+
+
+GLOG = "I1118 11:30:00.500000 1 model_lifecycle.cc:472] loading: m:3"
+TIME = seconds("2026-11-18T11:30:00.5")
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        (GLOG, TIME),
+        ('I1118 11:30:00.500000 1 model_lifecycle.cc:472] "loading: m:3"', TIME),
+        (f"2026-11-18T11:30:00.500000000Z {GLOG}", TIME),
+        (f"2026-11-18T13:30:00.500000000+02:00 stdout F {GLOG}", TIME),
+        (
+            r'{"log":"I1118 11:30:00.500000 1 model_lifecycle.cc:472] \"loading: m:3\"\n","stream":"stdout"}',
+            TIME,
+        ),
+        (
+            r'{"log":"I1118 09:00:00.0 1 a.cc:4] \"loading: m:3\"\n","time":"2026-11-18T11:30:00.5Z"}',
+            TIME,
+        ),
+        ("I1119 11:30:00.500000 1 model_lifecycle.cc:472] loading: m:3", seconds("2026-11-19T11:30:00.5")),
+        ("I1231 23:59:59.000000 1 model_lifecycle.cc:472] loading: m:3", seconds("2025-12-31T23:59:59")),
+    ],
+    ids=["bare", "quoted", "prefix", "zone", "json", "json-time", "slow clock", "last year"],
+)
+def test_a_line_of_the_log_is_dated_by_whatever_stamp_it_has(line: str, at: float) -> None:
+    assert told(log(line)) == [("load", at, at, "m begins to load")]
+
+
+def test_the_29th_of_february_is_in_a_leap_year() -> None:
+    line = GLOG.replace("I1118", "I0229")
+    found = {year: of(log(line, fetched_at=f"{year}-03-05T00:00:00Z")) for year in (2028, 2029, 2030)}
+    leap = seconds("2028-02-29T11:30:00.5")
+    assert {year: [c.at for c in changes] for year, changes in found.items()} == {
+        2028: [leap],
+        2029: [leap],
+        2030: [],
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "loading: m:3",
+        "2026-13-45T11:30:00Z x.cc:4] loading: m:3",
+        "I9999 11:30:00.500000 1 x.cc:4] loading: m:3",
+        "I1118 11:30:00.500000 1 python.cc:1] the model said loading: m:3",
+    ],
+)
+def test_a_line_without_a_time_or_of_other_things_is_no_change(line: str) -> None:
+    assert of(log(line)) == []
+
+
+def test_a_fetch_without_a_time_dates_no_stamp_without_a_year() -> None:
+    assert of(log(GLOG, fetched_at="\r")) == []
+
+
+def test_loads_and_unloads_name_their_model_and_pod() -> None:
+    found = of(
+        log(
+            "I1118 11:30:00.5 1 model_lifecycle.cc:839] successfully loaded 'm'",
+            "I1118 11:31:00.5 1 model_lifecycle.cc:624] successfully unloaded 'n' version 2",
+        )
+    )
+    assert [(c.kind, c.model, c.pods, c.what) for c in found] == [
+        ("load", "m", ("a",), "m is loaded"),
+        ("unload", "n", ("a",), "n is unloaded"),
+    ]
+
+
+def test_a_pod_whose_series_begins_within_the_window_came_then() -> None:
+    found = told(
+        triton("success", steady(9, 120), smear=60.0, pod="old", model="m"),
+        triton("success", [*steady(None, 50), *steady(9, 70)], smear=60.0, pod="new", model="m"),
+    )
+    assert found == [("scale", at_step(50) - 90, at_step(50), "pod new begins to answer")]
+
+
+def test_a_version_that_begins_after_its_pod_was_loaded_then() -> None:
+    found = of(
+        triton("success", steady(9, 120), pod="a", model="m", version="1"),
+        triton("success", [*steady(None, 50), *steady(9, 70)], pod="a", model="m", version="2"),
+    )
+    assert [(c.kind, c.at, c.what, c.model) for c in found] == [
+        ("load", at_step(50), "m version 2 begins to be served", "m")
+    ]
+
+
+def test_a_version_that_came_with_its_pod_was_not_loaded_beside_it() -> None:
+    found = of(
+        triton("success", steady(9, 120), pod="old", model="m", version="1"),
+        triton("success", [*steady(None, 50), *steady(9, 70)], pod="new", model="m", version="2"),
+    )
+    assert [c.kind for c in found] == ["scale"]
+
+
+def test_servers_whose_capture_begins_apart_did_not_come_apart() -> None:
+    late = measured("capture/success:b", steady(9, 20), {"pod": "b", "model": "m"}, start=103.0, step=1.0)
+    early = measured("capture/success:a", steady(9, 20), {"pod": "a", "model": "m"}, start=100.0, step=1.0)
+    assert (of(late, early), of(early, late)) == ([], [])
+
+
+def test_the_first_scrape_that_a_rate_loses_is_no_birth() -> None:
+    lost = [None, *steady(9, 119)]
+    assert of(triton("success", lost, pod="a", model="m")) == []
+
+
+def test_changes_stand_in_the_order_of_their_times() -> None:
+    found = of(recorded("m", 400.0, 430.0), happened("Unhealthy", 410.0), log(GLOG))
+    assert [c.kind for c in found] == ["readiness", "repository", "load"]

@@ -1,0 +1,97 @@
+"""Questions of the latency tree that need more than the kinds of test can say: each a plain function of the incident, named in the
+tree by its name here. Pure."""
+
+from collections.abc import Callable, Mapping
+
+from triage.answers import Answer
+from triage.latency.incident import Incident
+from triage.latency.predicates.computing import (
+    a_part_moved,
+    always_slow_node,
+    computes_slower,
+    infer_tail_alone,
+    new_pods_slow,
+    one_node_alone,
+    rare_batch_size,
+    version_is_slower,
+)
+from triage.latency.predicates.failing import (
+    a_pod_fails_whole,
+    failing_in_backend,
+    gap_grew,
+    gateway_sees_errors,
+    triton_answers_them_all,
+)
+from triage.latency.predicates.fleet import (
+    hpa_at_max,
+    hpa_blind,
+    hpa_flapping,
+    hpa_late,
+    out_of_memory,
+    pods_wait_for_a_node,
+)
+from triage.latency.predicates.queueing import (
+    at_its_ceiling,
+    bursts,
+    drifts,
+    even_traffic,
+    half_second_tail,
+    hardware_idle,
+    instances_busy,
+    instances_idle,
+    queue_full,
+    queue_is_the_delay,
+    queue_policy,
+    two_speeds,
+)
+from triage.latency.predicates.symptoms import (
+    ended,
+    inside,
+    moved,
+    nothing_rose,
+    stalled,
+    usual_for_this_hour,
+)
+
+PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
+    function.__name__: function
+    for function in (
+        moved,
+        nothing_rose,
+        inside,
+        ended,
+        stalled,
+        usual_for_this_hour,
+        instances_busy,
+        instances_idle,
+        at_its_ceiling,
+        hardware_idle,
+        queue_is_the_delay,
+        queue_full,
+        queue_policy,
+        two_speeds,
+        half_second_tail,
+        bursts,
+        drifts,
+        even_traffic,
+        computes_slower,
+        infer_tail_alone,
+        rare_batch_size,
+        a_part_moved,
+        version_is_slower,
+        new_pods_slow,
+        one_node_alone,
+        always_slow_node,
+        failing_in_backend,
+        a_pod_fails_whole,
+        gateway_sees_errors,
+        triton_answers_them_all,
+        gap_grew,
+        hpa_at_max,
+        hpa_blind,
+        hpa_flapping,
+        hpa_late,
+        pods_wait_for_a_node,
+        out_of_memory,
+    )
+}

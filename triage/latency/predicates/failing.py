@@ -1,0 +1,107 @@
+"""What fails, and what only the gateway sees. Pure."""
+
+from triage.answers import Answer
+from triage.latency.incident import Incident
+from triage.latency.points import last, mean
+from triage.wording import names
+
+
+def failing_in_backend(incident: Incident) -> Answer:
+    """Most requests that fail do so in the backend: the reason is on the counter since Triton 24.07."""
+    by_reason: dict[str, float] = {}
+    evidence: tuple[str, ...] = ()
+    for ranges in incident.history.of_measure("failure"):
+        evidence += (ranges.id,)
+        for series in ranges.facts.series:
+            if not incident.model or series.labels.get("model") == incident.model:
+                values = incident.within(ranges.facts, series, "during")
+                reason = series.labels.get("reason", "")
+                by_reason[reason] = by_reason.get(reason, 0.0) + mean(values)
+    total = sum(by_reason.values())
+    if not evidence:
+        return Answer("unknown", incident.history.missing("failure"))
+    if total <= 0:
+        return Answer("no", "no request fails in Triton", evidence)
+    if set(by_reason) <= {""}:
+        return Answer("unknown", "this Triton does not tell why requests fail (since 24.07)", evidence)
+    backend = by_reason.get("BACKEND", 0.0) / total
+    return Answer(
+        "yes" if backend > 0.8 else "no", f"{backend:.0%} of the failures are the backend's", evidence
+    )
+
+
+def a_pod_fails_whole(incident: Incident) -> Answer:
+    """In some pod nearly every request fails."""
+    share = incident.read("failure_share")
+    pods = incident.history.groups("failures", "pod", incident.who())
+    if share.trace is None or not pods:
+        return Answer("unknown", share.missing or "no source tells one pod from another", share.evidence)
+    worst: dict[str, float] = {}
+    for pod in pods:
+        values = last(incident.read("failure_share", by="pod", group=pod), 6)
+        if values:
+            worst[pod] = mean(values)
+    whole = [pod for pod, value in worst.items() if value > 0.9]
+    if whole:
+        return Answer("yes", f"nearly every request fails in {names(whole)}", share.evidence)
+    return Answer("no", "no pod fails nearly every request", share.evidence)
+
+
+def gateway_sees_errors(incident: Incident) -> Answer:
+    """The gateway answers errors that no counter of Triton has."""
+    told: dict[str, list[float]] = {"during": [], "before": []}
+    evidence: tuple[str, ...] = ()
+    for ranges in incident.history.of_measure("gateway_requests"):
+        evidence += (ranges.id,)
+        for when, values in list(told.items()):
+            for series in ranges.facts.series:
+                if series.labels.get("code", "").startswith("5"):
+                    told[when] = values + incident.within(ranges.facts, series, when)
+    if not evidence:
+        return Answer("unknown", incident.history.missing("gateway_requests"))
+    errors = sum(told["during"]) / max(1, len(told["during"]))
+    were = sum(told["before"]) / max(1, len(told["before"]))
+    failures = incident.movement("failures", "all").during or 0.0
+    said = f"the gateway answers {errors:.3g} errors/s ({were:.3g} before), Triton counts {failures:.3g} failures/s"
+    return Answer("yes" if errors > 2 * failures + 0.05 and errors > 2 * were else "no", said, evidence)
+
+
+def triton_answers_them_all(incident: Incident) -> Answer:
+    """As many requests end well in Triton as come to the gateway, errors included."""
+    gateway, triton = incident.read("gateway_traffic"), incident.read("throughput", "all")
+    come, done = incident.values(gateway, "during"), incident.values(triton, "during")
+    if len(come) < 3 or len(done) < 3:
+        return Answer("unknown", gateway.missing or triton.missing or "too few points")
+    calm_come, calm_done = incident.values(gateway, "before"), incident.values(triton, "before")
+    usual = mean(calm_done) / mean(calm_come) if calm_come and calm_done and mean(calm_come) > 0 else 1.0
+    share = mean(done) / max(mean(come), 1e-9) / max(usual, 1e-9)
+    said = f"of the requests at the gateway Triton answers {min(share, 9.99):.0%} as well as before"
+    return Answer("yes" if share > 0.9 else "no", said, gateway.evidence + triton.evidence)
+
+
+def gap_grew(incident: Incident) -> Answer:
+    """The gateway's tail rose, and Triton's did not as much. Where Triton's own tail is not known its mean tells something: if one
+    request in a hundred took so much longer in Triton, the mean would have risen by a hundredth of it."""
+    gap = incident.movement("gap")
+    if gap.known:
+        return Answer(gap.up(1.5, 5), f"{gap.quantity.says}: {gap.from_to}", gap.evidence)
+    tail, latency = incident.movement("gateway_tail"), incident.movement("latency")
+    if not (tail.known and latency.known):
+        return Answer("unknown", tail.missing or latency.missing, tail.evidence)
+    said = f"{tail.quantity.says}: {tail.from_to}; {latency.quantity.says}: {latency.from_to}"
+    evidence = tail.evidence + latency.evidence
+    if tail.up(1.3, 5) != "yes":
+        return Answer("no", said, evidence)
+    noise = _noise(incident.values(incident.read("latency"), "during"))
+    if latency.difference + noise < 0.01 * tail.difference:
+        return Answer("yes", said, evidence)
+    return Answer("unknown", f"{said}; Triton's own tail would tell (summary_latencies=true)", evidence)
+
+
+def _noise(values: list[float]) -> float:
+    """Twice the standard error of the median, by the median absolute deviation."""
+    if not values:
+        return 0.0
+    middle = sorted(values)[len(values) // 2]
+    spread = 1.4826 * sorted(abs(value - middle) for value in values)[len(values) // 2]
+    return float(2 * spread / len(values) ** 0.5)

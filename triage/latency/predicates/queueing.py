@@ -1,0 +1,225 @@
+"""Why requests wait: busy instances, the batcher's own rules, bursts, the shape of the traffic. Pure."""
+
+from triage.answers import Answer
+from triage.latency.incident import Incident
+from triage.latency.number import amount
+from triage.latency.points import halves, mean
+from triage.latency.predicates.computing import computes_slower
+
+_BUSY = 0.85
+"""Of all instances: in a queue with random arrivals the wait is then six times the service (M/M/1: rho / (1 - rho))."""
+_IDLE = 0.6
+_BURSTY = 5.0
+"""Times the wait of independent arrivals: half the sum of both squared variations in Kingman's formula (1961), 1 for those."""
+_LOST_WAKEUP_MS = (400.0, 650.0)
+"""The batcher looks again by itself after 500 ms (triton-inference-server/core:src/dynamic_batch_scheduler.cc,
+default_wait_microseconds), and the tail is what that adds to a request."""
+
+
+def instances_busy(incident: Incident) -> Answer:
+    """Are all instances busy all the time?"""
+    share, because, evidence = busy(incident)
+    if share is None:
+        return Answer("unknown", because, evidence)
+    return Answer("yes" if share >= _BUSY else "no", because, evidence)
+
+
+def instances_idle(incident: Incident) -> Answer:
+    share, because, evidence = busy(incident)
+    if share is None:
+        return Answer("unknown", because, evidence)
+    return Answer("yes" if share < _IDLE else "no", because, evidence)
+
+
+def busy(incident: Incident) -> tuple[float | None, str, tuple[str, ...]]:
+    """The share of the instances' time in which they compute, while it lasts; with why, and by what. A batch of eight that takes
+    100 ms adds 800 ms to the duration counters, so these are divided by the requests of an execution."""
+    settings = incident.settings.get(incident.model)
+    computing = incident.read("computing")
+    values = sorted(incident.values(computing, "during"))
+    if not values:
+        return None, computing.missing or "what is computed was not measured", computing.evidence
+    if settings is None or not settings.instances or settings.parts:
+        because = incident.missing("settings") or "how many instances the model has is not known"
+        return None, because, computing.evidence
+    executions, done = incident.movement("executions").during, incident.movement("throughput").during
+    per_execution = max(1.0, done / executions) if executions and done else 1.0
+    pods = max(1, len(incident.pods()))
+    share = values[len(values) // 2] / per_execution / (settings.instances * pods)
+    shown = f"{settings.instances} instance{'s' if settings.instances != 1 else ''} in {pods} pod{'s' if pods != 1 else ''}"
+    evidence = (*computing.evidence, f"settings:{incident.model}")
+    return share, f"{shown} were busy {min(share, 1):.0%} of the time", evidence
+
+
+def at_its_ceiling(incident: Incident) -> Answer:
+    """More requests wait than before while no more are answered than ever before: work comes faster than it is done."""
+    waiting, done = incident.movement("waiting"), incident.movement("throughput")
+    if not (waiting.known and done.known):
+        return Answer("unknown", waiting.missing or done.missing, waiting.evidence)
+    evidence = waiting.evidence + done.evidence
+    grows = (waiting.during or 0) >= max(1.0, 2 * (waiting.before or 0))
+    said = f"requests that wait: {waiting.from_to}; answered: {done.from_to}"
+    return Answer("yes" if grows and (done.during or 0) > 0 else "no", said, evidence)
+
+
+def hardware_idle(incident: Incident) -> Answer:
+    """The instances are busy, and what they run on is not: the GPU of a model that runs on one, else the CPU of each busy
+    instance."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer(
+            "unknown", incident.missing("settings") or "whether the model runs on a GPU is not known"
+        )
+    if any("GPU" in kind for kind in settings.instance_kinds):
+        for name in ("gpu_sm_busy", "gpu_busy"):
+            reading = incident.read(name)
+            values = sorted(incident.values(reading, "during"))
+            if values:
+                value = values[len(values) // 2]
+                said = f"{incident.quantities[name].says}: {amount(value, 'share')}"
+                return Answer("yes" if value < _IDLE else "no", said, reading.evidence)
+        return Answer("unknown", "no source tells how busy the GPU is")
+    used, computing = incident.movement("cpu_used"), incident.movement("computing")
+    if used.during is None or not computing.during:
+        return Answer("unknown", used.missing or computing.missing)
+    if computes_slower(incident).value == "yes":
+        slower = incident.movement("infer")
+        return Answer("no", f"computing slows under the load: {slower.from_to}", slower.evidence)
+    each = used.during / max(1.0, computing.during)
+    said = f"an instance that computes uses {each:.2g} CPU cores"
+    return Answer("yes" if each < 0.5 else "no", said, used.evidence + computing.evidence)
+
+
+def queue_is_the_delay(incident: Incident) -> Answer:
+    """The median request waits about as long as the batcher is told to wait for others."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer("unknown", incident.missing("settings") or "the configuration was not read")
+    evidence = (f"settings:{incident.model}",)
+    if not settings.max_queue_delay_ms:
+        return Answer("no", f"{incident.model} has no queue delay", evidence)
+    delay = settings.max_queue_delay_ms
+    for name in ("queue_median", "queue"):
+        now = incident.movement(name).during
+        if now is not None:
+            fits = 0.6 * delay <= now <= 1.25 * delay
+            said = f"{incident.quantities[name].says} is {amount(now, 'ms')}, and the batcher may wait {amount(delay, 'ms')}"
+            return Answer("yes" if fits else "no", said, evidence + incident.read(name).evidence)
+    return Answer("unknown", incident.read("queue").missing, evidence)
+
+
+def half_second_tail(incident: Incident) -> Answer:
+    """The tail in the queue stands half a second above the median: the wait after which the batcher looks again by itself."""
+    tail, middle = incident.movement("queue_tail"), incident.movement("queue_median")
+    if tail.during is None or middle.during is None:
+        return Answer("unknown", tail.missing or middle.missing)
+    low, high = _LOST_WAKEUP_MS
+    said = f"{tail.quantity.says} is {amount(tail.during, 'ms')}, the median {amount(middle.during, 'ms')}"
+    excess = tail.during - middle.during
+    return Answer("yes" if low <= excess <= high else "no", said, tail.evidence + middle.evidence)
+
+
+def bursts(incident: Incident) -> Answer:
+    """Requests wait several times as long as independent arrivals would at this load: they come together."""
+    share, because, evidence = busy(incident)
+    queue, infer = incident.movement("queue"), incident.movement("compute")
+    if share is not None and 0 < share < 1 and queue.during is not None and infer.during:
+        instances = incident.settings[incident.model].instances or 1
+        variation = queue.during / _wait_of_random_arrivals(share, instances, infer.during)
+        said = f"{because}, and requests wait {variation:.3g} times what independent arrivals would there"
+        return Answer("yes" if variation >= _BURSTY else "no", said, evidence + queue.evidence)
+    if share is None:
+        return two_speeds(incident)
+    return Answer("unknown", queue.missing or because, evidence)
+
+
+def _wait_of_random_arrivals(share: float, instances: int, service_ms: float) -> float:
+    """Mean wait in ms of independent arrivals at so many instances that are busy for this share of the time (Sakasegawa, 1977: an
+    approximation of the M/M/c queue)."""
+    return float(
+        max(share ** ((2 * (instances + 1)) ** 0.5 - 1) / (1 - share) / instances * service_ms, 0.05)
+    )
+
+
+def two_speeds(incident: Incident) -> Answer:
+    """Most requests wait little beside those that wait longest."""
+    tail, middle = incident.movement("queue_tail"), incident.movement("queue_median")
+    if tail.during is None or middle.during is None:
+        return Answer("unknown", tail.missing or middle.missing)
+    said = f"in the queue: 99th percentile {amount(tail.during, 'ms')}, median {amount(middle.during, 'ms')}"
+    many = tail.during > 5 * max(middle.during, 0.2)
+    return Answer("yes" if many else "no", said, tail.evidence + middle.evidence)
+
+
+def queue_policy(incident: Incident) -> Answer:
+    """The dynamic batcher of a model with a queue limit or timeout does not prefetch (triton-inference-server/core:
+    src/dynamic_batch_scheduler.cc)."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer("unknown", incident.missing("settings") or "the configuration was not read")
+    evidence = (f"settings:{incident.model}",)
+    if settings.dynamic_batching and (settings.max_queue_size or settings.queue_timeout_ms):
+        limits = f"at most {settings.max_queue_size} waiting" if settings.max_queue_size else "a timeout"
+        return Answer("yes", f"the queue of {incident.model} has {limits}", evidence)
+    return Answer("no", f"the queue of {incident.model} has no limit and no timeout", evidence)
+
+
+def queue_full(incident: Incident) -> Answer:
+    """What waits stands at the limit that the model's configuration sets."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer("unknown", incident.missing("settings") or "the configuration was not read")
+    evidence = (f"settings:{incident.model}",)
+    if not settings.max_queue_size:
+        return Answer("no", f"the queue of {incident.model} has no limit", evidence)
+    peak = incident.read("waiting_peak") if incident.read("waiting_peak").trace else incident.read("waiting")
+    values = sorted(incident.values(peak, "during"))
+    if not values:
+        return Answer("unknown", peak.missing or "what waits was not measured", evidence)
+    most, limit = values[-1 - len(values) // 10], settings.max_queue_size * max(1, len(incident.pods()))
+    said = f"{most:.3g} requests wait, and the queues take {limit}"
+    return Answer("yes" if most >= 0.7 * limit else "no", said, evidence + peak.evidence)
+
+
+def drifts(incident: Incident) -> Answer:
+    """What waits climbs and climbs, while less and less is executed."""
+    waiting, done = incident.read("waiting"), incident.read("executions")
+    now, work = incident.values(waiting, "during"), incident.values(done, "during")
+    if len(now) < 6 or len(work) < 6:
+        return Answer("unknown", waiting.missing or done.missing or "too few points since it began")
+    (first, second), (earlier, later) = halves(now), halves(work)
+    said = f"waiting {first:.3g} then {second:.3g}; executions {earlier:.3g}/s then {later:.3g}/s"
+    drifted = second > max(1.0, 1.5 * first) and later < 0.9 * earlier
+    return Answer("yes" if drifted else "no", said, waiting.evidence + done.evidence)
+
+
+def even_traffic(incident: Incident) -> Answer:
+    """The requests that were added come more evenly than any crowd of independent callers would send them (whose counts vary by
+    their square root), which is how a load generator sends."""
+    traffic = incident.read("gateway_traffic")
+    now = incident.values(traffic, "during")
+    moved = incident.movement("gateway_traffic")
+    if len(now) < 6 or not moved.known or not moved.before:
+        return Answer(
+            "unknown", traffic.missing or moved.missing or "too few points since it began", traffic.evidence
+        )
+    if (moved.during or 0) < 1.3 * moved.before:
+        return Answer("no", f"{moved.quantity.says}: {moved.from_to}", traffic.evidence)
+    first, second = halves(incident.values(incident.read("waiting", "all"), "during"))
+    if second > max(2.0, 1.2 * first) or instances_busy(incident).value == "yes":
+        # What a full server answers is even by itself, and gateways count what was answered.
+        return Answer(
+            "unknown",
+            "the servers are full, so what is answered does not show how it comes",
+            traffic.evidence,
+        )
+    # Two points apart, so that their windows do not overlap; and differences, so that a slow drift is no variation.
+    apart = max(1, round(traffic.smear / traffic.trace.step)) if traffic.trace else 1
+    steps = sorted(abs(late - early) for early, late in zip(now, now[apart:], strict=False))
+    if len(steps) < 4:
+        return Answer("unknown", "too few points since it began", traffic.evidence)
+    seconds = traffic.smear or (traffic.trace.step if traffic.trace else 1.0)
+    spread = 1.4826 * steps[len(steps) // 2] * seconds
+    dispersion = spread**2 / 2 / max(mean(now) * seconds, 1e-9)
+    said = f"{moved.quantity.says}: {moved.from_to}, varying by {dispersion:.2g} times what independent callers would"
+    return Answer("yes" if dispersion < 0.5 else "no", said, traffic.evidence)
