@@ -61,7 +61,7 @@ async def replay_incident(bundle: Path, console: Console) -> None:
 async def _until_state(server: TritonServer, state: str) -> None:
     """Until Triton says so of the model. Raises TimeoutError after a while."""
     async with asyncio.timeout(SETTLED_SECONDS):
-        while state not in [row.get("state") for row in await server.index() if row["name"] == MODEL]:
+        while (MODEL, state) not in [(row["name"], row.get("state")) for row in await server.index()]:  # noqa: ASYNC110 -- another process is waited for
             await asyncio.sleep(0.1)
 
 

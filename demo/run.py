@@ -15,6 +15,7 @@ from demo.incident import play_incident, replay_incident
 from demo.observe import Observation
 from demo.recording import About, Recorder, incident_of, read_recording, spike_of
 from demo.spike import play_spike, replay_spike
+from demo.spike_stage import SpikeStage
 from demo.stage import one_triton
 from demo.story import Story
 from demo.view import plain_lines, screen, summary
@@ -42,7 +43,8 @@ async def play_real(
         show.end()
         await play_incident(stage.server, stage.repository, console, incident_of(record) if record else None)
         files = spike_of(record) if record else None
-        await play_spike(stage.server, stage.repository, stage.http, console, plain=plain, record=files)
+        spike = SpikeStage(stage.server, stage.repository, stage.http)
+        await play_spike(spike, console, plain=plain, record=files)
 
 
 async def play_recorded(recording: Path, console: Console, *, plain: bool) -> None:

@@ -4,87 +4,66 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
-import aiohttp
 import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from demo.clients import Clients, Request, quantile_ms
-from demo.pushes import push, withdraw
-from demo.spike_story import (
-    CALM_SECONDS,
-    CAPTURE_SECONDS,
-    CLIENTS,
-    FILES,
-    MODEL,
-    NEW,
-    NEW_FILES,
-    OLD,
-    PAUSE_SECONDS,
-    PUSH_AT,
-    Second,
-    state_of,
+from demo.spike_stage import SpikeStage
+from demo.spike_story import CAPTURE_SECONDS, Second
+from demo.spike_view import (
+    TITLE,
+    moved_line,
+    report_excerpt,
+    spike_lines,
+    spike_screen,
+    spike_strip,
+    truth_line,
 )
-from demo.spike_view import TITLE, report_excerpt, spike_lines, spike_screen, truth_line
 from demo.triage_process import ended, start_triage
-from tests.tritons.server import TritonRefused, TritonServer
 from triage.report import Report
 
-SERVED_SECONDS = 30.0
-TRIAGE_SECONDS = 60.0
-"""It promises the capture and eight more."""
-BACK_SECONDS = 10
-"""At most: to unload the version, and to see the old one calm again."""
+TALL = 36
+"""Lines of a terminal that has room for the bars below the report."""
 
 
 async def play_spike(
-    server: TritonServer,
-    repository: Path,
-    http: aiohttp.ClientSession,
-    console: Console,
-    *,
-    plain: bool,
-    record: tuple[Path, Path] | None,
+    stage: SpikeStage, console: Console, *, plain: bool, record: tuple[Path, Path] | None
 ) -> None:
     """Pushes the slower version, shows p99 and the report, and puts the old version back. `record`: files for the seconds and for
     the bundle."""
     show = SpikeShow(console, plain=plain)
     show.say(f"\n{TITLE}")
-    push(repository, MODEL, FILES)
-    stage = _SpikeStage(server, repository, http)
     with _kept_folder() as folder:
         bundle, html = record[1] if record else folder / "p99.json.gz", folder / "p99.html"
-        show.say(f"$ triton-triage p99 --triton {server.url} --metrics {server.metrics_url} \\")
-        show.say(f"    --capture {CAPTURE_SECONDS}s --save {bundle} \\")
-        show.say(f"    -o html > {html}\n")
+        show.say(f"$ triton-triage p99 --triton {stage.url} \\")
+        show.say(f"    --metrics {stage.metrics_url} --capture {CAPTURE_SECONDS}s \\")
+        show.say(f"    --save {bundle} \\\n    -o html > {html}\n")
         async with stage.clients():
-            arguments = ("--triton", server.url, "--metrics", server.metrics_url)
-            arguments += ("--capture", f"{CAPTURE_SECONDS}s", "--save", str(bundle), "-o", "html")
             with show.live():
-                async for second in stage.until_triaged(arguments):
-                    show.add(second)
+                async with aclosing(stage.until_triaged(bundle)) as seconds:
+                    async for second in seconds:
+                        show.add(second)
             html.write_bytes(stage.told)
             await _show_report(show, bundle)
-            with show.live():
-                async for second in stage.until_back():
-                    show.add(second)
-        show.say(f"\nThe whole report: {html}")
+            with show.live(beside_report=True):
+                async with aclosing(stage.until_back()) as seconds:
+                    async for second in seconds:
+                        show.add(second)
+        show.say(f"\n{moved_line(show.run)}\nThe whole report: {html}")
         if record:
-            lines = b"".join(msgspec.json.encode(second) + b"\n" for second in show.run)
-            record[0].write_bytes(lines)
+            record[0].write_bytes(b"".join(msgspec.json.encode(second) + b"\n" for second in show.run))
 
 
 async def replay_spike(seconds: Path, bundle: Path, console: Console, *, plain: bool) -> None:
     """The recorded act, at its own speed on a terminal; every line says that it is recorded."""
-    run = [msgspec.json.decode(line, type=Second) for line in seconds.read_bytes().splitlines()]
+    run = _read_seconds(seconds)
     show = SpikeShow(console, plain=plain, recorded=True)
-    show.say(TITLE)
+    show.say(f"\n{TITLE}")
     with _kept_folder() as folder:
         html = folder / "p99.html"
         show.say(f"$ triton-triage replay {bundle} -o html > {html}")
@@ -94,9 +73,13 @@ async def replay_spike(seconds: Path, bundle: Path, console: Console, *, plain: 
         told, _ = await ended(await start_triage("replay", str(bundle), "-o", "html", piped=True))
         html.write_bytes(told)
         await _show_report(show, bundle)
-        with show.live():
+        with show.live(beside_report=True):
             await _replay(show, run[len(watched) :], at_once=plain)
-        show.say(f"The whole report: {html}")
+        show.say(f"\n{moved_line(show.run)}\nThe whole report: {html}")
+
+
+def _read_seconds(file: Path) -> list[Second]:
+    return [msgspec.json.decode(line, type=Second) for line in file.read_bytes().splitlines()]
 
 
 async def _replay(show: "SpikeShow", run: Sequence[Second], *, at_once: bool) -> None:
@@ -109,7 +92,7 @@ async def _replay(show: "SpikeShow", run: Sequence[Second], *, at_once: bool) ->
 
 async def _show_report(show: "SpikeShow", bundle: Path) -> None:
     """Its most telling lines, from the bundle: the same as the whole report has. Raises OSError where there is none."""
-    show.say(f"\n$ triton-triage replay {bundle}     # its first lines" if not show.recorded else "")
+    show.say(f"\n$ triton-triage replay {bundle}")
     told, said = await ended(await start_triage("replay", str(bundle), "-o", "json", piped=True))
     try:
         report = msgspec.json.decode(told, type=Report)
@@ -118,7 +101,7 @@ async def _show_report(show: "SpikeShow", bundle: Path) -> None:
     for line, style in report_excerpt(report, show.width):
         show.say(line, style)
     if told_true := truth_line(show.run):
-        show.say(f"\n{told_true}\n", "dim")
+        show.say(f"{told_true}\n", "dim")
 
 
 class SpikeShow:
@@ -130,14 +113,16 @@ class SpikeShow:
         self._console = console
         self._plain = plain
         self._live: Live | None = None
+        self._draw = spike_screen
 
     @property
     def width(self) -> int:
         return self._console.width - (len("RECORDED ") if self.recorded else 0)
 
     @contextmanager
-    def live(self) -> Iterator[None]:
-        """In which what is added is drawn in place, on a terminal."""
+    def live(self, *, beside_report: bool = False) -> Iterator[None]:
+        """In which what is added is drawn in place, on a terminal; `beside_report`: so that the report above stays in sight."""
+        self._draw = spike_strip if beside_report and self._console.height < TALL else spike_screen
         if self._plain:
             yield
             return
@@ -148,7 +133,8 @@ class SpikeShow:
         before = self.run[-1] if self.run else None
         self.run.append(now)
         if self._live and not self._plain:
-            self._live.update(spike_screen(self.run, recorded=self.recorded), refresh=True)
+            drawn = self._draw(self.run, self._console.width, recorded=self.recorded)
+            self._live.update(drawn, refresh=True)
             return
         for line in spike_lines(before, now):
             self.say(line)
@@ -158,105 +144,6 @@ class SpikeShow:
             marked = f"RECORDED {line}".rstrip() if self.recorded else line
             self._console.print(Text(marked, style=style), soft_wrap=True)
         self._console.file.flush()
-
-
-class _SpikeStage:
-    """Clients of the model on the running Triton, and what they see."""
-
-    def __init__(self, server: TritonServer, repository: Path, http: aiohttp.ClientSession) -> None:
-        self.told = b""
-        """What triton-triage wrote."""
-        self._server = server
-        self._repository = repository
-        self._clients = Clients(server.url, MODEL, http, pause=PAUSE_SECONDS)
-        self._pushed = self._withdrawn = False
-        self._at = 0
-
-    @asynccontextmanager
-    async def clients(self) -> AsyncIterator[None]:
-        """In which they send, one after the other at first: eight at once would be a burst of their own."""
-        await self._until_served()
-        async with asyncio.TaskGroup() as group:
-            for count in range(1, CLIENTS + 1):
-                self._clients.set(count, group)
-                await asyncio.sleep(PAUSE_SECONDS / CLIENTS)
-            self._started = time.monotonic()
-            try:
-                yield
-            finally:
-                self._clients.count = 0
-
-    async def until_triaged(self, arguments: Sequence[str]) -> AsyncGenerator[Second]:
-        """A second each, until triton-triage, asked p99 with the `arguments`, has ended."""
-        asked_at: int | None = None
-        async with asyncio.TaskGroup() as group:
-            triage: asyncio.Task[bytes] | None = None
-            while triage is None or not triage.done():
-                if self._at == CALM_SECONDS:
-                    triage, asked_at = group.create_task(_triage(arguments)), self._at
-                if self._at == PUSH_AT:
-                    push(self._repository, f"{MODEL}/{NEW}", NEW_FILES)
-                    self._pushed = True
-                yield await self._second(None if asked_at is None else self._at - asked_at)
-        self.told = triage.result()
-
-    async def until_back(self) -> AsyncGenerator[Second]:
-        """Takes the version out, and gives a second each until the one before it has served alone for a while."""
-        withdraw(self._repository, f"{MODEL}/{NEW}")
-        self._withdrawn = True
-        calm = 0
-        for _ in range(BACK_SECONDS):
-            second = await self._second(None)
-            yield second
-            calm += second.state == "back" and second.ready
-            if calm == 2:
-                return
-
-    async def _second(self, asked: int | None) -> Second:
-        self._at += 1
-        await asyncio.sleep(max(0.0, self._started + self._at - time.monotonic()))
-        now = time.monotonic()
-        versions = await self._versions()
-        took = [request.done - request.sent for request in self._answered(now)]
-        return Second(
-            at=self._at,
-            clock=datetime.now(UTC).strftime("%H:%M:%S"),
-            state=state_of(pushed=self._pushed, withdrawn=self._withdrawn, versions=versions),
-            p99_ms=quantile_ms(took, 0.99),
-            answered=len(took),
-            failed=self._clients.failures,
-            versions=versions,
-            ready=await self._is_ready(),
-            asked=asked,
-        )
-
-    def _answered(self, now: float) -> Iterator[Request]:
-        return (request for request in self._clients.sent if now - 1 < request.done <= now)
-
-    async def _until_served(self) -> None:
-        async with asyncio.timeout(SERVED_SECONDS):
-            while OLD not in await self._versions():
-                await asyncio.sleep(0.1)
-
-    async def _versions(self) -> tuple[str, ...]:
-        rows = await self._server.index()
-        ready = (row for row in rows if row["name"] == MODEL and row.get("state") == "READY")
-        return tuple(sorted(row["version"] for row in ready))
-
-    async def _is_ready(self) -> bool:
-        try:
-            await self._server.call("GET", "/v2/health/ready")
-        except TritonRefused:
-            return False
-        return True
-
-
-async def _triage(arguments: Sequence[str]) -> bytes:
-    async with asyncio.timeout(TRIAGE_SECONDS):
-        told, said = await ended(await start_triage("p99", *arguments, piped=True))
-    if not told:
-        raise OSError(f"triton-triage gave no report: {said.decode().strip()}")
-    return told
 
 
 @contextmanager

@@ -57,7 +57,7 @@ HEADLINES: Mapping[State, str] = {
     "pushed": "PUSHED: version 2 scores each request four times. Its author saw better scores.",
     "served": "SERVED: version 2 has loaded, Triton is ready, nothing fails. All is green.",
     "put back": "PUT BACK: version 2 is taken out of the repository, as the report says.",
-    "back": "BACK: version 1 answers again.",
+    "back": "BACK: version 1 answers alone again.",
 }
 """What happens; at most 79 characters."""
 

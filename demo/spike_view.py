@@ -1,4 +1,4 @@
-"""How act three looks: nine lines of at most 79 columns, or plain lines, and what is shown of the report. Pure."""
+"""How act three looks: nine lines of at most 79 columns, two lines, or plain ones, and what is shown of the report. Pure."""
 
 import math
 import textwrap
@@ -9,43 +9,65 @@ from rich.text import Text
 from demo.spike_story import CALM_SECONDS, CAPTURE_SECONDS, HEADLINES, MODEL, NEW, Second
 from triage.report import Report
 
-TITLE = f"ACT THREE. 03:40: a new version of {MODEL} loads well, every light is green, and p99 jumps."
+TITLE = f"ACT THREE. 03:40: a new version of {MODEL} loads well, and p99 jumps."
 _BARS = " ▁▂▃▄▅▆▇█"
 _ROWS = 4
 _SCALE = 8
 """Columns before the bars."""
 _SECONDS = 36
-"""That fit beside each other, two columns each; the newest are shown."""
+"""That fit beside each other; the newest are shown."""
+_LEAST_TOP = 600
+"""Of the scale, so that it need not change at the jump, and calm looks calm."""
 
 
-def spike_screen(run: Sequence[Second], *, recorded: bool = False) -> Text:
+def spike_screen(run: Sequence[Second], width: int, *, recorded: bool = False) -> Text:
     """The last second of `run`, with those before it as bars."""
-    now = run[-1]
-    mark = "RECORDED " if recorded else ""
+    shown = run[-_SECONDS:]
+    columns = 3 if width > _SCALE + 3 * _SECONDS else 2
+    title, facts, asked = _words(run[-1], recorded=recorded)
     lines = [
-        Text(f"{mark}{HEADLINES[now.state]}"[:79], style="bold"),
-        Text(f"{mark}p99 of {MODEL} each second, as its clients saw it, ms", style="dim"),
-        *_bars(run[-_SECONDS:]),
-        Text(_versions_row(run[-_SECONDS:]), style="dim"),
-        Text(f"now {_facts(now)}"),
-        Text(_asked(now), style="dim"),
+        title,
+        Text(f"p99 of {MODEL} each second, as its clients saw it, ms", style="dim"),
+        *_bars(shown, columns),
+        Text(_versions_row(shown, columns), style="dim"),
+        facts,
+        asked,
     ]
+    return _fitting(lines, width)
+
+
+def spike_strip(run: Sequence[Second], width: int, *, recorded: bool = False) -> Text:
+    """The same in two lines, for a small screen that also has the report on it."""
+    return _fitting(_words(run[-1], recorded=recorded)[:2], width)
+
+
+def _fitting(lines: Sequence[Text], width: int) -> Text:
+    for line in lines:
+        line.truncate(width - 1, overflow="ellipsis")
     return Text("\n", no_wrap=True).join(lines)
 
 
-def _bars(run: Sequence[Second]) -> Iterator[Text]:
-    values = [second.p99_ms for second in run]
-    top = _round_up(max((value for value in values if value is not None), default=1.0))
+def _words(now: Second, *, recorded: bool) -> list[Text]:
+    mark = "RECORDED " if recorded else ""
+    return [
+        Text(f"{mark}{HEADLINES[now.state]}", style="bold"),
+        Text(f"{mark}now {_facts(now)}"),
+        Text(_asked(now), style="dim"),
+    ]
+
+
+def _bars(run: Sequence[Second], columns: int) -> Iterator[Text]:
+    most = max((second.p99_ms for second in run if second.p99_ms is not None), default=0.0)
+    top = max(_LEAST_TOP, 200 * math.ceil(most / 200))
     for row in reversed(range(_ROWS)):
-        scale = f"{top * (row + 1) / _ROWS:.0f}"
-        line = Text(f"{scale:>{_SCALE - 2}} ", style="dim")
+        line = Text(f"{top * (row + 1) // _ROWS:>{_SCALE - 2}} ", style="dim")
         for second in run:
             slow = NEW in second.versions
-            line.append(_cell(second.p99_ms, top, row) * 2, style="red" if slow else "green")
+            line.append(_cell(second.p99_ms, top, row) * columns, style="red" if slow else "green")
         yield line
 
 
-def _cell(value: float | None, top: float, row: int) -> str:
+def _cell(value: float | None, top: int, row: int) -> str:
     """Of a row of the bar; nothing was answered: a `?` at its foot, which is not zero."""
     if value is None:
         return "?" if row == 0 else " "
@@ -53,21 +75,15 @@ def _cell(value: float | None, top: float, row: int) -> str:
     return _BARS[max(0, min(8, eighths))]
 
 
-def _round_up(value: float) -> float:
-    """To the next of 100, 200, 400, 800 ..., whose quarters are plain numbers too."""
-    return 100 * 2.0 ** max(0, math.ceil(math.log2(max(value, 1.0) / 100)))
-
-
-def _versions_row(run: Sequence[Second]) -> str:
+def _versions_row(run: Sequence[Second], columns: int) -> str:
     """Under the bars, where the version changes."""
-    row = " " * (_SCALE - 1)
-    newest = ""
+    row, newest = "", ""
     for place, second in enumerate(run):
         version = max(second.versions, default="")
         if version != newest:
-            row = f"{row.ljust(_SCALE - 1 + 2 * place)}^version {version}"
+            row = f"{row.ljust(_SCALE - 1 + columns * place)}^version {version or 'none'}"
             newest = version
-    return row[:79]
+    return row
 
 
 def _facts(now: Second) -> str:
@@ -105,11 +121,21 @@ def truth_line(run: Sequence[Second]) -> str:
     return f"True: the demo pushed version {NEW} at {pushed.clock}Z, and at {served.clock}Z Triton served it."
 
 
+def moved_line(run: Sequence[Second]) -> str:
+    """p99 before, with, and after the version, each the median of its seconds; empty where one was not seen."""
+    told = []
+    for states, when in ((("calm",), "before"), (("served",), f"with version {NEW}"), (("back",), "after")):
+        values = sorted(s.p99_ms for s in run if s.state in states and s.p99_ms is not None)
+        if not values:
+            return ""
+        told.append(f"{values[len(values) // 2]:.0f} ms {when}")
+    return f"p99 of {MODEL}: {', '.join(told)}."
+
+
 def report_excerpt(report: Report, width: int) -> Iterator[tuple[str, str]]:
     """(line, style): what it is, since when, why, and the first action; word for word."""
     width = min(width, 100) - 1
     yield from ((line, "bold red") for line in textwrap.wrap(report.headline, width))
-    yield "", ""
     yield "Impact", "bold"
     for told in report.impact:
         yield from _wrap(told, width, "  - ")
