@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from demo.recording import read_seconds
 from demo.spike_stage import SpikeStage
-from demo.spike_story import CAPTURE_SECONDS, Second
+from demo.spike_story import AFTER_REPORT, CAPTURE_SECONDS, Second
 from demo.spike_view import (
     TITLE,
     moved_line,
@@ -61,13 +62,13 @@ async def play_spike(
 
 async def replay_spike(seconds: Path, bundle: Path, console: Console, *, plain: bool) -> None:
     """The recorded act, at its own speed on a terminal; every line says that it is recorded."""
-    run = _read_seconds(seconds)
+    run = read_seconds(seconds)
     show = SpikeShow(console, plain=plain, recorded=True)
     show.say(f"\n{TITLE}")
     with _kept_folder() as folder:
         html = folder / "p99.html"
         show.say(f"$ triton-triage replay {bundle} -o html > {html}")
-        watched = [second for second in run if second.state not in ("put back", "back")]
+        watched = [second for second in run if second.state not in AFTER_REPORT]
         with show.live():
             await _replay(show, watched, at_once=plain)
         told, _ = await ended(await start_triage("replay", str(bundle), "-o", "html", piped=True))
@@ -76,10 +77,6 @@ async def replay_spike(seconds: Path, bundle: Path, console: Console, *, plain: 
         with show.live(beside_report=True):
             await _replay(show, run[len(watched) :], at_once=plain)
         show.say(f"\n{moved_line(show.run)}\nThe whole report: {html}")
-
-
-def _read_seconds(file: Path) -> list[Second]:
-    return [msgspec.json.decode(line, type=Second) for line in file.read_bytes().splitlines()]
 
 
 async def _replay(show: "SpikeShow", run: Sequence[Second], *, at_once: bool) -> None:

@@ -51,15 +51,16 @@ NEW_FILES: Mapping[str, str] = {"model.py": _CODE % 4}
 """Of the version that is pushed; nothing is wrong with it but its time."""
 
 State = Literal["calm", "pushed", "served", "put back", "back"]
+AFTER_REPORT: Sequence[State] = ("put back", "back")
 
 HEADLINES: Mapping[State, str] = {
-    "calm": f"CALM: {CLIENTS} clients. {MODEL} computes a request for 40 ms, and hardly one waits.",
-    "pushed": "PUSHED: version 2 scores each request four times. Its author saw better scores.",
-    "served": "SERVED: version 2 has loaded, Triton is ready, nothing fails. All is green.",
-    "put back": "PUT BACK: version 2 is taken out of the repository, as the report says.",
+    "calm": f"CALM: {CLIENTS} clients. {MODEL} computes for 40 ms, and hardly anyone waits.",
+    "pushed": "PUSHED: version 2 scores each request four times, for better scores.",
+    "served": "SERVED: version 2 loaded, Triton is ready, nothing fails: all green.",
+    "put back": "PUT BACK: version 2 leaves the repository, as the report says.",
     "back": "BACK: version 1 answers alone again.",
 }
-"""What happens; at most 79 characters."""
+"""What happens; at most 70 characters, so that RECORDED has room before them."""
 
 
 class Second(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -51,7 +51,7 @@ def _words(now: Second, *, recorded: bool) -> list[Text]:
     mark = "RECORDED " if recorded else ""
     return [
         Text(f"{mark}{HEADLINES[now.state]}", style="bold"),
-        Text(f"{mark}now {_facts(now)}"),
+        Text(f"now {_facts(now)}"),
         Text(_asked(now), style="dim"),
     ]
 
