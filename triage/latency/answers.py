@@ -1,6 +1,6 @@
 """What a test of the latency tree answers on an incident: yes, no or unknown, because of what, by which evidence. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from triage.answers import Answer, Value
@@ -131,26 +131,43 @@ def _movers(
 
 
 def _skew(test: Skew, incident: Incident) -> Answer:
+    """Step by step, among those that have answered for a while: what has just come, or is on its way out, is no skew."""
     row = incident.quantities[test.quantity]
     groups = incident.history.groups(test.quantity, test.by, incident.who())
     if len(groups) < 2:
         return Answer("unknown", f"{row.says}: no two of kind {test.by} to compare")
-    medians: dict[str, float] = {}
-    evidence: tuple[str, ...] = ()
-    for group in groups:
-        reading = incident.read(test.quantity, by=test.by, group=group)
-        values = sorted(incident.values(reading, "during"))
-        evidence = evidence or reading.evidence
-        # What came when it had begun may still be loading: that it gets nothing is no skew.
-        if values and (incident.onset is None or len(incident.values(reading, "before")) >= 3):
-            medians[group] = values[len(values) // 2]
-    if len(medians) < 2:
+    traces = {group: incident.read(test.quantity, by=test.by, group=group).trace for group in groups}
+    evidence = incident.read(test.quantity).evidence
+    low, high = incident.during
+    ratios: list[tuple[float, float, float, str]] = []
+    for place, time in enumerate(next((t.times for t in traces.values() if t), [])):
+        if not low <= time <= high:
+            continue
+        now = [
+            (value, group)
+            for group, trace in traces.items()
+            if trace and (value := _settled(trace.values, place)) is not None
+        ]
+        if len(now) >= 2:
+            ordered = sorted(now)
+            middle, (most, largest) = ordered[(len(ordered) - 1) // 2][0], ordered[-1]
+            ratios.append((most / max(middle, 1e-9), most, middle, largest))
+    if not ratios:
         return Answer("unknown", f"{row.says}: too few points by {test.by}", evidence)
-    ordered = sorted(medians.values())
-    middle, most = ordered[(len(ordered) - 1) // 2], ordered[-1]
-    largest = max(medians, key=lambda group: (medians[group], group))
+    ratio, most, middle, largest = sorted(ratios)[len(ratios) // 2]
     said = f"{row.says}: {amount(most, row.unit)} in {largest}, {amount(middle, row.unit)} in the median {test.by}"
-    return Answer("yes" if most > test.over * max(middle, 1e-9) else "no", said, evidence)
+    return Answer("yes" if ratio > test.over and most > 0 else "no", said, evidence)
+
+
+_SETTLED = 4
+
+
+def _settled(values: Sequence[float | None], place: int) -> float | None:
+    """The value there, of a group that was there at the steps before and is at the next."""
+    around = values[max(0, place - _SETTLED) : place + 2]
+    if place < _SETTLED or place >= len(values) or any(value is None for value in around):
+        return None
+    return values[place]
 
 
 def _change(test: Change, incident: Incident) -> Answer:

@@ -49,6 +49,14 @@ class Movement:
     evidence: tuple[str, ...]
     missing: str = ""
 
+    noise: float = 0.0
+    """The robust standard deviation of the values before."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it rose by more than its noise explains, by a tenth at least."""
+        return self.known and self.difference > max(3 * self.noise, 0.1 * (self.before or 0.0))
+
     @property
     def known(self) -> bool:
         return self.before is not None and self.during is not None
@@ -127,6 +135,29 @@ class Incident:
     def changes(self) -> Sequence[Change]:
         return changes(self.snapshot.evidence, self.history)
 
+    def pods_by_step(self) -> dict[float, int]:
+        """How many of the model's pods answered, by the time of the step."""
+        found: dict[float, int] = {}
+        for pod in self.history.groups("throughput", "pod", self.who()):
+            trace = self.read("throughput", by="pod", group=pod).trace
+            for time, _ in trace.present() if trace else ():
+                found[round(time, 3)] = found.get(round(time, 3), 0) + 1
+        return found
+
+    def paired(self, reading: Reading, other: Mapping[float, int], when: str) -> list[tuple[float, int]]:
+        """The values of that time, each with what the other has at its step; 1 where that knows no step at all."""
+        if reading.trace is None:
+            return []
+        chosen = set(self.values(reading, when))
+        pairs = [
+            (value, other.get(round(time, 3), 0))
+            for time, value in reading.trace.present()
+            if value in chosen
+        ]
+        return [(value, count) for value, count in pairs if count] or [
+            (value, 1) for value, _ in pairs if not other
+        ]
+
     def pods(self, when: str = "during") -> list[str]:
         """Those of the model's pods that answered for most of that time."""
         found = []
@@ -198,7 +229,7 @@ class Incident:
             return Movement(row, lived, told, reading.evidence + source, because)
         if not self._covered(reading, "during") or not self._covered(reading, "before"):
             return Movement(row, None, _median(during), reading.evidence, f"too few points of the {row.says}")
-        return Movement(row, self._level(before), self._level(during), reading.evidence)
+        return Movement(row, self._level(before), self._level(during), reading.evidence, noise=spread(before))
 
     def _level(self, values: Sequence[float]) -> float | None:
         """The median, or where it comes and goes the worst tenth begins."""
@@ -354,3 +385,9 @@ def _median(values: Sequence[float]) -> float | None:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def spread(values: Sequence[float]) -> float:
+    """1.4826 times the median absolute deviation: the standard deviation where they are normal."""
+    middle = _median(values) or 0.0
+    return 1.4826 * (_median([abs(value - middle) for value in values]) or 0.0)

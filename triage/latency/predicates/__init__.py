@@ -9,6 +9,7 @@ from triage.latency.predicates.computing import (
     a_part_moved,
     always_slow_node,
     computes_slower,
+    computing_grew,
     infer_tail_alone,
     new_pods_slow,
     one_node_alone,
@@ -16,6 +17,7 @@ from triage.latency.predicates.computing import (
     version_is_slower,
 )
 from triage.latency.predicates.failing import (
+    a_gpu_is_full,
     a_pod_fails_whole,
     failing_in_backend,
     gap_grew,
@@ -27,6 +29,7 @@ from triage.latency.predicates.fleet import (
     hpa_blind,
     hpa_flapping,
     hpa_late,
+    memory_runs_out,
     out_of_memory,
     pods_wait_for_a_node,
 )
@@ -77,6 +80,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         drifts,
         even_traffic,
         computes_slower,
+        computing_grew,
         infer_tail_alone,
         rare_batch_size,
         a_part_moved,
@@ -89,11 +93,13 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         gateway_sees_errors,
         triton_answers_them_all,
         gap_grew,
+        a_gpu_is_full,
         hpa_at_max,
         hpa_blind,
         hpa_flapping,
         hpa_late,
         pods_wait_for_a_node,
         out_of_memory,
+        memory_runs_out,
     )
 }

@@ -9,8 +9,8 @@ from triage.wording import names
 
 
 def computes_slower(incident: Incident) -> Answer:
-    """Time in the model per request rose by more than larger batches explain: each request of a batch waits for the whole of
-    it."""
+    """Time in the model per request rose, beyond its noise and by more than larger batches explain: each request of a batch waits
+    for the whole of it."""
     infer, batch = incident.movement("infer"), incident.movement("batch")
     if not infer.known or not infer.before:
         return Answer("unknown", infer.missing or "time in the model was zero", infer.evidence)
@@ -19,8 +19,20 @@ def computes_slower(incident: Incident) -> Answer:
     said = f"{infer.quantity.says}: {infer.from_to}"
     if grown > 1.1:
         said += f"; {batch.quantity.says}: {batch.from_to}"
-    slower = ratio > 1.3 * grown and infer.difference > 0.5
+    slower = infer.clear and infer.difference > 0.5 and ratio > (1.3 * grown if grown > 1.1 else 1.1)
     return Answer("yes" if slower else "no", said, infer.evidence + batch.evidence)
+
+
+def computing_grew(incident: Incident) -> Answer:
+    """Computing is a fifth of what was added, or its tail rose: a few pods or requests may be slow where the mean hardly moves."""
+    share, compute = incident.part("compute")
+    tail = incident.movement("infer_tail")
+    if tail.up(1.3, 1.0) == "yes":
+        return Answer("yes", f"{tail.quantity.says}: {tail.from_to}", tail.evidence)
+    if not compute.known:
+        return Answer("unknown", compute.missing, compute.evidence)
+    grew = compute.up(1.25, 0.5) == "yes" or (compute.clear and share is not None and share > 0.2)
+    return Answer("yes" if grew else "no", f"{compute.quantity.says}: {compute.from_to}", compute.evidence)
 
 
 def infer_tail_alone(incident: Incident) -> Answer:
@@ -89,26 +101,32 @@ def slowest_part(incident: Incident) -> tuple[str, Movement] | None:
 
 
 def version_is_slower(incident: Incident) -> Answer:
-    """A version that came into use computes longer than the one before it did."""
-    versions = incident.history.groups("infer", "version", incident.who())
-    if len(versions) < 2:
-        only = f"only version {versions[0]} served" if versions else incident.history.missing("infer_time")
-        return Answer("no" if versions else "unknown", only, incident.read("infer").evidence)
-    first: dict[str, float] = {}
-    levels: dict[str, float] = {}
-    for version in versions:
-        reading = incident.read("infer", by="version", group=version)
-        values = sorted(incident.values(reading, "ever"))
-        if reading.trace is not None and len(values) >= 3:
-            first[version] = next(i for i, v in enumerate(reading.trace.values) if v is not None)
-            levels[version] = values[len(values) // 2]
-    if len(levels) < 2:
-        return Answer("unknown", "too few points of one of the versions", incident.read("infer").evidence)
-    new = max(levels, key=lambda version: (first[version], int(version) if version.isdigit() else 0))
-    old = max((v for v in levels if v != new), key=lambda version: -first[version])
-    said = f"version {new} takes {amount(levels[new], 'ms')} in the model per request, version {old} {amount(levels[old], 'ms')}"
-    slower = levels[new] > 1.3 * levels[old]
-    return Answer("yes" if slower else "no", said, incident.read("infer", by="version", group=new).evidence)
+    """A version of the model, or a revision of the pods, that came into use computes longer than the one before it did."""
+    known = ""
+    both: tuple[By, By] = ("version", "revision")
+    for by in both:
+        groups = incident.history.groups("infer", by, incident.who())
+        levels: dict[str, tuple[int, float]] = {}
+        for group in groups:
+            reading = incident.read("infer", by=by, group=group)
+            values = sorted(incident.values(reading, "ever"))
+            if reading.trace is not None and len(values) >= 3:
+                first = next(i for i, v in enumerate(reading.trace.values) if v is not None)
+                levels[group] = first, values[len(values) // 2]
+        known = known or (f"only {by} {groups[0]} served" if len(groups) == 1 else "")
+        if len(levels) < 2:
+            continue
+        *_, old, new = sorted(levels, key=lambda group: (levels[group][0], group))
+        said = f"{by} {new} takes {amount(levels[new][1], 'ms')} in the model per request, {old} {amount(levels[old][1], 'ms')}"
+        came = levels[new][0] > levels[old][0]
+        evidence = incident.read("infer", by=by, group=new).evidence
+        if came and levels[new][1] > 1.3 * levels[old][1]:
+            return Answer("yes", said, evidence)
+        known = known or said
+    reading = incident.read("infer")
+    return Answer(
+        "no" if known else "unknown", known or reading.missing or "too few points", reading.evidence
+    )
 
 
 def new_pods_slow(incident: Incident) -> Answer:

@@ -2,6 +2,7 @@
 
 from triage.answers import Answer
 from triage.latency.incident import Incident
+from triage.latency.kinds import By
 from triage.latency.points import last, mean
 from triage.wording import names
 
@@ -63,7 +64,17 @@ def gateway_sees_errors(incident: Incident) -> Answer:
     were = sum(told["before"]) / max(1, len(told["before"]))
     failures = incident.movement("failures", "all").during or 0.0
     said = f"the gateway answers {errors:.3g} errors/s ({were:.3g} before), Triton counts {failures:.3g} failures/s"
-    return Answer("yes" if errors > 2 * failures + 0.05 and errors > 2 * were else "no", said, evidence)
+    if errors > 2 * failures + 0.05 and errors > 2 * were:
+        return Answer("yes", said, evidence)
+    retries, latency = incident.movement("gateway_retries"), incident.movement("latency")
+    if (
+        retries.up(2, 0.05) == "yes"
+        and (retries.during or 0) > 2 * failures
+        and latency.flat(1.3, 1) == "yes"
+    ):
+        said = f"{said}; it retries {retries.during:.3g} requests/s, and none is slow"
+        return Answer("yes", said, evidence + retries.evidence)
+    return Answer("no", said, evidence)
 
 
 def triton_answers_them_all(incident: Incident) -> Answer:
@@ -105,3 +116,24 @@ def _noise(values: list[float]) -> float:
     middle = sorted(values)[len(values) // 2]
     spread = 1.4826 * sorted(abs(value - middle) for value in values)[len(values) // 2]
     return float(2 * spread / len(values) ** 0.5)
+
+
+_BY_GPU: tuple[By, ...] = ("gpu", "pod")
+
+
+def a_gpu_is_full(incident: Incident) -> Answer:
+    """Some GPU of the fleet has no memory left."""
+    found = False
+    for name in ("gpu_memory_share", "gpu_device_memory_share"):
+        for by in _BY_GPU:
+            for group in incident.history.groups(name, by, incident.who("all")):
+                reading = incident.read(name, "all", by=by, group=group)
+                values = sorted(incident.values(reading, "during"))
+                if values:
+                    found = True
+                    if values[len(values) // 2] > 0.97:
+                        said = f"{values[len(values) // 2]:.0%} of the GPU's memory is in use in {group}"
+                        return Answer("yes", said, reading.evidence)
+    if found:
+        return Answer("no", "every GPU has memory left", incident.read("gpu_memory_share", "all").evidence)
+    return Answer("unknown", incident.read("gpu_memory_share", "all").missing)

@@ -3,6 +3,7 @@
 from triage.answers import Answer
 from triage.latency.facts import HpaView, PodPlacements
 from triage.latency.incident import Incident
+from triage.latency.points import mean
 
 
 def hpa_at_max(incident: Incident) -> Answer:
@@ -42,7 +43,7 @@ def hpa_flapping(incident: Incident) -> Answer:
     values = [v for v in reading.trace.values if v is not None] if reading.trace else []
     if len(values) < 12:
         return Answer("unknown", reading.missing or "too few points of the wanted replicas", reading.evidence)
-    swing = max(1.0, 0.15 * sorted(values)[len(values) // 2])
+    swing = max(1.0, 0.4 * sorted(values)[len(values) // 2])
     turns = _swings(values, swing)
     said = f"the wanted replicas went up and down {turns // 2} times by {swing:.2g} or more"
     return Answer("yes" if turns >= 4 else "no", said, reading.evidence)
@@ -100,3 +101,24 @@ def out_of_memory(incident: Incident) -> Answer:
                 return Answer("yes", f"Triton in {pod.pod} was killed for memory", (evidence.id,))
         return Answer("no", "no Triton was killed for memory", (evidence.id,))
     return Answer("unknown", incident.missing("placements"))
+
+
+def memory_runs_out(incident: Incident) -> Answer:
+    """A Triton was killed for memory, or its memory has grown to its limit."""
+    killed = out_of_memory(incident)
+    if killed.value == "yes":
+        return killed
+    for pod in incident.history.groups("memory_used", "pod", incident.who("all")):
+        reading = incident.read("memory_share", "all", by="pod", group=pod)
+        values = incident.values(reading, "ever")
+        if len(values) >= 12:
+            start, end = mean(values[: len(values) // 6]), mean(values[-len(values) // 6 :])
+            if max(values) > 0.9 and max(values) > 1.2 * start:
+                said = f"memory of {pod}: {start:.0%} of its limit at first, {max(values):.0%} at most, {end:.0%} at the end"
+                return Answer("yes", said, reading.evidence)
+    share = incident.read("memory_share", "all")
+    if share.trace is None:
+        return Answer(
+            "unknown", killed.because if killed.value == "unknown" else share.missing, share.evidence
+        )
+    return Answer("no", "no container's memory has grown to its limit", share.evidence)

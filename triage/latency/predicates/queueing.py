@@ -33,22 +33,33 @@ def instances_idle(incident: Incident) -> Answer:
 
 def busy(incident: Incident) -> tuple[float | None, str, tuple[str, ...]]:
     """The share of the instances' time in which they compute, while it lasts; with why, and by what. A batch of eight that takes
-    100 ms adds 800 ms to the duration counters, so these are divided by the requests of an execution."""
+    100 ms adds 800 ms to the duration counters, so these are divided by the requests of an execution. Pods come and go, so each
+    step has its own number of them."""
     settings = incident.settings.get(incident.model)
     computing = incident.read("computing")
-    values = sorted(incident.values(computing, "during"))
-    if not values:
+    if computing.trace is None or not incident.values(computing, "during"):
         return None, computing.missing or "what is computed was not measured", computing.evidence
     if settings is None or not settings.instances or settings.parts:
         because = incident.missing("settings") or "how many instances the model has is not known"
         return None, because, computing.evidence
-    executions, done = incident.movement("executions").during, incident.movement("throughput").during
-    per_execution = max(1.0, done / executions) if executions and done else 1.0
-    pods = max(1, len(incident.pods()))
-    share = values[len(values) // 2] / per_execution / (settings.instances * pods)
-    shown = f"{settings.instances} instance{'s' if settings.instances != 1 else ''} in {pods} pod{'s' if pods != 1 else ''}"
+    pods = incident.pods_by_step()
+    share_of = [
+        value / requests_of_an_execution(incident) / (settings.instances * max(1, count))
+        for value, count in incident.paired(computing, pods, "during")
+    ]
+    if not share_of:
+        return None, "how many pods computed is not known", computing.evidence
+    share = sorted(share_of)[len(share_of) // 2]
+    many = max(1, len(incident.pods()))
+    shown = f"{settings.instances} instance{'s' if settings.instances != 1 else ''} in {many} pod{'s' if many != 1 else ''}"
     evidence = (*computing.evidence, f"settings:{incident.model}")
     return share, f"{shown} were busy {min(share, 1):.0%} of the time", evidence
+
+
+def requests_of_an_execution(incident: Incident) -> float:
+    """At least 1; 1 where it is not known."""
+    executions, done = incident.movement("executions").during, incident.movement("throughput").during
+    return max(1.0, done / executions) if executions and done else 1.0
 
 
 def at_its_ceiling(incident: Incident) -> Answer:
@@ -85,7 +96,7 @@ def hardware_idle(incident: Incident) -> Answer:
     if computes_slower(incident).value == "yes":
         slower = incident.movement("infer")
         return Answer("no", f"computing slows under the load: {slower.from_to}", slower.evidence)
-    each = used.during / max(1.0, computing.during)
+    each = used.during / max(1.0, computing.during / requests_of_an_execution(incident))
     said = f"an instance that computes uses {each:.2g} CPU cores"
     return Answer("yes" if each < 0.5 else "no", said, used.evidence + computing.evidence)
 

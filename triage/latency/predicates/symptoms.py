@@ -1,7 +1,7 @@
 """What callers feel: whether it moved, where, whether it is over, and whether it is usual. Pure."""
 
 from triage.answers import Answer, Value
-from triage.latency.incident import Incident
+from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
 from triage.latency.points import last
@@ -49,6 +49,8 @@ def inside(incident: Incident) -> Answer:
     if not latency.known:
         return Answer("unknown", latency.missing, latency.evidence)
     said = f"{latency.quantity.says}: {latency.from_to}"
+    if latency.clear and gateway.known and latency.difference > 0.1 * gateway.difference > 0:
+        return Answer("yes", said, latency.evidence + gateway.evidence)
     if tail.known:
         return Answer("no", f"{said}; {tail.quantity.says}: {tail.from_to}", latency.evidence + tail.evidence)
     grew = gap_grew(incident)
@@ -93,22 +95,22 @@ def _is_stuck(incident: Incident, pod: str) -> bool:
 
 
 def usual_for_this_hour(incident: Incident) -> Answer:
-    """The same hours of yesterday or a week ago look the same."""
-    now = incident.movement(incident.symptom or "latency", "all" if not incident.model else "model")
-    if now.during is None or now.before is None:
-        return Answer("unknown", now.missing)
-    unit, seen = now.quantity.unit, False
-    for ago, when in (("1d", "a day ago"), ("7d", "a week ago")):
-        past = incident.history.read(incident.symptom or "latency", incident.who(), ago)
-        if past.trace is None:
+    """The same hours of yesterday or a week ago look the same, by whatever of the symptoms has a history."""
+    seen: Movement | None = None
+    for symptom in dict.fromkeys((incident.symptom, "latency", "gateway_tail", "p99")):
+        now = incident.movement(symptom) if symptom else None
+        if now is None or now.during is None or now.before is None or now.up(1.3, 0.0) != "yes":
             continue
-        shifted = [v for v in incident.then(past.trace, ago) if v is not None]
-        if len(shifted) >= 3:
-            seen = True
-            level = sorted(shifted)[len(shifted) // 2]
+        for ago, when in (("1d", "a day ago"), ("7d", "a week ago")):
+            past = incident.history.read(symptom, incident.who(), ago)
+            then = sorted(incident.then(past.trace, ago)) if past.trace else []
+            if len(then) < 3:
+                continue
+            seen = now
+            level, unit = then[len(then) // 2], now.quantity.unit
             if level >= now.during / 1.2 and level > 1.3 * now.before:
                 said = f"{now.quantity.says}: {amount(level, unit)} at this time {when}, {amount(now.during, unit)} now"
                 return Answer("yes", said, now.evidence + past.evidence)
-    if seen:
-        return Answer("no", "at this time of earlier days it was lower", now.evidence)
+    if seen is not None:
+        return Answer("no", "at this time of earlier days it was lower", seen.evidence)
     return Answer("unknown", "there is no history of this hour on earlier days")
