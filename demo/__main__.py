@@ -1,4 +1,4 @@
-"""`python -m demo`: a story of 90 s on a terminal, or a shorter one in plain lines where there is none."""
+"""`python -m demo`: three acts in two and a half minutes on a terminal, or a shorter story in plain lines where there is none."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
+import aiohttp
 import structlog
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from demo.story import FULL, SHORT
 from demo.view import NEXT
 from tests.local_process import ProcessFailed
 from tests.tritons.install import CannotRunTriton, TritonInstall, ensure_triton, preflight
+from tests.tritons.server import TritonRefused
 
 FAILED = 3
 INTERRUPTED = 130
@@ -45,13 +47,20 @@ def main() -> int:
     except ProcessFailed as problem:
         print(f"Triton did not start: {problem}", file=sys.stderr)
         return FAILED
-    except OSError as problem:
-        print(f"The demo could not go on: {problem}", file=sys.stderr)
+    except (OSError, aiohttp.ClientError, TritonRefused, ExceptionGroup) as problem:
+        print(f"The demo could not go on: {_first_of(problem)}", file=sys.stderr)
         return FAILED
     print("\nWhat next:")
     for line in NEXT:
         print(f"  {line}")
     return 0
+
+
+def _first_of(problem: Exception) -> str:
+    """What went wrong first, in one line; a task group wraps it."""
+    while isinstance(problem, ExceptionGroup):
+        problem = problem.exceptions[0]
+    return f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,7 +1,8 @@
-"""The load: clients that each send their next request as soon as the last is answered, and the record of what they saw."""
+"""The load: clients that each send their next request once the last is answered, and the record of what they saw."""
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Clients:
     model: str
     http: aiohttp.ClientSession
     count: int = 0
+    pause: float = 0.0
+    """Mean seconds between an answer and the next request, each from half to one and a half of it."""
     failures: int = 0
     sent: list[Request] = field(default_factory=list)
     _working: dict[int, "asyncio.Task[None]"] = field(default_factory=dict)
@@ -57,6 +60,8 @@ class Clients:
                 self.sent.append(request)
                 await self._send()
                 request.done = time.monotonic()
+                if self.pause:
+                    await asyncio.sleep(self.pause * random.uniform(0.5, 1.5))  # noqa: S311 -- not a secret
         finally:
             del self._working[number]
 
@@ -77,11 +82,16 @@ def truth(requests: Sequence[Request], now: float, window: float, service_ms: fl
     start = now - window
     in_flight = sum(max(0.0, min(r.done, now) - max(r.sent, start)) for r in requests) / window
     done = [r.done - r.sent for r in requests if start < r.done <= now]
-    lately = sorted(r.done - r.sent for r in requests if now - P99_SECONDS < r.done <= now)
+    lately = [r.done - r.sent for r in requests if now - P99_SECONDS < r.done <= now]
     return Truth(
         concurrency=in_flight,
         pending=max(0.0, in_flight - min(instances, len(done) * service_ms / 1000 / window)),
         request_rate=len(done) / window,
         queue_ms=max(0.0, 1000 * sum(done) / len(done) - service_ms) if done else None,
-        p99_ms=1000 * lately[math.ceil(0.99 * len(lately)) - 1] if lately else None,
+        p99_ms=quantile_ms(lately, 0.99),
     )
+
+
+def quantile_ms(seconds: Sequence[float], share: float) -> float | None:
+    """The least of them that is no less than `share` of them, in milliseconds; None of none."""
+    return 1000 * sorted(seconds)[math.ceil(share * len(seconds)) - 1] if seconds else None

@@ -1,15 +1,16 @@
 """Act two: a model that is pushed to the running Triton does not load, and `triton-triage` says why, as it would at 3 a.m."""
 
 import asyncio
-import contextlib
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.tritons.server import TritonRefused, TritonServer
+from demo.pushes import push, replace_file
+from demo.triage_process import ended, start_triage
+from tests.tritons.server import TritonServer
 
 MODEL = "tagger"
+SETTLED_SECONDS = 15.0
 _CONFIG = """backend: "python"
 max_batch_size: 0
 input [{ name: "TEXT" data_type: TYPE_STRING dims: [ 1 ] }]
@@ -26,21 +27,25 @@ class TritonPythonModel:
     def execute(self, requests):
         return []
 """
+_MENDED = """class TritonPythonModel:
+    def execute(self, requests):
+        return []
+"""
 
 
 async def play_incident(server: TritonServer, repository: Path, console: Console, save: Path | None) -> None:
-    """Breaks a model on `server`, whose models lie in `repository`, and shows the report; `save` is a file for its bundle."""
+    """Breaks a model on `server`, whose models lie in `repository`, shows the report, and mends the model; `save` is a file for the
+    report's bundle."""
     _say(
         console, f"ACT TWO. 03:00: somebody pushes a model, {MODEL}, to this Triton, and it does not come up."
     )
-    folder = repository / MODEL / "1"
-    folder.mkdir(parents=True)
-    (repository / MODEL / "config.pbtxt").write_text(_CONFIG)
-    (folder / "model.py").write_text(_CODE)
-    with contextlib.suppress(TritonRefused):
-        await server.load(MODEL)
+    push(repository, MODEL, {"config.pbtxt": _CONFIG, "1/model.py": _CODE})
+    await _until_state(server, "UNAVAILABLE")
     keep = ["--save", str(save)] if save else []
     await _triage(console, "load-failure", "--triton", server.url, "--log", str(server.log), *keep)
+    replace_file(repository, f"{MODEL}/1/model.py", _MENDED)
+    await _until_state(server, "READY")
+    _say(console, f"\nThe demo pushes {MODEL} again, without that import: it loads, and Triton is ready.")
 
 
 async def replay_incident(bundle: Path, console: Console) -> None:
@@ -48,29 +53,22 @@ async def replay_incident(bundle: Path, console: Console) -> None:
     _say(console, f"RECORDED ACT TWO. 03:00: somebody pushes a model, {MODEL}, and it does not come up.")
     arguments = ("replay", str(bundle))
     _say(console, f"RECORDED $ triton-triage {' '.join(arguments)}")
-    process = await _start(*arguments, stdout=asyncio.subprocess.PIPE)
-    told, _ = await _ended(process)
+    told, _ = await ended(await start_triage(*arguments, piped=True))
     for line in told.decode().splitlines():
         _say(console, f"RECORDED {line}".rstrip())
+
+
+async def _until_state(server: TritonServer, state: str) -> None:
+    """Until Triton says so of the model. Raises TimeoutError after a while."""
+    async with asyncio.timeout(SETTLED_SECONDS):
+        while (MODEL, state) not in [(row["name"], row.get("state")) for row in await server.index()]:  # noqa: ASYNC110 -- another process is waited for
+            await asyncio.sleep(0.1)
 
 
 async def _triage(console: Console, *arguments: str) -> None:
     _say(console, f"$ triton-triage {' '.join(arguments)}")
     _say(console, "")
-    await _ended(await _start(*arguments))
-
-
-async def _start(*arguments: str, stdout: int | None = None) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(sys.executable, "-m", "triage", *arguments, stdout=stdout)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    try:
-        return await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    await ended(await start_triage(*arguments))
 
 
 def _say(console: Console, line: str) -> None:

@@ -8,6 +8,7 @@ from typing import IO
 import msgspec
 
 from demo.observe import Observation
+from demo.spike_story import Second
 from demo.story import Story
 
 RECORDED = Path(__file__).parent / "recorded.jsonl"
@@ -16,6 +17,11 @@ RECORDED = Path(__file__).parent / "recorded.jsonl"
 def incident_of(recording: Path) -> Path:
     """The bundle of the second act, beside the recording."""
     return recording.with_suffix(".incident.json.gz")
+
+
+def spike_of(recording: Path) -> tuple[Path, Path]:
+    """The seconds of the third act, and its bundle, beside the recording."""
+    return recording.with_suffix(".spike.jsonl"), recording.with_suffix(".spike.json.gz")
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ def read_recording(file: Path) -> tuple[About, Sequence[Observation]]:
     return msgspec.json.decode(first, type=About), [
         msgspec.json.decode(line, type=Observation) for line in lines
     ]
+
+
+def read_seconds(file: Path) -> list[Second]:
+    """Those of the third act. Raises OSError, and msgspec.DecodeError for a file that has none."""
+    return [msgspec.json.decode(line, type=Second) for line in _lines(file)]
 
 
 def _lines(file: Path) -> Iterator[bytes]:

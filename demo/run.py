@@ -13,7 +13,9 @@ from rich.live import Live
 
 from demo.incident import play_incident, replay_incident
 from demo.observe import Observation
-from demo.recording import About, Recorder, incident_of, read_recording
+from demo.recording import About, Recorder, incident_of, read_recording, spike_of
+from demo.spike import play_spike, replay_spike
+from demo.spike_stage import SpikeStage
 from demo.stage import one_triton
 from demo.story import Story
 from demo.view import plain_lines, screen, summary
@@ -32,14 +34,21 @@ async def play_real(
         today = datetime.now(UTC).date().isoformat()
         recorder = Recorder(file, replace(about, recorded_on=today)) if file else None
         show = Show(about, console, plain=plain, began=began)
-        with show:
-            async with aclosing(stage.play()) as observations:
-                async for observation in observations:
-                    show.add(observation)
-                    if recorder:
-                        recorder.add(observation)
-        show.end()
-        await play_incident(stage.server, stage.repository, console, incident_of(record) if record else None)
+        try:
+            with show:
+                async with aclosing(stage.play()) as observations:
+                    async for observation in observations:
+                        show.add(observation)
+                        if recorder:
+                            recorder.add(observation)
+            show.end()
+            bundle, spike_files = (incident_of(record), spike_of(record)) if record else (None, None)
+            await play_incident(stage.server, stage.repository, console, bundle)
+            spike = SpikeStage(stage.server, stage.repository, stage.http)
+            await play_spike(spike, console, plain=plain, record=spike_files)
+        except BaseException:
+            console.out("\nStopping Triton ...", highlight=False)  # it may take five seconds
+            raise
 
 
 async def play_recorded(recording: Path, console: Console, *, plain: bool) -> None:
@@ -51,6 +60,7 @@ async def play_recorded(recording: Path, console: Console, *, plain: bool) -> No
                 show.add(observation)
     show.end()
     await replay_incident(incident_of(recording), console)
+    await replay_spike(*spike_of(recording), console, plain=plain)
 
 
 class Show:
@@ -69,11 +79,9 @@ class Show:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
-        if kind is not None and self._began is not None:
-            self._print("\nStopping Triton ...")
 
     def add(self, now: Observation) -> None:
         before = self._run[-1] if self._run else None

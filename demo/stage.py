@@ -55,6 +55,7 @@ class Stage:
     ) -> None:
         self.server = server
         self.repository = repository
+        self.http = http
         self._story = story
         self._group = group
         rows = _rows(story)
@@ -117,11 +118,9 @@ async def one_triton(story: Story, install: TritonInstall) -> AsyncIterator[Stag
             "slow", MODEL, instances=story.instances, parameters={"service_ms": str(story.service_ms)}
         )
         repository = lay_out(folder / "models", model)
-        # Explicit: the second act pushes a model while this one runs.
-        explicit = ("--model-control-mode=explicit", "--load-model=*")
-        server = await stack.enter_async_context(
-            TritonServer(install, repository, folder, arguments=explicit)
-        )
+        # The later acts push models while it runs. Polled, for a call to load holds up requests in Triton's HTTP front end.
+        polled = ("--model-control-mode=poll", "--repository-poll-secs=2")
+        server = await stack.enter_async_context(TritonServer(install, repository, folder, arguments=polled))
         http = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=CLIENT_TIMEOUT)

@@ -2,8 +2,10 @@
 
 import math
 
+import pytest
+
 from autoscaler.answer import Answer, NoData, Reason, Value
-from demo.clients import Request, Truth, truth
+from demo.clients import Request, Truth, quantile_ms, truth
 from demo.observe import Hpa
 from demo.story import FULL
 
@@ -22,6 +24,15 @@ def test_before_the_window_nothing_counts() -> None:
     assert truth([Request(0, 1)], now=100, window=10, service_ms=100, instances=1) == Truth(
         0, 0, 0, None, None
     )
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.5, 50), (0.99, 99), (1.0, 100)])
+def test_a_quantile_is_one_of_the_times(share: float, told: float) -> None:
+    assert quantile_ms([ms / 1000 for ms in range(100, 0, -1)], share) == pytest.approx(told)
+
+
+def test_nothing_has_no_quantile() -> None:
+    assert quantile_ms([], 0.99) is None
 
 
 def test_the_hpa_follows_a_value_and_says_how() -> None:

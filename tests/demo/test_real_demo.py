@@ -15,10 +15,16 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def story(triton_install: TritonInstall) -> str:
+def story(triton_install: TritonInstall, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the short story said."""
     ended = subprocess.run(
-        _command("--once"), cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False
+        _command("--once"),
+        cwd=CHECKOUT,
+        env=os.environ | {"TMPDIR": str(tmp_path_factory.mktemp("demo"))},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
@@ -57,6 +63,26 @@ def test_what_is_measured_is_what_the_clients_saw(story: str) -> None:
     full = re.findall(r"rush +concurrency (\S+), 14\.0 by its clients", story)
     assert full
     assert float(full[-1]) == pytest.approx(14, abs=1)
+
+
+def test_a_version_that_is_slower_is_blamed_while_every_light_is_green(story: str) -> None:
+    _, _, act = story.partition("ACT THREE")
+    assert re.search(r"p99 \d+ ms \| \d+ answers/s \| 0 failed \| Triton ready, serves version 1 and 2", act)
+    told = " ".join(act.split())
+    assert "FIX requests of ranker (a new version that computes longer): Put version 1 of ranker back" in told
+
+
+def test_p99_jumps_and_is_calm_again_once_the_version_is_put_back(story: str) -> None:
+    found = re.search(r"p99 of ranker: (\d+) ms before, (\d+) ms with version 2, (\d+) ms after\.", story)
+    assert found
+    before, slow, after = map(int, found.groups())
+    assert slow > 2 * max(before, after)
+
+
+def test_the_whole_report_lies_where_the_demo_says(story: str) -> None:
+    found = re.search(r"The whole report: (\S+)", story)
+    assert found
+    assert "a new version that computes longer" in Path(found[1]).read_text()
 
 
 def test_an_interrupt_ends_it_in_order_and_leaves_nothing_behind(

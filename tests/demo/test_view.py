@@ -1,9 +1,11 @@
-"""How a run looks on a small terminal without colour, and what a recorded one says."""
+"""How act one looks on a small terminal without colour, and what a recorded run says."""
 
 import asyncio
 import io
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from rich.console import Console
 
 from demo import __main__ as program
 from demo.observe import Observation
-from demo.recording import RECORDED, read_recording
+from demo.recording import RECORDED, read_recording, read_seconds, spike_of
 from demo.run import play_recorded
+from demo.spike_story import AFTER_REPORT
 from demo.story import FULL, SHORT, Story
 from demo.view import NEXT, screen
 
@@ -55,10 +58,11 @@ def test_a_phase_is_told_in_79_columns(story: Story) -> None:
     assert max(map(len, NEXT)) <= 77
 
 
-def test_a_recorded_run_says_so_on_every_line() -> None:
+def test_a_recorded_run_says_so_on_every_line_and_writes_the_report(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "demo", "--recorded"],
         cwd=CHECKOUT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
@@ -67,9 +71,15 @@ def test_a_recorded_run_says_so_on_every_line() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [line for line in told.splitlines() if line and not line.startswith("RECORDED")] == []
     assert "RECORDED Replicas that an HPA would have chosen: 1 → 2" in told
+    [html] = tmp_path.glob("*/p99.html")
+    assert f"RECORDED The whole report: {html}" in told
+    assert html.read_text().startswith("<!DOCTYPE html>")
 
 
-async def test_a_recorded_run_plays_at_its_own_speed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_recorded_run_plays_at_its_own_speed_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -78,7 +88,11 @@ async def test_a_recorded_run_plays_at_its_own_speed_on_a_terminal(monkeypatch: 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True)
     await play_recorded(RECORDED, console, plain=False)
-    assert slept == pytest.approx([seen.at for seen in RUN], abs=5)
+    spike = read_seconds(spike_of(RECORDED)[0])
+    back = [second.at for second in spike if second.state in AFTER_REPORT]
+    watched = [second.at for second in spike if second.state not in AFTER_REPORT]
+    acts = ([seen.at for seen in RUN], [at - watched[0] for at in watched], [at - back[0] for at in back])
+    assert slept == pytest.approx([at for act in acts for at in act], abs=5)
 
 
 def test_where_no_triton_runs_it_says_why_in_one_line(
