@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton demo check test groundtruth bench clean
+.PHONY: all .venv preflight tools triton demo check test groundtruth accuracy incidents bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -56,6 +56,14 @@ test: .venv tools triton
 # Every rate, reload and restart against what the load and the models recorded; `make test` runs the shortest of them.
 groundtruth: .venv triton
 	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth
+
+# How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
+accuracy: .venv
+	$(BIN)/python -m tests.accuracy $(ACCURACY)
+
+# The latency incidents on real Tritons with a real Prometheus, an hour: INCIDENTS="overload --out FOLDER" runs one.
+incidents: .venv tools triton
+	$(BIN)/python -m tests.incidents --triage $(INCIDENTS)
 
 # Ratios against a peer in the same run. BENCH=--smoke only shows that it runs.
 bench: .venv

@@ -41,6 +41,7 @@ from triage.latency.predicates.queueing import (
     instances_idle,
     queue_full,
     queue_is_the_delay,
+    queue_policy,
     two_speeds,
 )
 from triage.latency.predicates.symptoms import (
@@ -67,6 +68,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         hardware_idle,
         queue_is_the_delay,
         queue_full,
+        queue_policy,
         two_speeds,
         half_second_tail,
         bursts,

@@ -151,6 +151,19 @@ def two_speeds(incident: Incident) -> Answer:
     return Answer("yes" if many else "no", said, tail.evidence + middle.evidence)
 
 
+def queue_policy(incident: Incident) -> Answer:
+    """The dynamic batcher of a model with a queue limit or timeout does not prefetch (triton-inference-server/core:
+    src/dynamic_batch_scheduler.cc)."""
+    settings = incident.settings.get(incident.model)
+    if settings is None:
+        return Answer("unknown", incident.missing("settings") or "the configuration was not read")
+    evidence = (f"settings:{incident.model}",)
+    if settings.dynamic_batching and (settings.max_queue_size or settings.queue_timeout_ms):
+        limits = f"at most {settings.max_queue_size} waiting" if settings.max_queue_size else "a timeout"
+        return Answer("yes", f"the queue of {incident.model} has {limits}", evidence)
+    return Answer("no", f"the queue of {incident.model} has no limit and no timeout", evidence)
+
+
 def queue_full(incident: Incident) -> Answer:
     """What waits stands at the limit that the model's configuration sets."""
     settings = incident.settings.get(incident.model)
