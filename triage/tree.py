@@ -163,6 +163,8 @@ class Leaf(_Row):
     mechanism: tuple[Id, ...] = ()
     """Checks that show how it comes about: one that is no rules the leaf out, one that is unknown leaves it possible at most. The
     first is the most telling: where that is unknown, the leaf is named beside a verdict and never as it."""
+    excludes: tuple[Id, ...] = ()
+    """Checks that must be answered no: one that is yes rules the leaf out, one that is unknown leaves it possible at most."""
     requires: tuple[Id, ...] = ()
     """Checks that must be yes before the verdict may be confirmed."""
     contradicted_by: tuple[Id, ...] = ()
@@ -240,7 +242,7 @@ def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
         if isinstance(node.unknown, Explore) and len({*node.unknown.explore}) < len(node.unknown.explore):
             yield node.id, f"{node.id!r} explores a way twice"
     for leaf in tree.leaves:
-        for name in (*leaf.mechanism, *leaf.requires, *leaf.contradicted_by):
+        for name in (*leaf.mechanism, *leaf.excludes, *leaf.requires, *leaf.contradicted_by):
             if name not in checks:
                 yield leaf.id, f"{leaf.id!r} names check {name!r}, which is not there"
         for name in (*leaf.over, *leaf.separate):
@@ -270,7 +272,9 @@ def _unreached(tree: Tree) -> Iterator[tuple[str, str]]:
         if name not in reached:
             yield name, f"nothing leads to {name!r}"
     named = {
-        name for leaf in tree.leaves for name in (*leaf.mechanism, *leaf.requires, *leaf.contradicted_by)
+        name
+        for leaf in tree.leaves
+        for name in (*leaf.mechanism, *leaf.excludes, *leaf.requires, *leaf.contradicted_by)
     }
     for check in tree.checks:
         if check.id not in named:

@@ -200,8 +200,10 @@ def _births(history: History) -> Iterator[Change]:
     pods: dict[str, _Birth] = {}
     for (pod, _, _), born in seen.items():
         pods[pod] = min(pods.get(pod, born), born)
+    looked_since = min((born.at for born in pods.values()), default=0.0)
     for pod, born in pods.items():
-        if pod and born.within:
+        # Pods that are all there at the first look did not begin then: the looking did.
+        if pod and born.within and born.earliest > looked_since:
             what = f"pod {pod} begins to answer"
             yield Change(born.at, born.earliest, "scale", what, (born.evidence,), pods=(pod,))
     versions: dict[tuple[str, str], _Birth] = {}

@@ -31,7 +31,7 @@ SYMPTOMS = (
     "infer",
     "residual",
 )
-"""In this order: the first that shows an onset dates the incident. The mean moves at once and has the least noise; the gateway sees
+"""In this order, where they date the incident about as narrowly. The mean moves at once and has the least noise; the gateway sees
 what Triton cannot; a summary is smeared over a minute; a server that hangs shows in what waits alone; and a part of a request's
 time may move where the whole is too noisy to tell."""
 _SEED = 20261123
@@ -293,9 +293,11 @@ class Incident:
         return max(added, _growth(waiting) if waiting else 0.0)
 
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
-        """`spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
+        """By the symptom whose onset lies in the narrowest interval, the earlier one of `SYMPTOMS` where they are about as narrow.
+        `spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
         reasons: list[str] = []
-        for symptom in SYMPTOMS:
+        dated: list[tuple[float, str, Found]] = []
+        for number, symptom in enumerate(SYMPTOMS):
             reading = self.read(symptom)
             if reading.trace is None:
                 reasons.append(reading.missing)
@@ -304,10 +306,14 @@ class Incident:
             smear = reading.smear + (_SPELL * trace.step if spells else 0.0)
             found = find_onset(trace, smear, seed=_SEED)
             if isinstance(found, Found) and found.during > found.before:
-                return symptom, found, ""
-            reasons.append(
-                f"{self.quantities[symptom].says}: {getattr(found, 'reason', 'it fell').replace('_', ' ')}"
-            )
+                width = found.onset.latest - found.onset.earliest
+                dated.append((width + number * trace.step, symptom, found))
+                continue
+            why = getattr(found, "reason", "it fell").replace("_", " ")
+            reasons.append(f"{self.quantities[symptom].says}: {why}")
+        if dated:
+            _, symptom, onset = min(dated, key=lambda row: row[0])
+            return symptom, onset, ""
         return "", None, "; ".join(dict.fromkeys(reasons[:3]))
 
 

@@ -18,6 +18,7 @@ class Candidate:
     leaf: Leaf
     confidence: Confidence
     mechanism: tuple[Checked, ...]
+    excludes: tuple[Checked, ...]
     requires: tuple[Checked, ...]
     against: tuple[Checked, ...]
     gaps: tuple[str, ...]
@@ -27,7 +28,7 @@ class Candidate:
     @property
     def lacks_evidence(self) -> bool:
         """Whether a part of its mechanism could not be looked at."""
-        return any(check.answer.value == "unknown" for check in self.mechanism)
+        return any(check.answer.value == "unknown" for check in (*self.mechanism, *self.excludes))
 
     @property
     def faint(self) -> bool:
@@ -84,6 +85,7 @@ def walk(tree: Tree, incident: Incident) -> Walk:
         path |= {step.node: step for step in way if step.node not in path}
         candidate = _judge(tree, ask, leaf, cap)
         missing = next((c for c in candidate.mechanism if c.answer.value == "no"), None)
+        missing = missing or next((c for c in candidate.excludes if c.answer.value == "yes"), None)
         if missing is not None:
             ruled_out[leaf.id] = (leaf, missing)
         elif not leaf.mechanism or any(c.answer.value == "yes" for c in candidate.mechanism):
@@ -100,19 +102,21 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
     """confirmed: its mechanism and all that it requires are seen and nothing contradicts; likely: one gap; possible: more, or a
     part of its mechanism that could not be looked at."""
     mechanism = tuple(checked(tree, ask, name) for name in leaf.mechanism)
+    excludes = tuple(checked(tree, ask, name) for name in leaf.excludes)
     requires = tuple(checked(tree, ask, name) for name in leaf.requires)
     against = tuple(
         c for c in (checked(tree, ask, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
     )
     if leaf.category == "cannot_tell":
-        return Candidate(leaf, "cannot_tell", mechanism, requires, against, ())
-    unseen = [c for c in mechanism if c.answer.value == "unknown"]
-    gaps = [f"not seen: {c.says}" for c in (*unseen, *requires) if c.answer.value != "yes"]
+        return Candidate(leaf, "cannot_tell", mechanism, excludes, requires, against, ())
+    unseen = [c for c in (*mechanism, *excludes) if c.answer.value == "unknown"]
+    gaps = [f"not seen: whether {c.says}" for c in unseen]
+    gaps += [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
     gaps += [f"against it: {c.answer.because}" for c in against]
     word = BANDS[min(len(gaps), 2)]
     if unseen:
         word = lower(word, "possible")
-    return Candidate(leaf, lower(word, cap), mechanism, requires, against, tuple(gaps))
+    return Candidate(leaf, lower(word, cap), mechanism, excludes, requires, against, tuple(gaps))
 
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:

@@ -41,6 +41,7 @@ from triage.latency.predicates.queueing import (
     instances_idle,
     queue_full,
     queue_is_the_delay,
+    queue_matters,
     queue_policy,
     two_speeds,
 )
@@ -67,6 +68,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         at_its_ceiling,
         hardware_idle,
         queue_is_the_delay,
+        queue_matters,
         queue_full,
         queue_policy,
         two_speeds,

@@ -90,6 +90,16 @@ def hardware_idle(incident: Incident) -> Answer:
     return Answer("yes" if each < 0.5 else "no", said, used.evidence + computing.evidence)
 
 
+def queue_matters(incident: Incident) -> Answer:
+    """Much of a request's time in Triton is time in the queue."""
+    queue, whole = incident.movement("queue"), incident.movement("latency")
+    if queue.during is None or not whole.during:
+        return Answer("unknown", queue.missing or whole.missing, queue.evidence)
+    share = queue.during / whole.during
+    said = f"{share:.0%} of a request's time in Triton is in the queue"
+    return Answer("yes" if share > 0.3 else "no", said, queue.evidence + whole.evidence)
+
+
 def queue_is_the_delay(incident: Incident) -> Answer:
     """The median request waits about as long as the batcher is told to wait for others."""
     settings = incident.settings.get(incident.model)
@@ -128,8 +138,6 @@ def bursts(incident: Incident) -> Answer:
         variation = queue.during / _wait_of_random_arrivals(share, instances, infer.during)
         said = f"{because}, and requests wait {variation:.3g} times what independent arrivals would there"
         return Answer("yes" if variation >= _BURSTY else "no", said, evidence + queue.evidence)
-    if share is None:
-        return two_speeds(incident)
     return Answer("unknown", queue.missing or because, evidence)
 
 
@@ -206,7 +214,9 @@ def even_traffic(incident: Incident) -> Answer:
     if (moved.during or 0) < 1.3 * moved.before:
         return Answer("no", f"{moved.quantity.says}: {moved.from_to}", traffic.evidence)
     first, second = halves(incident.values(incident.read("waiting", "all"), "during"))
-    if second > max(2.0, 1.2 * first) or instances_busy(incident).value == "yes":
+    pods = max(1, len(incident.pods()))
+    full = instances_busy(incident).value
+    if second > max(2.0, 1.2 * first) or full == "yes" or (full == "unknown" and (first + second) / 2 > pods):
         # What a full server answers is even by itself, and gateways count what was answered.
         return Answer(
             "unknown",
