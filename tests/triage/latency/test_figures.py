@@ -71,7 +71,7 @@ def test_what_piles_up_comes_as_well() -> None:
 
 
 @given(rates=st.lists(st.floats(0.1, 2000), min_size=2, max_size=2), instances=st.integers(1, 8))
-@hypothesis_settings(max_examples=20, deadline=None)
+@hypothesis_settings(max_examples=10, deadline=None)
 def test_more_requests_never_need_fewer_replicas(rates: list[float], instances: int) -> None:
     few, many = sorted(rates)
     needed = [int(of(*busy(rate, instances=instances))["replicas_needed"]) for rate in (few, many)]
