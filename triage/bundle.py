@@ -4,19 +4,23 @@ that ends in .gz it is compressed, to a fifth."""
 import gzip
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from telemetry.located_yaml import InvalidFileError
 from triage.evidence import Snapshot
+from triage.latency.facts import Ranges
 from triage.latency.rules import LatencyRules, latency_rules_from_texts
 from triage.rules import Rules, rules_from_texts
-from triage.wording import clean
+from triage.wording import clean, short
 
 SCHEMA = "triton-ops/triage-bundle/v1"
 MAX_BUNDLE_BYTES = 256 << 20
+_LAST_TIME = 4e9
+"""Seconds from 1970, either way: the year 2096."""
+_LARGEST = 1e19
 _GZIP = b"\x1f\x8b"
 
 
@@ -84,9 +88,36 @@ def load_bundle(file: Path) -> tuple[Snapshot, Rules | LatencyRules]:
         raise BundleError(f"{file} is no bundle: {error}; give a file that --save wrote") from error
     if bundle.schema != SCHEMA:
         raise BundleError(f"{file} has schema {bundle.schema!r}, and this version reads {SCHEMA!r}")
+    if wrong := next(_impossible(bundle.snapshot), ""):
+        raise BundleError(f"{file} is no bundle: {wrong}; give a file that --save wrote")
     try:
         if bundle.measures:
             return bundle.snapshot, latency_rules_from_texts(bundle.tree, bundle.measures, str(file))
         return bundle.snapshot, rules_from_texts(bundle.tree, bundle.signatures, str(file))
     except InvalidFileError as error:
         raise BundleError(f"the rules in {file} cannot be used by this version:\n{error}") from error
+
+
+def _impossible(snapshot: Snapshot) -> Iterator[str]:
+    """What no probe can have brought, and no arithmetic could be done with."""
+    for at in (snapshot.asked.start, snapshot.asked.end):
+        if at is not None and abs(at) > _LAST_TIME:
+            yield f"its window has a time that is none: {at:g}"
+    for one in snapshot.evidence:
+        if isinstance(one.facts, Ranges):
+            yield from (f"{short(one.id, 200)} {wrong}" for wrong in _off_the_grid(one.facts))
+
+
+def _off_the_grid(ranges: Ranges) -> Iterator[str]:
+    if not 0 < ranges.step <= _LAST_TIME:
+        yield f"has a step of {ranges.step:g} s"
+    if not 0 <= ranges.smear <= _LAST_TIME:
+        yield f"has a smear of {ranges.smear:g} s"
+    if abs(ranges.start) > _LAST_TIME:
+        yield f"has a time that is none: {ranges.start:g}"
+    for series in ranges.series:
+        if len(series.values) != ranges.steps:
+            yield f"has {len(series.values)} values on a grid of {ranges.steps} steps"
+        for value in series.values:
+            if value is not None and abs(value) > _LARGEST:
+                yield f"has a value that no source gives: {value:g}"

@@ -25,7 +25,7 @@ from triage.latency.facts import (
     Statistics,
 )
 from triage.report import EvidenceLine
-from triage.wording import count
+from triage.wording import MAX_NAME, count, short
 
 
 def evidence_line(evidence: Evidence) -> EvidenceLine:
@@ -56,7 +56,7 @@ def evidence_line(evidence: Evidence) -> EvidenceLine:
         case Statistics(during=models):
             got = count(len(models), "model version")
         case ModelSettings(model=model):
-            got = model
+            got = short(model, MAX_NAME)
         case PodPlacements(pods=placed):
             got = count(len(placed), "pod")
         case Rollouts(revisions=revisions):

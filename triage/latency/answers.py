@@ -69,12 +69,10 @@ def _level(test: Level, incident: Incident) -> Answer:
         return Answer("unknown", because, reading.evidence)
     ordered = sorted(values)
     found = {"median": ordered[len(ordered) // 2], "max": ordered[-1], "min": ordered[0]}[test.stat]
-    bound = test.over if test.over is not None else test.under
-    holds = (
-        found > bound if test.over is not None and bound is not None else bound is not None and found < bound
-    )
-    said = f"{row.says}: {test.stat} {amount(found, row.unit)}, {'over' if holds == (test.over is not None) else 'not over'} "
-    return Answer("yes" if holds else "no", said + amount(bound, row.unit), reading.evidence)
+    side, bound = ("over", test.over) if test.over is not None else ("under", test.under)
+    holds = bound is not None and (found > bound if side == "over" else found < bound)
+    said = f"{row.says}: {test.stat} {amount(found, row.unit)}, {'' if holds else 'not '}{side} {amount(bound, row.unit)}"
+    return Answer("yes" if holds else "no", said, reading.evidence)
 
 
 def _part(test: Part, incident: Incident) -> Answer:
@@ -115,10 +113,11 @@ def _movers(
     moved, still = [], []
     evidence: tuple[str, ...] = ()
     for group in groups:
+        reading = incident.read(test.quantity, by=test.by, group=group)
         movement = incident.movement(test.quantity, by=test.by, group=group)
         evidence = evidence or movement.evidence
         against = movement
-        if movement.before is None and movement.during is not None:
+        if movement.before is None and incident.covered(reading, "during"):
             # It was not there before: what it does is compared with what the others did.
             rest = incident.movement(test.quantity)
             against = Movement(movement.quantity, rest.before, movement.during, movement.evidence)

@@ -30,7 +30,7 @@ from triage.report import (
 )
 from triage.tree import Leaf
 from triage.walk import BANDS
-from triage.wording import clean, command, fill, names, sentence, short
+from triage.wording import MAX_NAME, clean, command, fill, names, sentence, short
 
 _MAX_TIMELINE = 20
 _MAX_FACTS = 3
@@ -53,6 +53,7 @@ class _Writer:
         self._walk = found
         self._first = found.candidates[0]
         self._figures = figures(incident)
+        self._model = short(incident.model, MAX_NAME)
 
     def report(self) -> Report:
         first, leaf = self._first, self._first.leaf
@@ -71,7 +72,7 @@ class _Writer:
                 category=leaf.category,
                 confidence=first.confidence,
                 leaf=leaf.id,
-                model=self._incident.model or None,
+                model=self._model or None,
                 title=leaf.title,
                 action=actions[0].do,
                 also=also,
@@ -103,7 +104,7 @@ class _Writer:
 
     def _asked(self) -> Mapping[str, str]:
         asked = self._snapshot.asked
-        told = {k: v for k, v in msgspec.to_builtins(asked).items() if isinstance(v, str) and v}
+        told = {k: short(v) for k, v in msgspec.to_builtins(asked).items() if isinstance(v, str) and v}
         for name, value in (("start", asked.start), ("end", asked.end)):
             if value is not None:
                 told[name] = clock(value)
@@ -111,7 +112,7 @@ class _Writer:
 
     def _headline(self, do: str) -> str:
         leaf, word = self._first.leaf, self._first.confidence.replace("_", " ").upper()
-        whose = f" of {self._incident.model}" if self._incident.model else ""
+        whose = f" of {self._model}" if self._model else ""
         if leaf.category == "cannot_tell":
             where = self._where_the_time_went()
             return sentence(
@@ -162,11 +163,7 @@ class _Writer:
             yield f"of the increase per request: {', '.join(told)}"
 
     def _of_model(self, quantity: str) -> str:
-        return (
-            f" of {self._incident.model}"
-            if self._incident.model and not quantity.startswith("gateway")
-            else ""
-        )
+        return f" of {self._model}" if self._model and not quantity.startswith("gateway") else ""
 
     def _why(self) -> Iterator[Fact]:
         first = self._first
@@ -318,8 +315,11 @@ _REMEDIES = {
 
 
 def clock(at: float) -> str:
-    """UTC, to the second."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    """UTC, to the second; a number that is no time of ours as it is."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g} s"
 
 
 def _nearest(moments: Sequence[tuple[float, str, str]], onset: float | None) -> list[tuple[float, str, str]]:

@@ -5,6 +5,7 @@ from triage.latency.kinds import Part, Shift, Skew, Split
 from triage.latency.walk import Candidate
 from triage.report import Chart, Curve, Mark, Onset
 from triage.tree import AnyTest
+from triage.wording import short
 
 _MOST = 5
 _MOST_CURVES = 6
@@ -71,7 +72,9 @@ def _chart(incident: Incident, title: str, quantities: tuple[str, ...]) -> Chart
         usual=(calm[len(calm) // 20], calm[-1 - len(calm) // 20]) if len(calm) >= 8 else None,
         onset=_onset(incident),
         marks=tuple(
-            Mark(at=c.at, kind="change", what=c.what) for c in incident.changes if trace.start <= c.at <= end
+            Mark(at=c.at, kind="change", what=short(c.what, 200))
+            for c in incident.changes
+            if trace.start <= c.at <= end
         )[-_MOST_MARKS:],
         evidence=tuple(dict.fromkeys(e for _, r, _ in there for e in r.evidence))[:_MOST_CURVES],
     )

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
+from triage.latency.history import Reading
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
@@ -57,14 +58,15 @@ def _capacity(incident: Incident) -> dict[str, str | None]:
         return {}
     per_execution = max(1.0, done / executions) if executions and done else 1.0
     busy = arrivals * compute / 1000 / per_execution
-    pods = max(1, len(incident.history.groups("throughput", "pod", incident.who())))
+    pods = max(1, len(incident.pods()))  # not those that a rollout has replaced
     needed = max(math.ceil(busy / (settings.instances * COMFORTABLE)), pods)
     found: dict[str, str | None] = {
         "replicas_needed": str(needed),
         "max_in_flight": str(max(1, math.floor(pods * settings.instances * per_execution))),
     }
-    for _, _hpa in incident.facts(HpaView):
-        found["hpa_patch"] = json.dumps({"spec": {"maxReplicas": needed}})
+    for _, hpa in incident.facts(HpaView):
+        if needed > hpa.max_replicas:  # a patch to less would take replicas away
+            found["hpa_patch"] = json.dumps({"spec": {"maxReplicas": needed}})
     return found
 
 
@@ -76,24 +78,28 @@ def arriving(incident: Incident) -> float | None:
     waiting = incident.read("waiting")
     growth = 0.0
     if waiting.trace is not None:
-        values = incident.values(waiting, "during")
-        if len(values) >= 4:
-            growth = max(0.0, (values[-1] - values[0]) / (waiting.trace.step * (len(values) - 1)))
+        low, high = incident.during
+        there = [(at, value) for at, value in waiting.trace.present() if low + waiting.smear <= at <= high]
+        if len(there) >= 4:
+            (first, was), (last, now) = there[0], there[-1]
+            growth = max(0.0, (now - was) / (last - first))
     return done + growth
 
 
 def _delay(incident: Incident) -> dict[str, str | None]:
-    """The batcher need not wait longer than a tenth of the time of computing: a full batch forms by itself under load."""
+    """The batcher need not wait longer than a tenth of the time of computing: a full batch forms by itself under load. Half of
+    what it waits where the time of computing is not known."""
     settings = incident.settings.get(incident.model)
     if settings is None or not settings.max_queue_delay_ms:
         return {}
     infer = incident.movement("infer").during
-    needed = min(settings.max_queue_delay_ms / 2, (infer or 10.0) / 10)
+    half = settings.max_queue_delay_ms / 2
+    needed = half if infer is None else min(half, infer / 10)
     return {"delay": amount(settings.max_queue_delay_ms, "ms"), "delay_needed": amount(needed, "ms")}
 
 
 def _places(incident: Incident) -> dict[str, str | None]:
-    """The node and the pod that stand out, by the time in the model per request."""
+    """The node and the pod that stand out, by the time in the model per request; before these a pod that answers nothing."""
     found: dict[str, str | None] = {}
     for by in ("node", "pod"):
         groups = incident.history.groups("infer", by, incident.who())
@@ -110,6 +116,8 @@ def _places(incident: Incident) -> dict[str, str | None]:
         stuck = [pod.pod for pod in placements.pods if pod.unschedulable or pod.ended_by == "OOMKilled"]
         if stuck:
             found["pod"] = stuck[0]
+    if silent := _silent_pod(incident):
+        found["pod"] = silent
     if part := slowest_part(incident):
         found["part"] = part[0]
     triton = next(
@@ -119,18 +127,34 @@ def _places(incident: Incident) -> dict[str, str | None]:
     return found
 
 
+def _silent_pod(incident: Incident) -> str:
+    """The pod in which requests wait or fail and none ends well any more, where they did; its time per request is not known."""
+    for pod in incident.history.groups("throughput", "pod", incident.who()):
+        done = incident.read("throughput", by="pod", group=pod)
+        if any(incident.values(done, "ever")) and not any(_last(done) or [1.0]):
+            troubles = (incident.read(name, by="pod", group=pod) for name in ("waiting", "failures"))
+            if any(min(_last(trouble), default=0.0) > 0 for trouble in troubles):
+                return pod
+    return ""
+
+
+def _last(reading: Reading) -> list[float]:
+    """What is known at the window's last three steps."""
+    return [value for value in reading.trace.values[-3:] if value is not None] if reading.trace else []
+
+
 def _versions(incident: Incident) -> dict[str, str | None]:
     versions = incident.history.groups("infer", "version", incident.who())
-    born: list[tuple[int, str]] = []
+    born: list[tuple[int, int, str]] = []
     for version in versions:
         trace = incident.read("throughput", by="version", group=version).trace
         there = [i for i, v in enumerate(trace.values) if v] if trace else []
         if there:
-            born.append((there[0], version))
+            born.append((there[0], int(version) if version.isdecimal() else 0, version))
     if len(born) < 2:
         return {}
     born.sort()
-    return {"old_version": born[-2][1], "new_version": born[-1][1]}
+    return {"old_version": born[-2][2], "new_version": born[-1][2]}
 
 
 def _latency_query(incident: Incident) -> str | None:

@@ -231,7 +231,7 @@ class Incident:
             told = _median(during)
             because = "" if lived is not None else self.no_onset or "nothing is known of the time before"
             return Movement(row, lived, told, reading.evidence + source, because)
-        if not self._covered(reading, "during") or not self._covered(reading, "before"):
+        if not self.covered(reading, "during") or not self.covered(reading, "before"):
             return Movement(row, None, _median(during), reading.evidence, f"too few points of the {row.says}")
         return Movement(row, self._level(before), self._level(during), reading.evidence, noise=spread(before))
 
@@ -265,7 +265,7 @@ class Incident:
             return None, one
         return one.difference / whole.difference, one
 
-    def _covered(self, reading: Reading, when: str) -> bool:
+    def covered(self, reading: Reading, when: str) -> bool:
         """Whether enough of this part of the window was measured: requests that are not made have no time per request, so what
         counts is that the source answered at all."""
         return len(self.values(reading, when)) >= (3 if when == "during" else 8)

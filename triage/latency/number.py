@@ -8,7 +8,7 @@ def amount(value: float | None, unit: str) -> str:
     if unit == "share":
         return f"{_digits(value * 100)} %"
     if unit == "ms":
-        return f"{_digits(value / 1000)} s" if abs(value) >= 1000 else f"{_digits(value)} ms"
+        return f"{_digits(value / 1000)} s" if abs(value) >= 999.5 else f"{_digits(value)} ms"
     if unit.startswith("bytes"):
         for prefix, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
             if abs(value) >= size:

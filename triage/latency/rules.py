@@ -87,9 +87,14 @@ def _unmeasured(rows: tuple[Quantity, ...], measures: Mapping[str, Measure]) -> 
         for name in row.measures:
             if name not in measures:
                 yield row.quantity, f"{row.quantity!r} needs measure {name!r}, which no file in measures/ has"
+        for name in row.optional:
+            if name not in row.measures:
+                yield row.quantity, f"{row.quantity!r} says that {name!r} is optional, and is not made of it"
 
 
 def _unknown(tree: Tree, quantities: Mapping[str, Quantity]) -> Iterator[tuple[str, str]]:
+    if all(leaf.category != "cannot_tell" for leaf in tree.leaves):
+        yield "leaves", "no leaf has category 'cannot_tell', which is the verdict where nothing fits"
     tests = [(node.id, node.test) for node in tree.nodes] + [(check.id, check.test) for check in tree.checks]
     for name, test in tests:
         match test:

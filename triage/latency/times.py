@@ -19,7 +19,10 @@ def parse_time(text: str, now: float) -> float:
     if text == "now":
         return now
     if text.startswith("now-"):
-        return now - parse_duration(text.removeprefix("now-"))
+        try:
+            return now - parse_duration(text.removeprefix("now-"))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no time: {error}") from None
     if clock := _CLOCK.match(text):
         hour, minute, second = (int(part or 0) for part in clock.groups())
         today = datetime.fromtimestamp(now, UTC).replace(
@@ -51,6 +54,9 @@ def parse_window(text: str, now: float) -> tuple[float, float]:
 
 
 def window_around(at: float | None, now: float) -> tuple[float, float]:
-    """Two hours that end now, or half an hour after the time that was asked about."""
+    """Two hours that end now, or half an hour after the time that was asked about. Raises ValueError for one in the future."""
+    if at is not None and at > now + 1:
+        told = datetime.fromtimestamp(at, UTC)
+        raise ValueError(f"{told:%Y-%m-%d %H:%M:%S}Z lies in the future; give a time that has been")
     end = now if at is None else min(now, at + _AFTER_SECONDS)
     return end - SPAN_SECONDS, end

@@ -78,21 +78,24 @@ def walk(tree: Tree, incident: Incident) -> Walk:
             known[test] = answer(test, incident)
         return known[test]
 
-    fitting: list[Candidate] = []
-    ruled_out: list[tuple[Leaf, Checked]] = []
+    fitting: dict[str, Candidate] = {}
+    ruled_out: dict[str, tuple[Leaf, Checked]] = {}
     path: dict[str, Step] = {}
-    for leaf, way, cap in reach(tree, ask):
+    for leaf, way, cap in reach(tree, ask):  # a leaf comes again only where another way is surer
         path |= {step.node: step for step in way if step.node not in path}
         candidate = _judge(tree, ask, leaf, cap)
         missing = next((c for c in candidate.mechanism if c.answer.value == "no"), None)
         missing = missing or next((c for c in candidate.excludes if c.answer.value == "yes"), None)
         if missing is not None:
-            ruled_out.append((leaf, missing))
+            ruled_out[leaf.id] = (leaf, missing)
         elif not leaf.mechanism or any(c.answer.value == "yes" for c in candidate.mechanism):
-            fitting.append(candidate)
+            fitting[leaf.id] = candidate
+    if all(candidate.faint for candidate in fitting.values()):  # no way led to the leaf that says so
+        leaf = next(leaf for leaf in tree.leaves if leaf.category == "cannot_tell")
+        fitting[leaf.id] = _judge(tree, ask, leaf, "cannot_tell")
     order = {leaf.id: number for number, leaf in enumerate(tree.leaves)}
-    candidates = sorted(_root_first(fitting), key=lambda c: (c.rank, order[c.leaf.id]))
-    return Walk(candidates, ruled_out, list(path.values()))
+    candidates = sorted(_root_first([*fitting.values()]), key=lambda c: (c.rank, order[c.leaf.id]))
+    return Walk(candidates, [*ruled_out.values()], [*path.values()])
 
 
 def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
@@ -118,14 +121,16 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:
     """Marks what follows from another leaf that fits about as surely."""
+    causes = {
+        candidate.leaf.id: next((o.leaf.id for o in fitting if _is_over(o, candidate)), "")
+        for candidate in fitting
+    }
+    return [replace(candidate, consequence_of=causes[candidate.leaf.id]) for candidate in fitting]
 
-    def cause(candidate: Candidate) -> str:
-        above = [
-            other.leaf.id
-            for other in fitting
-            if candidate.leaf.id in other.leaf.over
-            and (other.bold or BANDS.index(other.confidence) <= BANDS.index(candidate.confidence))
-        ]
-        return above[0] if above else ""
 
-    return [replace(candidate, consequence_of=cause(candidate)) for candidate in fitting]
+def _is_over(one: Candidate, other: Candidate) -> bool:
+    """Whether it is the cause of the other; where each may be the other's, the surer one is."""
+    if other.leaf.id not in one.leaf.over:
+        return False
+    mine, theirs = BANDS.index(one.confidence), BANDS.index(other.confidence)
+    return mine < theirs if one.leaf.id in other.leaf.over else one.bold or mine <= theirs
