@@ -92,7 +92,7 @@ def after_look(known: Known, look: Look) -> Known:
         listed=known.listed,
         listed_at=known.listed_at,
         unknown=look.unknown,
-        hidden={**known.hidden, **look.hidden},
+        hidden={model: kept for model, kept in {**known.hidden, **look.hidden}.items() if model in configs},
     )
     if look.folders is None:
         return told

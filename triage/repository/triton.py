@@ -87,8 +87,7 @@ class ServedModels:
             async with gate:
                 got = await self._config(model)
             if isinstance(got, Missing):
-                if got.reason != "not_found":  # unloaded since the index was asked
-                    unknown[f"config {shown}"] = self._sealed(got.detail)
+                unknown[f"config {shown}"] = self._sealed(got.detail)
             else:
                 configs[shown], hidden[shown] = got
 
@@ -117,7 +116,7 @@ class ServedModels:
             return answer
         if answer.status != 200:
             said = f"{what}: HTTP {answer.status} {error_of(answer.body)}".strip()
-            return Missing("not_found" if answer.status in (400, 404, 503) else "refused", said, "")
+            return Missing("refused", said, "")
         digest = hashlib.sha256(answer.body).hexdigest()
         kept = self._read.get(model)
         if kept is None or kept[0] != digest:
