@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from triage.record_command import record
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -54,6 +56,9 @@ class _Program(click.Group):
 @click.version_option(package_name="triton-ops", prog_name="triton-triage")
 def main() -> None:
     """Find out why NVIDIA Triton is slow or not loading a model, and what to do about it. Nothing is changed anywhere."""
+
+
+main.add_command(record)
 
 
 @main.command("load-failure")
@@ -154,6 +159,9 @@ def load_failure(
     "--capture", metavar="30s", help="How long to scrape live Tritons: 30s, or 5s beside a Prometheus."
 )
 @click.option(
+    "--record", "record_file", metavar="FILE", help="What `record` keeps: changes of the model repository."
+)
+@click.option(
     "--save",
     "save_file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -177,6 +185,7 @@ def p99(
     tritons: tuple[str, ...],
     metrics: tuple[str, ...],
     capture: str | None,
+    record_file: str | None,
     save_file: Path | None,
     output: str,
     rules_folder: Path | None,
@@ -223,6 +232,7 @@ def p99(
             namespace=namespace,
             kubeconfig=kubeconfig,
             context=context,
+            record=record_file or "",
         )
     except (ValueError, PodTargetError) as error:
         _fail(str(error), USAGE)

@@ -58,10 +58,13 @@ class Seal:
     def line(self, text: str) -> str:
         return self._redactor.line(printable(text))
 
+    def value(self, value: Any) -> Any:
+        """JSON-like data with every text in it printable and redacted."""
+        return self._redactor.value(_printable(value))
+
     def evidence(self, evidence: Evidence) -> Evidence:
         """The same evidence, redacted, with its count and hash."""
-        told = _printable(msgspec.to_builtins(evidence))
-        sealed = self._redactor.value(told)
+        sealed = self.value(msgspec.to_builtins(evidence))
         sealed["masked"] = self._redactor.masked
         sealed["sha256"] = hashlib.sha256(msgspec.json.encode(sealed["facts"], order="sorted")).hexdigest()
         return msgspec.convert(sealed, Evidence)

@@ -27,6 +27,7 @@ from triage.probes.capture import capture_questions
 from triage.probes.cluster import cluster_questions
 from triage.probes.pod import get_command, is_selector
 from triage.probes.prometheus import prometheus_questions
+from triage.probes.repository import repository_question
 from triage.probes.settings import with_settings
 from triage.probes.statistics import statistics_question
 from triage.probes.triton_url import triton_questions
@@ -55,6 +56,8 @@ class LatencySources:
     namespace: str = ""
     kubeconfig: str | None = None
     context: str | None = None
+    record: str = ""
+    """File of a recorder of the model repository."""
 
 
 async def look_at_latency(
@@ -74,6 +77,8 @@ async def look_at_latency(
             questions.append(_of_prometheus(source, sources, cluster, model, rules))
         for number, url in enumerate(sources.tritons):
             questions += _of_triton(number, url, sources, session, model, rules)
+        if sources.record:
+            questions.append(repository_question(sources.record, sources.start, sources.end))
         asked = Asked(
             tree=rules.tree.tree,
             target=printable(sources.target),
