@@ -36,6 +36,9 @@ class InvalidFileError(Exception):
         self.problems = sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type["InvalidFileError"], tuple[Sequence[Problem]]]:
+        return type(self), (self.problems,)  # a worker process may raise it
+
 
 def read_located(model: type[Model], path: Path) -> Model:
     """The file as `model`. Raises InvalidFileError; a file that cannot be read is a problem at line 1."""

@@ -50,7 +50,7 @@ def evidence_line(evidence: Evidence) -> EvidenceLine:
         case PodEvents(events=events):
             got = count(len(events), "event")
         case Ranges(series=series, steps=steps):
-            got = f"{count(len(series), 'series')} of {steps} points" if series else "no series"
+            got = f"{len(series)} series of {steps} points" if series else "no series"
         case Lifetime(totals=totals):
             got = count(len(totals), "measure")
         case Statistics(during=models):

@@ -8,6 +8,8 @@ from typing import Any
 from triage.seal import printable
 
 MAX_LINE = 500
+_WHOLE = ("{freeze}", "{undo_rollout}")
+"""Commands of the workload's owner, whose parts are quoted already."""
 MAX_NAME = 255
 """A model is a directory, and no file system has a longer name."""
 
@@ -32,6 +34,8 @@ def _put(text: str, known: Mapping[str, str], *, quoted: bool) -> str:
 
 def command(template: str, known: Mapping[str, str]) -> str | None:
     """The command to paste; None where it names something that is not known."""
+    if template in _WHOLE:
+        return known.get(template[1:-1])
     if not template or not set(re.findall(r"\{(\w+)\}", template)) <= known.keys():
         return None
     return _put(template, known, quoted=True)

@@ -215,8 +215,6 @@ class _Writer:
         told = mine.separate.get(theirs.id) or theirs.separate.get(mine.id)
         if told:
             return fill(told, self._figures)
-        if other.consequence_of:
-            return f"it would follow from {other.consequence_of.replace('_', ' ')}"
         lacking = [c for c in (*other.mechanism, *other.requires) if c.answer.value != "yes"]
         return f"whether {lacking[0].says}" if lacking else None
 
@@ -225,19 +223,25 @@ class _Writer:
         rows: dict[tuple[str, str, str], list[Evidence]] = {}
         for one in self._snapshot.evidence:
             if one.missing:
-                rows.setdefault((one.probe, one.missing.reason, one.missing.remedy), []).append(one)
-        for (probe, reason, remedy), gone in rows.items():
+                one_source = one.probe if one.missing.reason != "forbidden" else one.missing.detail
+                rows.setdefault((one_source, one.missing.reason, one.missing.remedy), []).append(one)
+        for (_, reason, remedy), gone in rows.items():
             first = gone[0]
             detail = first.missing.detail if first.missing else ""
-            if len(gone) > 1:
+            where = first.source
+            if len(gone) > 1 and reason == "forbidden":
+                where = names(list(dict.fromkeys(one.source for one in gone)))
+            elif len(gone) > 1:
                 detail = names(list(dict.fromkeys(self._told(one.id) for one in gone)))
-            where = f"{first.source} ({probe.replace('_', ' ')})" if len(gone) > 1 else first.source
+                where = f"{first.source} ({first.probe.replace('_', ' ')})"
             yield Unseen(what=where, reason=reason, detail=short(detail), remedy=remedy)
         yield from self._warnings()
         asked = {one.probe for one in self._snapshot.evidence}
+        if any(one.source.startswith("Prometheus") for one in self._snapshot.evidence):
+            asked |= {"triton", "gateway"}  # they are asked there, and why they did not answer is told above
         for name, remedy in _REMEDIES.items():
             if name in self._rules.tree.probes and not asked & {name, *_STANDS_IN.get(name, ())}:
-                what = self._rules.tree.probes[name].asks
+                what = self._rules.tree.probes[name].asks.rstrip(".")
                 yield Unseen(what=what, reason="not_given", detail="nothing was given to ask", remedy=remedy)
         for check in (*self._first.mechanism, *self._first.requires):
             if check.answer.value == "unknown":
@@ -300,7 +304,9 @@ class _Writer:
         if found is None:
             return None
         says = self._rules.quantities[self._incident.symptom].says
-        return Onset(at=found.onset.at, earliest=found.onset.earliest, latest=found.onset.latest, of=says)
+        return Onset(
+            at=found.onset.at, earliest=found.onset.earliest, latest=found.onset.latest, of=f"{says} rose"
+        )
 
 
 _STANDS_IN = {"triton": ("capture", "triton_pods"), "capture": ("triton",), "placements": ("pod",)}

@@ -41,6 +41,8 @@ def _workload(incident: Incident) -> dict[str, str | None]:
         found["undo_rollout"] = undo_command(rollouts, incident.snapshot.asked.namespace)
     for _, hpa in incident.facts(HpaView):
         found |= {"hpa": hpa.name, "hpa_max": str(hpa.max_replicas)}
+    if not found.get("replicas") and incident.pods():
+        found["replicas"] = str(len(incident.pods()))
     target = incident.snapshot.asked.target
     if "workload" not in found and "/" in target:
         found["workload"] = target
