@@ -19,8 +19,10 @@ from triage.latency.predicates.computing import (
 from triage.latency.predicates.failing import (
     a_gpu_is_full,
     a_pod_fails_whole,
+    behind_the_gateway,
     failing_in_backend,
     gap_grew,
+    gateway_adds_it,
     gateway_sees_errors,
     triton_answers_them_all,
 )
@@ -95,6 +97,8 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         triton_answers_them_all,
         gap_grew,
         a_gpu_is_full,
+        gateway_adds_it,
+        behind_the_gateway,
         hpa_at_max,
         hpa_blind,
         hpa_flapping,

@@ -137,3 +137,28 @@ def a_gpu_is_full(incident: Incident) -> Answer:
     if found:
         return Answer("no", "every GPU has memory left", incident.read("gpu_memory_share", "all").evidence)
     return Answer("unknown", incident.read("gpu_memory_share", "all").missing)
+
+
+def gateway_adds_it(incident: Incident) -> Answer:
+    """What callers wait more is the gateway's own: its wait for Triton grew by less than a third of it."""
+    share, said, evidence = _behind_the_gateway(incident)
+    if share is None or 0.3 <= share <= 0.6:
+        return Answer("unknown", said, evidence)
+    return Answer("yes" if share < 0.3 else "no", said, evidence)
+
+
+def behind_the_gateway(incident: Incident) -> Answer:
+    """What callers wait more is spent behind the gateway: its wait for Triton grew by most of it."""
+    share, said, evidence = _behind_the_gateway(incident)
+    if share is None or 0.3 <= share <= 0.6:
+        return Answer("unknown", said, evidence)
+    return Answer("yes" if share > 0.6 else "no", said, evidence)
+
+
+def _behind_the_gateway(incident: Incident) -> tuple[float | None, str, tuple[str, ...]]:
+    tail, upstream = incident.movement("gateway_tail"), incident.movement("upstream_tail")
+    if not (tail.known and upstream.known):
+        return None, tail.missing or upstream.missing, tail.evidence
+    said = f"{tail.quantity.says}: {tail.from_to}; {upstream.quantity.says}: {upstream.from_to}"
+    evidence = tail.evidence + upstream.evidence
+    return (upstream.difference / tail.difference if tail.difference > 0 else None), said, evidence
