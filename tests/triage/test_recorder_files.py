@@ -119,6 +119,13 @@ def test_a_link_within_the_repository_is_followed_and_one_out_of_it_is_not(root:
     assert read.unread == {"outside": "a link out of the repository, which is not followed"}
 
 
+def test_a_folder_swapped_for_a_link_since_it_was_listed_leads_nowhere(root: Path) -> None:
+    put(root.parent / "elsewhere" / "model.py", "secret")
+    (root / "m" / "2").symlink_to(root.parent / "elsewhere")
+    assert on_disk(root)._hash(root, f"{root}/m/2/model.py")[1] == ""
+    assert on_disk(root)._hash(root, f"{root}/m/1/model.py")[1] == sha256("code")
+
+
 def test_the_repository_itself_may_be_a_link_that_is_swapped(root: Path) -> None:
     put(root.parent / "next" / "m" / "1" / "model.py", "new code")
     (root.parent / "current").symlink_to("models")

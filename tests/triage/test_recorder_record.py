@@ -52,7 +52,9 @@ def _looks(draw: st.DrawFn) -> list[Look]:
                     unknown[f"config {model}"] = "timeout"
         folders = draw(st.none() | st.dictionaries(_models, _files))
         if folders is not None and draw(st.booleans()):
-            unknown["files z"] = "Permission denied"
+            refused = draw(st.sampled_from(["a", "b", "z"]))
+            unknown[f"files {refused}"] = "Permission denied"
+            folders.pop(refused, None)
         looks.append(
             Look(at, at + 1, index, configs, folders, at - 1 if folders is not None else None, unknown)
         )
