@@ -328,17 +328,19 @@ class Incident:
         return max(added, _growth(waiting) if waiting else 0.0)
 
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
-        """By a symptom that lasts before one that is over, then by the one whose onset lies in the narrowest interval, then in the
-        order of `SYMPTOMS`.
+        """By a symptom that lasts before one that is over, and of those that are dated about as sharply as the sharpest by the first
+        that moved.
         `spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
         reasons: list[str] = []
         dated: list[tuple[bool, float, str, Found]] = []
+        step = 0.0
         for number, symptom in enumerate(SYMPTOMS):
             reading = self.read(symptom)
             if reading.trace is None:
                 reasons.append(reading.missing)
                 continue
             trace = _worst_lately(reading.trace) if spells else reading.trace
+            step = trace.step
             smear = reading.smear + (_SPELL * trace.step if spells else 0.0)
             found = find_onset(trace, smear, seed=_SEED)
             if isinstance(found, Found) and found.during > found.before:
@@ -348,7 +350,12 @@ class Incident:
             why = getattr(found, "reason", "it fell").replace("_", " ")
             reasons.append(f"{self.quantities[symptom].says}: {why}")
         if dated:
-            *_, symptom, onset = min(dated, key=lambda row: row[:2])
+            narrowest = min(dated, key=lambda row: row[:2])
+            # It began when the first of them moved; one that is dated far less sharply does not say when that was.
+            sharp = [
+                row for row in dated if row[0] == narrowest[0] and row[1] <= max(2 * narrowest[1], 6 * step)
+            ]
+            *_, symptom, onset = min(sharp, key=lambda row: row[3].onset.at)
             return symptom, onset, ""
         return "", None, "; ".join(dict.fromkeys(reasons[:3]))
 

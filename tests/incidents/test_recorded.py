@@ -1,0 +1,93 @@
+"""Incidents that were recorded on real Tritons with a real Prometheus (`make incidents`), asked about again: the evidence is what
+the command saved that night, judged by the rules of today."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.accuracy.judge import rules
+from tests.fleetsim.observe import without
+from triage.bundle import load_bundle
+from triage.evidence import Evidence, Snapshot
+from triage.latency.facts import PodPlacement, PodPlacements, Revision, Rollouts
+from triage.report import Report
+from triage.report_of import report_of
+
+RECORDED = Path(__file__).parent / "recorded"
+NAMES = sorted(file.name.removesuffix(".json.gz") for file in RECORDED.glob("*.json.gz"))
+TRUTHS: dict[str, dict[str, float | str]] = json.loads((RECORDED / "truths.json").read_text())
+SOURCES = ("triton", "gateway", "platform", "settings", "statistics", "capture", "past")
+CHANGES = {"rollout_or_termination", "slower_version", "cold_start", "observer_effect"}
+"""What blames a rollout."""
+
+
+@cache
+def recorded(name: str) -> Snapshot:
+    return load_bundle(RECORDED / f"{name}.json.gz")[0]
+
+
+@cache
+def told(name: str) -> Report:
+    return report_of(recorded(name), rules())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cause_is_named_boldly_and_dated(name: str) -> None:
+    report, truth = told(name), TRUTHS[name]
+    assert report.verdict.category == truth["label"]
+    assert report.verdict.confidence in ("confirmed", "likely")
+    assert report.onset is not None
+    # Rates look back four scrapes of a second each, and summaries a minute: the interval says how far.
+    earliest, latest = report.onset.earliest - 2, report.onset.latest + 2
+    assert earliest <= float(truth["onset"]) <= latest or abs(report.onset.at - float(truth["onset"])) <= 5
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("name", NAMES)
+def test_with_a_source_gone_no_other_cause_is_named(name: str, source: str) -> None:
+    """It stays, or cannot be told, or what is left is a consequence that the whole evidence shows as well."""
+    report = report_of(without(recorded(name), source), rules())
+    also_seen = {other.category for other in told(name).alternatives}
+    left = report.verdict.category
+    bold = report.verdict.confidence in ("confirmed", "likely")
+    assert left in {told(name).verdict.category, "cannot_tell"} | also_seen or not bold, report.headline
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_innocent_rollout_shortly_before_is_not_blamed(name: str) -> None:
+    """Pods of the new revision behave like those of the old one."""
+    snapshot = recorded(name)
+    onset = float(TRUTHS[name]["onset"])
+    assert snapshot.asked.start is not None
+    old = Revision(number=1, hash="6c8d9f7b5", created_at=onset - 86_400)
+    new = Revision(
+        number=2, hash="5d4f8c7b9", created_at=onset - 200, changes=("value of env LOG_FORMAT changed",)
+    )
+    names = sorted({e.labels["pod"] for one in _triton(snapshot) for e in one if "pod" in e.labels})
+    placed = PodPlacements(
+        tuple(PodPlacement(pod, started_at=onset - 190, ready=True, revision=new.hash) for pod in names)
+    )
+    rollouts = Rollouts("deployment/web", replicas=len(names), updated=len(names), revisions=(old, new))
+    decoyed = [one for one in snapshot.evidence if one.probe not in ("placements", "rollouts")]
+    decoyed += [_evidence("placements", placed), _evidence("rollouts", rollouts)]
+    report = report_of(msgspec.structs.replace(snapshot, evidence=tuple(decoyed)), rules())
+    assert report.verdict.category == TRUTHS[name]["label"] or report.verdict.category not in CHANGES
+
+
+def _triton(snapshot: Snapshot) -> list[tuple[msgspec.Struct, ...]]:
+    return [e.facts.series for e in snapshot.evidence if e.id == "triton/success" and e.facts is not None]  # type: ignore[union-attr]
+
+
+def _evidence(probe: str, facts: PodPlacements | Rollouts) -> Evidence:
+    return Evidence(
+        id=probe,
+        probe=probe,
+        source=probe,
+        query="",
+        command="",
+        fetched_at="2026-11-23T00:00:00Z",
+        facts=facts,
+    )
