@@ -351,11 +351,13 @@ class Incident:
             reasons.append(f"{self.quantities[symptom].says}: {why}")
         if dated:
             narrowest = min(dated, key=lambda row: row[:2])
-            # It began when the first of them moved; one that is dated far less sharply does not say when that was.
-            sharp = [
-                row for row in dated if row[0] == narrowest[0] and row[1] <= max(2 * narrowest[1], 6 * step)
+            # It began when the first of them moved: one dated about as sharply, or one that surely moved before the sharpest.
+            first = narrowest[3].onset.earliest
+            others = [row for row in dated if row[0] == narrowest[0]]
+            early = [
+                r for r in others if r[1] <= max(2 * narrowest[1], 6 * step) or r[3].onset.latest < first
             ]
-            *_, symptom, onset = min(sharp, key=lambda row: row[3].onset.at)
+            *_, symptom, onset = min(early, key=lambda row: row[3].onset.at)
             return symptom, onset, ""
         return "", None, "; ".join(dict.fromkeys(reasons[:3]))
 
