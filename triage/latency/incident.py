@@ -327,6 +327,14 @@ class Incident:
         added = _growth(latency) * self._rate(model) / 1000 if latency else 0.0
         return max(added, _growth(waiting) if waiting else 0.0)
 
+    def _felt(self, symptom: str) -> float:
+        """A rise by less is no symptom: of a part of a request's time a tenth of the whole, of what waits half a request."""
+        unit = self.quantities[symptom].unit
+        if unit == "ms":
+            whole = self.read("latency").trace
+            return 0.1 * (_median([v for v in whole.values if v is not None]) or 0.0) if whole else 0.0
+        return {"requests": 0.5, "requests/s": 0.05, "share": 0.01}.get(unit, 0.0)
+
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
         """By a symptom that lasts before one that is over, and of those that are dated about as sharply as the sharpest by the first
         that moved.
@@ -343,7 +351,7 @@ class Incident:
             step = trace.step
             smear = reading.smear + (_SPELL * trace.step if spells else 0.0)
             found = find_onset(trace, smear, seed=_SEED)
-            if isinstance(found, Found) and found.during > found.before:
+            if isinstance(found, Found) and found.during - found.before > self._felt(symptom):
                 width = found.onset.latest - found.onset.earliest
                 dated.append((found.ended is not None, width + number * trace.step, symptom, found))
                 continue
