@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from triage.chart_scale import summary
 from triage.chart_text import chart_lines
-from triage.report import Mitigation, Report, tone_of
+from triage.report import EvidenceLine, Mitigation, Report, tone_of
 from triage.timeline import whole_timeline
 
 Style = Callable[[str, str], str]
@@ -27,6 +27,10 @@ def _lines(report: Report, width: int, style: Style, unicode: bool) -> Iterator[
     yield from (style(line, tone) for line in _wrap(report.headline, width))
     if report.verdict.also:
         yield from _wrap(f"Fits as well: {', '.join(_word(other) for other in report.verdict.also)}.", width)
+    if report.freeze and tone_of(report) != "calm":
+        yield ""
+        yield style("Freeze first, so that nothing else changes while you look", "title")
+        yield style(_one_line(f"  $ {report.freeze}"), "command")
     yield from _section("Impact", report.impact, width, style)
     yield from _charts(report, width, style, unicode)
     if report.why:
@@ -68,14 +72,33 @@ def _lines(report: Report, width: int, style: Style, unicode: bool) -> Iterator[
     yield from _path(report, width, style)
     yield ""
     yield style("Evidence", "title")
-    for item in report.evidence:
+    shown = _worth_showing(report)
+    for item in shown:
         yield from _wrap(f"[{item.id}] {item.source}: {item.got}", width, "  ", "      ")
         yield style(_one_line(f"      $ {item.command}"), "dim")
+    if len(shown) < len(report.evidence):
+        yield style(
+            f"  {len(report.evidence) - len(shown)} more that nothing above rests on: -o json or -o html",
+            "dim",
+        )
     yield ""
     masked = f", {report.masked} value{'s' if report.masked != 1 else ''} masked" if report.masked else ""
     took = f"{report.took_seconds:g} s"
     foot = f"{report.collected_at}, {took}, tree {report.tree} {report.tree_sha256[:12]}, {len(report.evidence)} sources{masked}"
     yield from (style(line, "dim") for line in _wrap(foot, width))
+
+
+_MOST_EVIDENCE = 20
+
+
+def _worth_showing(report: Report) -> list[EvidenceLine]:
+    """All of it, or where that is more than a screen, what the report's sentences and charts rest on."""
+    if len(report.evidence) <= _MOST_EVIDENCE:
+        return list(report.evidence)
+    cited = {mark for fact in (*report.why, *report.against) for mark in fact.evidence}
+    cited |= {mark for chart in report.charts for mark in chart.evidence}
+    cited |= {moment.evidence for moment in report.timeline}
+    return [item for item in report.evidence if item.id in cited]
 
 
 def _charts(report: Report, width: int, style: Style, unicode: bool) -> Iterator[str]:

@@ -220,12 +220,12 @@ class _Writer:
 
     def _unseen(self) -> Iterator[Unseen]:
         """One row for what one probe misses for one reason: forty measures that a Prometheus lacks are one thing to mend."""
-        rows: dict[tuple[str, str, str], list[Evidence]] = {}
+        rows: dict[tuple[str, str], list[Evidence]] = {}
         for one in self._snapshot.evidence:
             if one.missing:
-                one_source = one.probe if one.missing.reason != "forbidden" else one.missing.detail
-                rows.setdefault((one_source, one.missing.reason, one.missing.remedy), []).append(one)
-        for (_, reason, remedy), gone in rows.items():
+                where = one.probe if one.missing.reason != "forbidden" else one.missing.detail
+                rows.setdefault((where, one.missing.reason), []).append(one)
+        for (_, reason), gone in rows.items():
             first = gone[0]
             detail = first.missing.detail if first.missing else ""
             where = first.source
@@ -234,7 +234,11 @@ class _Writer:
             elif len(gone) > 1:
                 detail = names(list(dict.fromkeys(self._told(one.id) for one in gone)))
                 where = f"{first.source} ({first.probe.replace('_', ' ')})"
-            yield Unseen(what=where, reason=reason, detail=short(detail), remedy=remedy)
+            remedies = list(dict.fromkeys(one.missing.remedy for one in gone if one.missing))
+            more = f"; and {len(remedies) - 2} more" if len(remedies) > 2 else ""
+            yield Unseen(
+                what=where, reason=reason, detail=short(detail), remedy=f"{'; '.join(remedies[:2])}{more}"
+            )
         yield from self._warnings()
         asked = {one.probe for one in self._snapshot.evidence}
         if any(one.source.startswith("Prometheus") for one in self._snapshot.evidence):

@@ -336,8 +336,8 @@ class Incident:
         return {"requests": 0.5, "requests/s": 0.05, "share": 0.01}.get(unit, 0.0)
 
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
-        """By a symptom that lasts before one that is over, and of those that are dated about as sharply as the sharpest by the first
-        that moved.
+        """By a symptom that lasts before one that is over, and of those that are dated about as sharply as the sharpest by the
+        first that moved.
         `spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
         reasons: list[str] = []
         dated: list[tuple[bool, float, str, Found]] = []
