@@ -45,6 +45,16 @@ def infer_tail_alone(incident: Incident) -> Answer:
     return Answer("yes" if only else "no", said, tail.evidence + middle.evidence)
 
 
+def infer_tail_matters(incident: Incident) -> Answer:
+    """The tail of computing grew by a good part of what the tail of the whole did."""
+    tail, whole = incident.movement("infer_tail"), incident.movement("p99")
+    if not (tail.known and whole.known):
+        return Answer("unknown", tail.missing or whole.missing, tail.evidence)
+    said = f"{tail.quantity.says}: {tail.from_to}; {whole.quantity.says}: {whole.from_to}"
+    matters = tail.difference > 0.2 * whole.difference
+    return Answer("yes" if matters else "no", said, tail.evidence + whole.evidence)
+
+
 def rare_batch_size(incident: Incident) -> Answer:
     """A batch size that was executed a few times only, and took many times as long as the others."""
     for evidence, facts in incident.facts(Statistics):
