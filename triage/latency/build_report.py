@@ -132,7 +132,7 @@ class _Writer:
             return ""
         share, quantity = max(shares)
         return (
-            f" ({share:.0%} of the increase is {self._rules.quantities[quantity].says})" if share > 0 else ""
+            f" ({share:.0%} of the increase is {self._incident.quantities[quantity].says})" if share > 0 else ""
         )
 
     def _impact(self) -> Iterator[str]:
@@ -155,7 +155,7 @@ class _Writer:
             yield f"{amount(share.during, 'share')} of the requests fail in Triton"
         parts = [(q, *incident.part(q)) for q in ("queue", "input", "infer", "output", "residual")]
         told = [
-            f"{share:.0%} {self._rules.quantities[q].says.removesuffix(' per request')}"
+            f"{share:.0%} {self._incident.quantities[q].says.removesuffix(' per request')}"
             for q, share, _ in parts
             if share and share > 0.03
         ]
@@ -307,7 +307,7 @@ class _Writer:
         found = self._incident.onset
         if found is None:
             return None
-        says = self._rules.quantities[self._incident.symptom].says
+        says = self._incident.quantities[self._incident.symptom].says
         return Onset(
             at=found.onset.at, earliest=found.onset.earliest, latest=found.onset.latest, of=f"{says} rose"
         )

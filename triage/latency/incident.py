@@ -14,7 +14,7 @@ from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
 from triage.latency.number import amount
 from triage.latency.onset import Found, find_onset
-from triage.latency.quantities import Quantity
+from triage.latency.quantities import Quantities, Quantity
 from triage.latency.trace import Trace
 
 Facts = TypeVar("Facts")
@@ -107,6 +107,7 @@ class Incident:
     no_onset: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        self.quantities = Quantities(self.quantities)
         self.history = History(self.snapshot.evidence, self.measures, self.quantities)
         self.model = self.snapshot.asked.model or self._worst_model()
         self.symptom, self.onset, self.no_onset = self._date(spells=False)

@@ -37,3 +37,10 @@ class QuantityFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     quantities: tuple[Quantity, ...] = Field(min_length=1)
+
+
+class Quantities(dict[str, Quantity]):
+    """By name. The rules of an older bundle may lack one that this version asks about: no source tells it then."""
+
+    def __missing__(self, name: str) -> Quantity:
+        return Quantity(quantity=name, says=name.replace("_", " "), unit="", sum=(name,))
