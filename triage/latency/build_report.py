@@ -132,7 +132,9 @@ class _Writer:
             return ""
         share, quantity = max(shares)
         return (
-            f" ({share:.0%} of the increase is {self._incident.quantities[quantity].says})" if share > 0 else ""
+            f" ({share:.0%} of the increase is {self._incident.quantities[quantity].says})"
+            if share > 0
+            else ""
         )
 
     def _impact(self) -> Iterator[str]:

@@ -10,6 +10,7 @@ from triage.latency.predicates.computing import (
     always_slow_node,
     computes_slower,
     computing_grew,
+    gpu_busier,
     infer_tail_alone,
     infer_tail_matters,
     new_pods_slow,
@@ -35,6 +36,7 @@ from triage.latency.predicates.fleet import (
     memory_runs_out,
     observing_changed,
     out_of_memory,
+    pods_replaced,
     pods_wait_for_a_node,
 )
 from triage.latency.predicates.queueing import (
@@ -50,6 +52,7 @@ from triage.latency.predicates.queueing import (
     queue_is_the_delay,
     queue_matters,
     queue_policy,
+    queueing_grew,
     two_speeds,
 )
 from triage.latency.predicates.symptoms import (
@@ -74,6 +77,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         instances_idle,
         at_its_ceiling,
         hardware_idle,
+        queueing_grew,
         queue_is_the_delay,
         queue_matters,
         queue_full,
@@ -85,6 +89,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         even_traffic,
         computes_slower,
         computing_grew,
+        gpu_busier,
         infer_tail_alone,
         infer_tail_matters,
         rare_batch_size,
@@ -109,5 +114,6 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         out_of_memory,
         memory_runs_out,
         observing_changed,
+        pods_replaced,
     )
 }

@@ -1,7 +1,7 @@
 """Why computing takes longer: sizes, versions, young pods, nodes, the models that it calls. Pure."""
 
 from triage.answers import Answer
-from triage.latency.facts import Statistics
+from triage.latency.facts import Batch, Statistics
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
@@ -69,16 +69,19 @@ def rare_batch_size(incident: Incident) -> Answer:
     )
 
 
-def _outlier(batches: tuple[object, ...]) -> str:
-    rows = [(b.size, b.executions, b.infer_ms / b.executions) for b in batches if b.executions]  # type: ignore[attr-defined]
+def _outlier(batches: tuple[Batch, ...]) -> str:
+    """Two sizes or more that were executed a few times and took ten times as long as is usual: one alone may be a heavy request."""
+    rows = [(b.size, b.executions, b.infer_ms / b.executions) for b in batches if b.executions]
     if len(rows) < 2:
         return ""
     usual = sorted(each for _, executions, each in rows for _ in range(min(executions, 50)))
     middle = usual[len(usual) // 2]
-    size, executions, each = max(rows, key=lambda row: row[2])
-    if executions <= 5 and each > 10 * middle and each - middle > 100:
-        return f"batch size {size} was executed {executions} times, {amount(each, 'ms')} each; others {amount(middle, 'ms')}"
-    return ""
+    rare = [row for row in rows if row[1] <= 5 and row[2] > 10 * middle and row[2] - middle > 100]
+    if len(rare) < 2:
+        return ""
+    size, executions, each = max(rare, key=lambda row: row[2])
+    more = f", and {len(rare) - 1} more sizes" if len(rare) > 1 else ""
+    return f"batch size {size} took {amount(each, 'ms')} in {executions} executions{more}; others {amount(middle, 'ms')}"
 
 
 def a_part_moved(incident: Incident) -> Answer:
@@ -203,3 +206,18 @@ def always_slow_node(incident: Incident) -> Answer:
     usual = others[len(others) // 2]
     said = f"{slowest} takes {amount(levels[slowest][1], 'ms')} in the model per request, the others {amount(usual, 'ms')}"
     return Answer("yes" if levels[slowest][0] > 1.3 * usual else "no", said, incident.read("infer").evidence)
+
+
+def gpu_busier(incident: Incident) -> Answer:
+    """The GPU is busier than what is computed here explains: an execution that takes twice as long keeps it busy twice as long."""
+    known = ""
+    for name in ("gpu_sm_busy", "gpu_busy"):
+        gpu, own = incident.movement(name), incident.movement("computing")
+        known = known or gpu.missing or own.missing
+        if not (gpu.known and own.known and gpu.before and own.before):
+            continue
+        explained = max(1.0, (own.during or 0.0) / own.before)
+        said = f"{gpu.quantity.says}: {gpu.from_to}; computed here: {own.from_to}"
+        more = (gpu.during or 0.0) > 1.15 * explained * gpu.before and gpu.difference > 0.05
+        return Answer("yes" if more else "no", said, gpu.evidence + own.evidence)
+    return Answer("unknown", known or "no source tells how busy the GPU is")

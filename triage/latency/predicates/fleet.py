@@ -5,6 +5,7 @@ from triage.latency.changes import rolled_out_at
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.points import mean
+from triage.wording import names
 
 
 def hpa_at_max(incident: Incident) -> Answer:
@@ -153,3 +154,23 @@ def observing_changed(incident: Incident) -> Answer:
             return Answer("yes", recent[0], (evidence.id,))
         return Answer("no", "no revision changed what is logged, traced or measured", (evidence.id,))
     return Answer("unknown", incident.missing("rollouts"))
+
+
+def pods_replaced(incident: Incident) -> Answer:
+    """Pods went as others came, when it began: by a rollout or a restart, or by what answers."""
+    if incident.onset is None:
+        return Answer("unknown", "when it began is not known")
+    low, high = incident.onset.onset.earliest - 60, incident.onset.onset.latest
+    near = [c for c in incident.changes if c.earliest <= high and c.at >= low]
+    told = [c for c in near if c.kind in ("rollout", "restart")]
+    if told:
+        return Answer("yes", told[-1].what, told[-1].evidence)
+    born = [c for c in near if c.kind == "scale" and c.pods]
+    before, now = set(incident.pods("before")), set(incident.pods())
+    gone = before - now
+    if born and gone:
+        said = f"{names(sorted(gone))} went, {names([pod for c in born for pod in c.pods])} came"
+        return Answer("yes", said, born[-1].evidence)
+    if not before:
+        return Answer("unknown", "no source tells one pod from another")
+    return Answer("no", "no pod was replaced as it began", incident.read("throughput").evidence)

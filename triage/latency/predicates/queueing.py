@@ -9,6 +9,7 @@ from triage.latency.predicates.computing import computes_slower
 _BUSY = 0.85
 """Of all instances: in a queue with random arrivals the wait is then six times the service (M/M/1: rho / (1 - rho))."""
 _IDLE = 0.6
+_GPU_IDLE = 0.4
 _BURSTY = 5.0
 """Times the wait of independent arrivals: half the sum of both squared variations in Kingman's formula (1961), 1 for those."""
 _LOST_WAKEUP_MS = (400.0, 650.0)
@@ -88,7 +89,7 @@ def hardware_idle(incident: Incident) -> Answer:
             if values:
                 value = values[len(values) // 2]
                 said = f"{incident.quantities[name].says}: {amount(value, 'share')}"
-                return Answer("yes" if value < _IDLE else "no", said, reading.evidence)
+                return Answer("yes" if value < _GPU_IDLE else "no", said, reading.evidence)
         return Answer("unknown", "no source tells how busy the GPU is")
     host = _host_busy(incident)
     if host is None or host[0] >= _IDLE:
@@ -117,6 +118,21 @@ def _host_busy(incident: Incident) -> tuple[float, tuple[str, ...]] | None:
         if values:
             return values[len(values) // 2], reading.evidence
     return None
+
+
+def queueing_grew(incident: Incident) -> Answer:
+    """Time in the queue is a good part of what was added, in the mean or in the tail."""
+    share, queue = incident.part("queue")
+    if share is not None and share > 0.3:
+        said = f"{queue.quantity.says} is {share:.0%} of the increase: {queue.from_to}"
+        return Answer("yes", said, queue.evidence)
+    tail, whole = incident.movement("queue_tail"), incident.movement("p99")
+    if tail.up(1.5, 1.0) == "yes" and whole.known and tail.difference > 0.2 * whole.difference:
+        return Answer("yes", f"{tail.quantity.says}: {tail.from_to}", tail.evidence)
+    if share is None and not queue.known:
+        return Answer("unknown", queue.missing or "nothing is known of the increase", queue.evidence)
+    said = f"{queue.quantity.says}: {queue.from_to}"
+    return Answer("no", said if share is None else f"{said}, {share:.0%} of the increase", queue.evidence)
 
 
 def queue_matters(incident: Incident) -> Answer:

@@ -120,9 +120,20 @@ def usual_for_this_hour(incident: Incident) -> Answer:
                 continue
             seen = now
             level, unit = then[len(then) // 2], now.quantity.unit
-            if level >= now.during / 1.2 and level > 1.3 * now.before:
+            alike = level >= now.during / 1.2 or (_same_traffic(incident, ago) and level >= 0.3 * now.during)
+            if alike and level > 1.3 * now.before:
                 said = f"{now.quantity.says}: {amount(level, unit)} at this time {when}, {amount(now.during, unit)} now"
                 return Answer("yes", said, now.evidence + past.evidence)
     if seen is not None:
         return Answer("no", "at this time of earlier days it was lower", seen.evidence)
     return Answer("unknown", "there is no history of this hour on earlier days")
+
+
+def _same_traffic(incident: Incident, ago: str) -> bool:
+    """As many requests came then as come now: how long a queue grows under them is chance."""
+    now = incident.movement("arrivals")
+    past = incident.history.read("throughput", incident.who(), ago)
+    then = sorted(incident.then(past.trace, ago)) if past.trace else []
+    if not then or not now.during:
+        return False
+    return 0.85 <= then[len(then) // 2] / now.during <= 1.18
