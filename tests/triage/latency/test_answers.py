@@ -214,7 +214,7 @@ def test_some_pods_get_far_more_than_the_median_one() -> None:
 
 
 def test_of_one_pod_or_one_that_just_came_nothing_is_skewed() -> None:
-    just_came = [*steady(None, 85), *steady(0.5, 35)]
+    just_came = [*steady(None, 117), *steady(0.5, 3)]
     assert [skewed(20.0).value, skewed(20.0, just_came).value] == ["unknown", "unknown"]
 
 
