@@ -51,14 +51,15 @@ check: .venv
 	$(BIN)/triton-triage check
 
 test: .venv tools triton
-	$(BIN)/python -m pytest --require-real
+	$(BIN)/python -m tests.run
 
 # Every rate, reload and restart against what the load and the models recorded; `make test` runs the shortest of them.
 groundtruth: .venv triton
 	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth
 
 # How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
-accuracy: .venv
+accuracy: .venv triton
+	$(BIN)/python -m pytest -q -m accuracy tests/fleetsim tests/triage/latency
 	$(BIN)/python -m tests.accuracy $(ACCURACY)
 
 # The latency incidents on real Tritons with a real Prometheus, an hour: INCIDENTS="overload --out FOLDER" runs one.

@@ -4,8 +4,10 @@ The last line of a run is `real: HPA decisions N, Triton inferences M, Triton lo
 `--require-real`, which `make test` passes, a run in which any of them is zero fails: a suite that silently
 stopped testing against the real parts must not be green."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -44,6 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail unless a real HPA decided, a real Triton inferred and failed to load, and a real Prometheus answered",
     )
+    parser.addoption("--real-counts", metavar="FILE", help="write the counts to FILE instead of a last line")
+
+
+def read_counts(file: Path) -> RealWork:
+    """What a session wrote with `--real-counts`."""
+    return RealWork(**json.loads(file.read_text()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -91,6 +99,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """After pytest's own summary, so that the line is the last one."""
     work = config.stash.get(REAL_WORK, None)
     if work is None or config.getoption("--collect-only"):
+        return
+    if file := config.getoption("--real-counts"):
+        Path(file).write_text(json.dumps(asdict(work)))
         return
     failed = work.missing and config.getoption("--require-real")
     print(f"{work}{'  <- zero: this run proved nothing against the real parts' if failed else ''}")

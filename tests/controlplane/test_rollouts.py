@@ -265,7 +265,8 @@ async def settled(cluster: Cluster, name: str, revision: int) -> None:
         status, wanted = found.get("status", {}), found["spec"]["replicas"]
         number = found["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision")
         counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
-        return number == str(revision) and counts == [wanted] * 3
+        seen = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+        return seen and number == str(revision) and counts == [wanted] * 3
 
     await eventually(done, seconds=30)
 

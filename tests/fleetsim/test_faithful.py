@@ -143,6 +143,7 @@ async def test_above_capacity_the_queues_grow_alike(triton_install: TritonInstal
     assert real.queue_ms / real.success > 200
 
 
+@pytest.mark.accuracy
 @pytest.mark.parametrize(("delay_ms", "per_second", "of_queue"), [(0, 60, 0.15), (5, 120, 0.25)])
 async def test_batches_are_as_large(
     triton_install: TritonInstall, tmp_path: Path, delay_ms: float, per_second: float, of_queue: float

@@ -2,10 +2,11 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.fleetsim.counters import Counters
 from tests.fleetsim.cpu import CpuQuota
@@ -194,7 +195,15 @@ def total(snapshot: Snapshot, id: str, start: float, end: float) -> float:
     return summed
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+SAMPLE = ("overload", "batch_delay", "hang", "sticky_balancing", "cpu_throttling", "bad_alert_rule")
+"""The others take two minutes together: `make accuracy` plays them all."""
+
+
+def sampled(causes: Iterable[str]) -> list[ParameterSet]:
+    return [pytest.param(c, marks=() if c in SAMPLE else pytest.mark.accuracy) for c in causes]
+
+
+@pytest.mark.parametrize("cause", sampled(CAUSES))
 def test_evidence_lies_on_its_grid_and_every_number_is_finite(cause: str) -> None:
     for facts in ranges(played(cause).snapshot):
         for series in facts.series:
@@ -207,7 +216,7 @@ ELSEWHERE = frozenset({"bad_alert_rule", "cannot_tell"})
 """Nothing moved, or nobody saw it."""
 
 
-@pytest.mark.parametrize("cause", sorted(set(CAUSES) - ELSEWHERE))
+@pytest.mark.parametrize("cause", sampled(sorted(set(CAUSES) - ELSEWHERE)))
 def test_clients_feel_every_incident(cause: str) -> None:
     """At its worst minute the p99 at the gateway is far above its usual."""
     case = played(cause)

@@ -90,6 +90,7 @@ def test_ids_are_unique_and_every_label_is_a_leaf() -> None:
     assert [incident.id for incident in INCIDENTS if f"`{incident.label}`" not in leaves] == []
 
 
+@pytest.mark.accuracy
 @pytest.mark.timeout(180)
 async def test_too_few_instances_let_requests_wait(triton_install: TritonInstall, tmp_path: Path) -> None:
     _, result = await run_incident(

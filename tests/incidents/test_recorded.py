@@ -12,7 +12,7 @@ from tests.accuracy.judge import rules
 from tests.fleetsim.observe import without
 from triage.bundle import load_bundle
 from triage.evidence import Evidence, Snapshot
-from triage.latency.facts import PodPlacement, PodPlacements, Revision, Rollouts
+from triage.latency.facts import PodPlacement, PodPlacements, Ranges, Revision, Rollouts
 from triage.report import Report
 from triage.report_of import report_of
 
@@ -66,7 +66,7 @@ def test_an_innocent_rollout_shortly_before_is_not_blamed(name: str) -> None:
     new = Revision(
         number=2, hash="5d4f8c7b9", created_at=onset - 200, changes=("value of env LOG_FORMAT changed",)
     )
-    names = sorted({e.labels["pod"] for one in _triton(snapshot) for e in one if "pod" in e.labels})
+    names = _pods(snapshot)
     placed = PodPlacements(
         tuple(PodPlacement(pod, started_at=onset - 190, ready=True, revision=new.hash) for pod in names)
     )
@@ -77,8 +77,9 @@ def test_an_innocent_rollout_shortly_before_is_not_blamed(name: str) -> None:
     assert report.verdict.category == TRUTHS[name]["label"] or report.verdict.category not in CHANGES
 
 
-def _triton(snapshot: Snapshot) -> list[tuple[msgspec.Struct, ...]]:
-    return [e.facts.series for e in snapshot.evidence if e.id == "triton/success" and e.facts is not None]  # type: ignore[union-attr]
+def _pods(snapshot: Snapshot) -> list[str]:
+    ranges = [e.facts for e in snapshot.evidence if e.id == "triton/success" and isinstance(e.facts, Ranges)]
+    return sorted({series.labels["pod"] for one in ranges for series in one.series if "pod" in series.labels})
 
 
 def _evidence(probe: str, facts: PodPlacements | Rollouts) -> Evidence:
