@@ -36,7 +36,7 @@ tools: .venv
 triton: .venv
 	$(BIN)/python -m tests.tritons.install
 
-# The autoscaler on one real Triton for a minute and a half; a recorded run where no Triton can run. Ends with Ctrl-C.
+# Three acts on one real Triton in two and a half minutes; a recorded run where no Triton can run. Ends with Ctrl-C.
 # The demo says itself what is missing, so the environment is made without the check of what tests need.
 demo: ANYWHERE := yes
 demo: .venv
