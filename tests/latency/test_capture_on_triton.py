@@ -144,7 +144,8 @@ async def test_a_restart_within_a_capture_is_a_gap_and_neither_negative_nor_coun
     assert found
     slow = values(found, "success", "slow")
     assert (slow[0], None in slow) == (0.0, True)
-    assert counted(found, "success", "slow") == pytest.approx(6, rel=0.15)
+    # A rate is over the time that really lay between two pages, which a busy machine stretches; twice would be 12, and more.
+    assert 4 < counted(found, "success", "slow") < 9
     before, during = statistics(found, "slow")
     assert before.inferences > 6
     assert during.inferences == 6
