@@ -14,6 +14,7 @@ from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
 from triage.latency.number import amount
 from triage.latency.onset import Found, find_onset
+from triage.latency.points import median, spread
 from triage.latency.quantities import Quantities, Quantity
 from triage.latency.trace import Trace
 
@@ -37,8 +38,6 @@ SYMPTOMS = (
 what Triton cannot; a summary is smeared over a minute; a server that hangs shows in what waits alone; and a part of a request's
 time may move where the whole is too noisy to tell."""
 _SEED = 20261123
-_ENOUGH = 0.8
-"""Of the points that there should be: with fewer, that something did not move is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +147,11 @@ class Incident:
         return found
 
     def paired(self, reading: Reading, other: Mapping[float, int], when: str) -> list[tuple[float, int]]:
-        """The values of that time, each with what the other has at its step; 1 where that knows no step at all."""
-        if reading.trace is None:
-            return []
-        chosen = set(self.values(reading, when))
-        pairs = [
-            (value, other.get(round(time, 3), 0))
-            for time, value in reading.trace.present()
-            if value in chosen
-        ]
+        """The points of that time, each with what the other has at its step; 1 where that knows no step at all."""
+        points = self.points(reading, when)
+        pairs = [(value, other.get(round(time, 3), 0)) for time, value in points]
         return [(value, count) for value, count in pairs if count] or [
-            (value, 1) for value, _ in pairs if not other
+            (value, 1) for _, value in points if not other
         ]
 
     def pods(self, when: str = "during") -> list[str]:
@@ -200,17 +193,22 @@ class Incident:
         return self.onset.onset.latest, self.onset.ended.earliest if self.onset.ended else float("inf")
 
     def values(self, reading: Reading, when: str) -> list[float]:
-        """What is known of it before, during, or ever. A value of a window that reaches across the border belongs to neither."""
+        """What is known of it before, during, or ever."""
+        return [value for _, value in self.points(reading, when)]
+
+    def points(self, reading: Reading, when: str) -> list[tuple[float, float]]:
+        """Time and value, before, during, or ever. A value of a window that reaches across the border belongs to neither."""
         if reading.trace is None:
             return []
         span = {"before": self.before, "during": self.during, "ever": (float("-inf"), float("inf"))}[when]
         if span is None:
             return []
         low, high = span[0] + (reading.smear if when == "during" and self.onset else 0.0), span[1]
-        found = _between(reading.trace, low, high)
+        known = reading.trace.present()
+        found = [(time, value) for time, value in known if low <= time <= high]
         # A short incident has no value that is wholly its own: the last ones are the most its own.
         if when == "during" and len(found) < 3:
-            found = _between(reading.trace, span[0], high)[-3:]
+            found = [(time, value) for time, value in known if span[0] <= time <= high][-3:]
         return found
 
     # Movements.
@@ -223,32 +221,29 @@ class Incident:
 
     def movement(self, quantity: str, of: Of = "model", by: By | None = None, group: str = "") -> Movement:
         """Medians before and during; without a history, before is what the server counted in its life."""
-        row, reading = self.quantities[quantity], self.read(quantity, of, by, group)
+        return self._movement(quantity, self.who(of, by, group))
+
+    def movement_of(self, model: str, quantity: str) -> Movement:
+        """The same of another model, over the same times."""
+        return self._movement(quantity, Who(model, "model"))
+
+    def _movement(self, quantity: str, who: Who) -> Movement:
+        row, reading = self.quantities[quantity], self.history.read(quantity, who)
         if reading.trace is None:
             return Movement(row, None, None, (), reading.missing)
         before, during = self.values(reading, "before"), self.values(reading, "during")
         if self.onset is None:
-            lived, source = self._lifetime(row, self.who(of, by, group))
-            told = _median(during)
+            lived, source = self._lifetime(row, who)
+            told = median(during)
             because = "" if lived is not None else self.no_onset or "nothing is known of the time before"
             return Movement(row, lived, told, reading.evidence + source, because)
         if not self.covered(reading, "during") or not self.covered(reading, "before"):
-            return Movement(row, None, _median(during), reading.evidence, f"too few points of the {row.says}")
+            return Movement(row, None, median(during), reading.evidence, f"too few points of the {row.says}")
         return Movement(row, self._level(before), self._level(during), reading.evidence, noise=spread(before))
 
     def _level(self, values: Sequence[float]) -> float | None:
         """The median, or where it comes and goes the worst tenth begins."""
-        return sorted(values)[-1 - len(values) // 10] if self.intermittent and values else _median(values)
-
-    def movement_of(self, model: str, quantity: str) -> Movement:
-        """The same of another model, over the same times."""
-        row, reading = self.quantities[quantity], self.history.read(quantity, Who(model, "model"))
-        before, during = self.values(reading, "before"), self.values(reading, "during")
-        if len(before) < 8 or len(during) < 3:
-            return Movement(
-                row, None, None, reading.evidence, reading.missing or f"too few points of {model}"
-            )
-        return Movement(row, self._level(before), self._level(during), reading.evidence)
+        return sorted(values)[-1 - len(values) // 10] if self.intermittent and values else median(values)
 
     def within(self, ranges: Ranges, series: Series, when: str) -> list[float]:
         """One series' values before, during, or ever."""
@@ -319,7 +314,7 @@ class Incident:
     def _rate(self, model: str) -> float:
         """Requests a second, in the median."""
         trace = self.history.read("throughput", Who(model, "model")).trace
-        return _median([value for value in trace.values if value is not None] if trace else []) or 0.0
+        return median([value for value in trace.values if value is not None] if trace else []) or 0.0
 
     def _suffering(self, model: str) -> float:
         """Seconds of waiting a second that were added from the first half of the window to its worst tenth."""
@@ -333,7 +328,7 @@ class Incident:
         unit = self.quantities[symptom].unit
         if unit == "ms":
             whole = self.read("latency").trace
-            return 0.1 * (_median([v for v in whole.values if v is not None]) or 0.0) if whole else 0.0
+            return 0.1 * (median([v for v in whole.values if v is not None]) or 0.0) if whole else 0.0
         return {"requests": 0.5, "requests/s": 0.05, "share": 0.01}.get(unit, 0.0)
 
     def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
@@ -385,32 +380,10 @@ def _worst_lately(trace: Trace) -> Trace:
     return Trace(trace.start, trace.step, tuple(worst))
 
 
-def _between(trace: Trace, low: float, high: float) -> list[float]:
-    return [
-        value
-        for index, value in enumerate(trace.values)
-        if value is not None and low <= trace.start + index * trace.step <= high
-    ]
-
-
 def _growth(trace: Trace) -> float:
     half = len(trace.values) // 2
     calm = [value for value in trace.values[:half] if value is not None]
     worst = sorted((value for value in trace.values if value is not None), reverse=True)
-    usual = _median(calm) or 0.0
+    usual = median(calm) or 0.0
     tenth = worst[: max(3, len(worst) // 10)]
-    return max(0.0, (_median(tenth) or 0.0) - usual)
-
-
-def _median(values: Sequence[float]) -> float | None:
-    if not values:
-        return None
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def spread(values: Sequence[float]) -> float:
-    """1.4826 times the median absolute deviation: the standard deviation where they are normal."""
-    middle = _median(values) or 0.0
-    return 1.4826 * (_median([abs(value - middle) for value in values]) or 0.0)
+    return max(0.0, (median(tenth) or 0.0) - usual)

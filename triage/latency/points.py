@@ -1,8 +1,23 @@
 """Small sums over points. Pure."""
 
+import statistics
 from collections.abc import Sequence
 
 from triage.latency.history import Reading
+from triage.latency.level import SIGMA_OF_MAD
+
+
+def median(values: Sequence[float]) -> float | None:
+    """None of none."""
+    return statistics.median(values) if values else None
+
+
+def spread(values: Sequence[float]) -> float:
+    """1.4826 times the median absolute deviation: the standard deviation where they are normal; 0 of none."""
+    if not values:
+        return 0.0
+    middle = statistics.median(values)
+    return SIGMA_OF_MAD * statistics.median([abs(value - middle) for value in values])
 
 
 def mean(values: Sequence[float]) -> float:

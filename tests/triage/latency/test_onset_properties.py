@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from triage.latency.level import best_split, cost, running_costs, scale_of
 from triage.latency.onset import Found, find_onset
-from triage.latency.rate_ratio import incomplete_beta, rate_ratio
 from triage.latency.shift import fell, flat, rose, shift
 from triage.latency.trace import Trace
 
@@ -74,40 +73,3 @@ def test_nothing_both_rose_and_fell(before: list[float | None], during: list[flo
     if found.comparison:
         assert -1 <= found.comparison.delta <= 1
         assert found.comparison.lowest <= found.comparison.difference <= found.comparison.highest
-
-
-@given(st.integers(1, 60), st.integers(0, 60), st.floats(0.001, 0.999))
-def test_the_incomplete_beta_is_the_binomial_tail(successes: int, failures: int, p: float) -> None:
-    """The probability of at least a successes of n is I_p(a, n - a + 1) (DLMF 8.17.5)."""
-    n = successes + failures
-    tail = math.fsum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(successes, n + 1))
-    assert math.isclose(incomplete_beta(p, successes, failures + 1), tail, rel_tol=1e-8, abs_tol=1e-12)
-
-
-@given(COUNTS, COUNTS, st.floats(0.1, 100), st.floats(0.1, 100))
-def test_the_bounds_of_a_rate_ratio_leave_a_fortieth_on_each_side(
-    a: int, b: int, seconds_a: float, seconds_b: float
-) -> None:
-    found = rate_ratio(a, seconds_a, b, seconds_b)
-
-    def share(ratio: float) -> float:
-        return ratio * seconds_a / (ratio * seconds_a + seconds_b)
-
-    def probability(counts: range, ratio: float) -> float:
-        p = share(ratio)
-        return math.fsum(math.comb(a + b, k) * p**k * (1 - p) ** (a + b - k) for k in counts)
-
-    if a:
-        assert math.isclose(probability(range(a, a + b + 1), found.low), 0.025, rel_tol=1e-6)
-    if found.high is not None:
-        assert math.isclose(probability(range(a + 1), found.high), 0.025, rel_tol=1e-6)
-    if found.estimate is not None and found.high is not None:
-        assert found.low <= found.estimate <= found.high
-
-
-@given(COUNTS, COUNTS)
-def test_swapped_rates_have_the_inverse_interval(a: int, b: int) -> None:
-    one, other = rate_ratio(a, 1, b, 1), rate_ratio(b, 1, a, 1)
-    for low, high in ((one.low, other.high), (other.low, one.high)):
-        assert (low == 0) == (high is None)
-        assert high is None or math.isclose(low * high, 1, rel_tol=1e-6)

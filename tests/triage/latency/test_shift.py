@@ -5,10 +5,7 @@ from random import Random
 import pytest
 
 from triage.answers import Value
-from triage.latency.rate_ratio import RateRatio, rate_ratio
 from triage.latency.shift import Comparison, Side, fell, flat, rose, shift
-from triage.latency.trace import Trace
-from triage.latency.usual import Usual, usual_for_this_hour
 
 BEFORE = [9.0, 10.0, 11.0, 10.0, 9.5, 10.5, 10.0, 10.2, 9.8, 10.0]
 
@@ -104,69 +101,3 @@ def test_of_what_did_not_change_hardly_any_is_called_a_rise() -> None:
         )
         rises += rose(found, 1.3, 0.0) == "yes"
     assert rises <= 0.05 * 400  # one of forty by the interval
-
-
-def test_the_exact_interval_of_two_rates() -> None:
-    """12 in 100 s against 4 in 100 s: the share 12/16 has the Clopper-Pearson interval 0.4762 to 0.9273."""
-    found = rate_ratio(12, 100, 4, 100)
-    assert [found.low, found.estimate, found.high] == pytest.approx(
-        [0.4762 / 0.5238, 3, 0.9273 / 0.0727], rel=1e-2
-    )
-
-
-def test_a_rate_of_zero_has_a_bound_all_the_same() -> None:
-    """None of n: the upper share is 1 - 0.025 ** (1 / n) (Clopper & Pearson 1934)."""
-    share = 1 - 0.025 ** (1 / 10)
-    none, all_of_them = rate_ratio(0, 60, 10, 60), rate_ratio(10, 60, 0, 60)
-    assert none == RateRatio(0.0, 0.0, none.high)
-    assert all_of_them == RateRatio(all_of_them.low, None, None)
-    assert [none.high, 1 / all_of_them.low] == pytest.approx([share / (1 - share)] * 2)
-    assert rate_ratio(0, 60, 0, 60) == RateRatio(0.0, None, None)
-
-
-def test_large_counts_have_an_interval_near_the_normal_one() -> None:
-    found = rate_ratio(1e7, 60, 1e7, 60)
-    assert [found.low, found.high] == pytest.approx([1 - 8.761e-4, 1 + 8.769e-4], rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    "arguments", [(-1, 1, 1, 1), (1, 0, 1, 1), (1, 1, float("nan"), 1), (1, 1, 1, float("inf"))]
-)
-def test_counts_and_times_that_cannot_be_are_refused(arguments: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ValueError, match="must be a number"):
-        rate_ratio(*arguments)
-
-
-def hour(factor: float, steps: int = 10) -> Trace:
-    return Trace(0.0, 60.0, times(factor)[:steps])
-
-
-def test_a_rise_against_the_hour_and_a_day_is_not_usual() -> None:
-    found = usual_for_this_hour(hour(2), hour(1), hour(1), hour(2))
-    assert found == Usual("no", rose_against=("hour before", "day ago"))
-
-
-@pytest.mark.parametrize(
-    ("hour_before", "day_ago", "week_ago", "value"),
-    [
-        (hour(2), hour(1), hour(1), "yes"),
-        (hour(1), hour(2), hour(2), "yes"),
-        (hour(1), hour(2), None, "yes"),
-        (hour(1), None, None, "unknown"),
-        (None, hour(2), hour(2), "yes"),
-        (None, hour(1), hour(1), "unknown"),
-        (hour(1), hour(4), hour(4), "yes"),
-        (hour(1), hour(2), hour(1.5, 4), "unknown"),
-        (hour(1), None, hour(1), "no"),
-    ],
-)
-def test_what_is_usual(
-    hour_before: Trace | None, day_ago: Trace | None, week_ago: Trace | None, value: Value
-) -> None:
-    """Twice of the tens before is asked about. Where other days stood still higher, a rise from the hour before is the day's."""
-    assert usual_for_this_hour(hour(2), hour_before, day_ago, week_ago).value == value
-
-
-def test_what_was_missing_and_what_was_unclear_is_told_apart() -> None:
-    found = usual_for_this_hour(hour(2), hour(1), Trace(0.0, 60.0, (None, None)), hour(1.5, 4))
-    assert found == Usual("unknown", ("hour before",), (), ("day ago",), ("week ago",))
