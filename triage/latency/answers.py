@@ -48,13 +48,13 @@ def _shift(test: Shift, incident: Incident) -> Answer:
 
 def _told(value: Value, moved: Movement, of: Of) -> Answer:
     whose = "" if of != "others" else " of the other models"
+    said = f"{moved.quantity.says}{whose}: {moved.from_to}"
+    if value == "unknown" and moved.known:
+        return Answer("unknown", f"{said}, too scattered to say", moved.evidence)
     if value == "unknown":
-        return Answer(
-            "unknown",
-            moved.missing or f"the {moved.quantity.says}{whose} is not known on both sides",
-            moved.evidence,
-        )
-    return Answer(value, f"{moved.quantity.says}{whose}: {moved.from_to}", moved.evidence)
+        because = moved.missing or f"the {moved.quantity.says}{whose} is not known on both sides"
+        return Answer("unknown", because, moved.evidence)
+    return Answer(value, said, moved.evidence)
 
 
 def _level(test: Level, incident: Incident) -> Answer:

@@ -16,6 +16,7 @@ from triage.latency.number import amount
 from triage.latency.onset import Found, find_onset
 from triage.latency.points import median, spread
 from triage.latency.quantities import Quantities, Quantity
+from triage.latency.shift import LEAST_POINTS, Shift, fell, rose, shift
 from triage.latency.trace import Trace
 
 Facts = TypeVar("Facts")
@@ -50,6 +51,8 @@ class Movement:
     evidence: tuple[str, ...]
     missing: str = ""
 
+    shift: Shift | None = None
+    """Of the independent points; None where there are too few, or the worst tenths are compared."""
     noise: float = 0.0
     """The robust standard deviation of the values before."""
 
@@ -73,10 +76,17 @@ class Movement:
         return f"{amount(self.before, unit)} before, {amount(self.during, unit)} during"
 
     def up(self, ratio: float, least: float) -> Value:
-        return self._beyond(lambda b, d: d >= b * ratio and d - b > least)
+        value = self._beyond(lambda b, d: d >= b * ratio and d - b > least)
+        return self._unless_excluded(value, rose(self.shift, ratio, least) if self.shift else "no")
 
     def down(self, ratio: float, least: float) -> Value:
-        return self._beyond(lambda b, d: d * ratio <= b and b - d > least)
+        value = self._beyond(lambda b, d: d * ratio <= b and b - d > least)
+        return self._unless_excluded(value, fell(self.shift, ratio, least) if self.shift else "no")
+
+    @staticmethod
+    def _unless_excluded(value: Value, by_ranks: Value) -> Value:
+        """No is said only of what the points exclude."""
+        return "unknown" if value == "no" and by_ranks != "no" else value
 
     def flat(self, ratio: float, least: float) -> Value:
         answers = (self.up(ratio, least), self.down(ratio, least))
@@ -239,7 +249,19 @@ class Incident:
             return Movement(row, lived, told, reading.evidence + source, because)
         if not self.covered(reading, "during") or not self.covered(reading, "before"):
             return Movement(row, None, median(during), reading.evidence, f"too few points of the {row.says}")
-        return Movement(row, self._level(before), self._level(during), reading.evidence, noise=spread(before))
+        moved = (
+            None if self.intermittent else shift(before, during, smear=reading.smear, step=reading.trace.step)
+        )
+        if (
+            moved
+            and moved.before
+            and moved.during
+            and min(moved.before.points, moved.during.points) < LEAST_POINTS
+        ):
+            moved = None
+        return Movement(
+            row, self._level(before), self._level(during), reading.evidence, shift=moved, noise=spread(before)
+        )
 
     def _level(self, values: Sequence[float]) -> float | None:
         """The median, or where it comes and goes the worst tenth begins."""

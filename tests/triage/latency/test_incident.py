@@ -205,6 +205,16 @@ def captured(*, infer: float = 80.0) -> list[Evidence]:
     ]
 
 
+def test_no_is_said_only_of_what_the_points_exclude() -> None:
+    """Both medians are a quarter above, and a rise by 1.3 is asked for: even points exclude it, points that scatter do not."""
+    even = platform("cpu_used", stepped(1.0, 1.25), pod="a")
+    wide = platform("cpu_used", [1.0] * 80 + [0.5 + 1.5 * k / 39 for k in range(40)], pod="a")
+    slow = served(infer=stepped(8, 80))
+    told = [incident(slow, one).movement("cpu_used", "all") for one in (even, wide)]
+    assert [one.up(1.3, 0.0) for one in told] == ["no", "unknown"]
+    assert [one.flat(1.3, 0.0) for one in told] == ["yes", "unknown"]
+
+
 def test_with_a_capture_alone_the_servers_life_is_the_baseline() -> None:
     told = incident(
         *captured(), lifetime(success=1000, request_time=10_000, queue_time=1000, infer_time=8000)
