@@ -4,19 +4,17 @@ The cluster and Prometheus are asked at once. Prometheus waits a little for the 
 autoscaler tell whose series are meant; without them it asks by the workload's name."""
 
 import asyncio
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
-from telemetry.kube_client import KubernetesClient, default_namespace
 from telemetry.kubernetes_api import KubernetesError
 from telemetry.prometheus import PrometheusAccess, PrometheusSource
+from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, collect
 from triage.evidence import Asked, Missing, Snapshot
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
@@ -25,7 +23,7 @@ from triage.latency.queries import SeriesTarget
 from triage.latency.rules import LatencyRules
 from triage.probes.capture import capture_questions
 from triage.probes.cluster import cluster_questions
-from triage.probes.pod import get_command, is_selector
+from triage.probes.pod import is_selector
 from triage.probes.prometheus import prometheus_questions
 from triage.probes.repository import repository_question
 from triage.probes.settings import with_settings
@@ -33,6 +31,8 @@ from triage.probes.statistics import statistics_question
 from triage.probes.triton_url import triton_questions
 from triage.seal import Seal, printable
 
+CONNECTING_SECONDS = 15.0
+"""For credentials and the list of pods: plug-ins take seconds."""
 NAMES_SECONDS = 5.0
 """So long Prometheus waits for the names of pods, nodes and autoscaler."""
 
@@ -67,7 +67,8 @@ async def look_at_latency(
     timeout = aiohttp.ClientTimeout(total=None)  # each question has its own deadline
     async with AsyncExitStack() as resources:
         session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
-        cluster = _Cluster(sources, resources)
+        access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
+        cluster = _Cluster(access, sources)
         questions: list[Question] = []
         if sources.target:
             questions.append(cluster.question())
@@ -89,7 +90,7 @@ async def look_at_latency(
         )
         capture = sources.capture_seconds + 8.0 if sources.tritons else 0.0
         snapshot = await collect(questions, asked, rules.tree, make_seal, patience=capture)
-        asked = msgspec.structs.replace(asked, namespace=printable(cluster.namespace))
+        asked = msgspec.structs.replace(asked, namespace=printable(access.namespace))
         return msgspec.structs.replace(snapshot, asked=asked)
 
 
@@ -141,12 +142,11 @@ def _name(target: str) -> str:
 
 
 class _Cluster:
-    """Connects when it is asked: a credential plug-in that takes its time holds up no other source."""
+    """What the cluster tells, and its names for those who wait for them."""
 
-    def __init__(self, sources: LatencySources, resources: AsyncExitStack) -> None:
-        self.namespace = sources.namespace
+    def __init__(self, access: ClusterAccess, sources: LatencySources) -> None:
+        self._access = access
         self._sources = sources
-        self._resources = resources
         self._named = asyncio.Event()
         self._waited_for = {"placements", "hpa", "rollouts"}
         self._found: dict[str, object] = {}
@@ -158,7 +158,7 @@ class _Cluster:
                 await self._named.wait()
         except TimeoutError:
             pass
-        told = replace(target, namespace=self.namespace or target.namespace)
+        told = replace(target, namespace=self._access.namespace or target.namespace)
         placements, hpa, rollouts = (self._found.get(name) for name in ("placements", "hpa", "rollouts"))
         if isinstance(placements, PodPlacements):
             told = replace(told, nodes=tuple(sorted({pod.node for pod in placements.pods} - {""})))
@@ -171,38 +171,27 @@ class _Cluster:
         return told
 
     def question(self) -> Question:
-        target, namespace = self._sources.target, self.namespace
-        selector = self._sources.selector or is_selector(target)
-        command = get_command(self._kubectl, namespace, target, selector=selector)
-        where = f"namespace {namespace}" if namespace else "the context's namespace"
-        return Question(
-            id="placements",
-            probe="placements",
-            source=f"pods of {target}",
-            query=f"{target} in {where}",
-            command=command,
-            ask=self._ask,
-            on_timeout=f"does `{command}` answer? the credential plug-in or the API server is slow",
-            patience=15.0,
+        return self._access.pods_question(
+            self._sources.target,
+            self._ask,
+            selector=self._sources.selector,
+            as_probe=("placements", "placements"),
+            patience=CONNECTING_SECONDS,
         )
 
     async def _ask(self, seal: Seal) -> Found:
-        kubeconfig, context = self._sources.kubeconfig, self._sources.context
-        for module in ("kubernetes.aio.client", "kubernetes.aio.config"):  # 0.7 s, in which others go on
-            await asyncio.to_thread(import_module, module)
-        client = KubernetesClient(kubeconfig=kubeconfig, context=context)
         try:
-            await self._resources.enter_async_context(client)
-            self.namespace = self.namespace or await default_namespace(kubeconfig, context)
+            client = await self._access.connect()
         except KubernetesError as error:
             self._named.set()
-            return Found(
-                Missing(
-                    "unreachable", str(error), "pass --kubeconfig and --context, or give --prometheus URL"
-                )
-            )
+            remedy = "pass --kubeconfig and --context, or give --prometheus URL"
+            return Found(Missing("unreachable", str(error), remedy))
         asked = cluster_questions(
-            client, self.namespace, self._sources.target, self._kubectl, selector=self._sources.selector
+            client,
+            self._access.namespace,
+            self._sources.target,
+            self._access.kubectl,
+            selector=self._sources.selector,
         )
         noting = {question.probe: self._noting(question) for question in asked}
         found = await noting.pop("placements").ask(seal)
@@ -220,13 +209,6 @@ class _Cluster:
                     self._named.set()
 
         return replace(question, ask=ask)
-
-    @property
-    def _kubectl(self) -> str:
-        """With the flags that were given: the same question to another cluster would be another question."""
-        flags = (("--kubeconfig", self._sources.kubeconfig), ("--context", self._sources.context))
-        given = (f" {flag} {shlex.quote(value)}" for flag, value in flags if value)
-        return "".join(("kubectl", *given))
 
 
 def access_from(token_file: str | None, ca_file: str | None, headers: Sequence[str]) -> PrometheusAccess:
