@@ -28,6 +28,32 @@ _rules = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of rules to use instead of the one that ships with the program.",
 )
+_save_to = click.option(
+    "--save",
+    "save_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep all evidence in this file.",
+)
+
+
+def _pods(command: "Callable[..., None]") -> "Callable[..., None]":
+    """The pods that a command is about, in kubectl's words."""
+    for option in (
+        click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
+        click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file, as for kubectl."),
+        click.option("-l", "--selector", default="", help="Label selector of the pods, instead of TARGET."),
+        click.option(
+            "-n",
+            "--namespace",
+            default="",
+            help="The pods' namespace; the kubeconfig context's own if not given.",
+        ),
+        click.argument("target", default=""),
+    ):
+        command = option(command)
+    return command
+
+
 _output = click.option(
     "-o", "--output", type=click.Choice(["text", "json", "html"]), default="text", show_default=True
 )
@@ -62,24 +88,13 @@ main.add_command(record)
 
 
 @main.command("load-failure")
-@click.argument("target", default="")
-@click.option(
-    "-n", "--namespace", default="", help="The pods' namespace; the kubeconfig context's own if not given."
-)
-@click.option("-l", "--selector", default="", help="Label selector of the pods, instead of TARGET.")
-@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file, as for kubectl.")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
+@_pods
 @click.option("--model", default="", help="Speak of this model, where several fail.")
 @click.option(
     "--triton", "triton_url", metavar="URL", help="Triton's HTTP port, such as http://localhost:8000."
 )
 @click.option("--log", "log_file", metavar="FILE", help="The server's log; - reads standard input.")
-@click.option(
-    "--save",
-    "save_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep all evidence in this file.",
-)
+@_save_to
 @_output
 @_rules
 def load_failure(
@@ -105,8 +120,7 @@ def load_failure(
             "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL",
             USAGE,
         )
-    if target and selector:
-        _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
+    _refuse_both(target, selector)
     try:
         triton_url = check_url(triton_url) if triton_url else None
         if target:
@@ -125,13 +139,7 @@ def load_failure(
 
 
 @main.command()
-@click.argument("target", default="")
-@click.option(
-    "-n", "--namespace", default="", help="The pods' namespace; the kubeconfig context's own if not given."
-)
-@click.option("-l", "--selector", default="", help="Label selector of the pods, instead of TARGET.")
-@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file, as for kubectl.")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
+@_pods
 @click.option("--model", default="", help="Speak of this model; else of the one whose requests wait longest.")
 @click.option("--at", "at", metavar="TIME", help="When it was slow, such as 14:02 (UTC) or now-20m.")
 @click.option("--window", metavar="A..B", help="Look at this window; two hours that end now if not given.")
@@ -161,12 +169,7 @@ def load_failure(
 @click.option(
     "--record", "record_file", metavar="FILE", help="What `record` keeps: changes of the model repository."
 )
-@click.option(
-    "--save",
-    "save_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep all evidence in this file.",
-)
+@_save_to
 @_output
 @_rules
 def p99(
@@ -203,8 +206,7 @@ def p99(
 
     if not (prometheus or tritons):
         _fail("nothing to measure with: give --prometheus URL, or --triton URL of a live server", USAGE)
-    if target and selector:
-        _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
+    _refuse_both(target, selector)
     if at and window:
         _fail("--at and --window are two answers to one question: give one of them", USAGE)
     if metrics and len(metrics) != len(tritons):
@@ -318,6 +320,11 @@ def _run(looking: "Coroutine[Any, Any, Snapshot]") -> "Snapshot":
         return loop.run_until_complete(looking)
     finally:
         loop.close()
+
+
+def _refuse_both(target: str, selector: str) -> None:
+    if target and selector:
+        _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
 
 
 def _save(file: Path | None, snapshot: "Snapshot", rules: "Rules | LatencyRules") -> None:
