@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from telemetry.located_yaml import InvalidFileError
+from telemetry.rules_dir import rules_dir
 from triage.evidence import Snapshot
 from triage.latency.facts import Ranges
 from triage.latency.rules import LatencyRules, latency_rules_from_texts
@@ -73,6 +74,24 @@ def _encoded(snapshot: Snapshot, rules: Rules | LatencyRules) -> bytes:
 
 def load_bundle(file: Path) -> tuple[Snapshot, Rules | LatencyRules]:
     """The snapshot and the rules of a bundle. Raises BundleError."""
+    bundle = _read(file)
+    try:
+        if bundle.measures:
+            return bundle.snapshot, latency_rules_from_texts(bundle.tree, bundle.measures, str(file))
+        return bundle.snapshot, rules_from_texts(bundle.tree, bundle.signatures, str(file))
+    except InvalidFileError as error:
+        remedy = f"judge the evidence by this version's own with --rules {rules_dir()}"
+        raise BundleError(
+            f"the rules in {file} cannot be used by this version; {remedy}:\n{error}"
+        ) from error
+
+
+def load_snapshot(file: Path) -> Snapshot:
+    """The snapshot of a bundle, whatever rules are beside it. Raises BundleError."""
+    return _read(file).snapshot
+
+
+def _read(file: Path) -> _Bundle:
     try:
         with file.open("rb") as handle:
             compressed = handle.read(2) == _GZIP
@@ -90,12 +109,7 @@ def load_bundle(file: Path) -> tuple[Snapshot, Rules | LatencyRules]:
         raise BundleError(f"{file} has schema {bundle.schema!r}, and this version reads {SCHEMA!r}")
     if wrong := next(_impossible(bundle.snapshot), ""):
         raise BundleError(f"{file} is no bundle: {wrong}; give a file that --save wrote")
-    try:
-        if bundle.measures:
-            return bundle.snapshot, latency_rules_from_texts(bundle.tree, bundle.measures, str(file))
-        return bundle.snapshot, rules_from_texts(bundle.tree, bundle.signatures, str(file))
-    except InvalidFileError as error:
-        raise BundleError(f"the rules in {file} cannot be used by this version:\n{error}") from error
+    return bundle
 
 
 def _impossible(snapshot: Snapshot) -> Iterator[str]:

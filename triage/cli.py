@@ -277,22 +277,19 @@ def leaves(rules_folder: Path | None) -> None:
 )
 def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
     """Show the report of a saved BUNDLE again, offline: the same bytes."""
-    from triage.bundle import BundleError, load_bundle
-    from triage.latency.rules import LatencyRules
+    from triage.bundle import BundleError, load_bundle, load_snapshot
+    from triage.latency.rules import TREE
 
     try:
-        snapshot, rules = load_bundle(bundle)
+        if rules_folder is None:
+            _show(*load_bundle(bundle), output)
+        snapshot = load_snapshot(bundle)
     except BundleError as error:
         _fail(str(error), USAGE)
-    if rules_folder:
-        if not snapshot.asked.tree.replace("-", "").isalnum():
-            _fail(f"{bundle} names a tree {snapshot.asked.tree!r}, which is no name of one", USAGE)
-        latency = isinstance(rules, LatencyRules)
-        rules = (
-            _load_latency_rules(rules_folder)[0]
-            if latency
-            else _load_rules(rules_folder, snapshot.asked.tree)[0]
-        )
+    tree = snapshot.asked.tree
+    if not tree.replace("-", "").isalnum():
+        _fail(f"{bundle} names a tree {tree!r}, which is no name of one", USAGE)
+    rules = _load_latency_rules(rules_folder)[0] if tree == TREE else _load_rules(rules_folder, tree)[0]
     _show(snapshot, rules, output)
 
 

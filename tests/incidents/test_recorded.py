@@ -10,7 +10,7 @@ import pytest
 
 from tests.accuracy.judge import rules
 from tests.fleetsim.observe import without
-from triage.bundle import load_bundle
+from triage.bundle import load_snapshot
 from triage.evidence import Evidence, Snapshot
 from triage.latency.facts import PodPlacement, PodPlacements, Ranges, Revision, Rollouts
 from triage.report import Report
@@ -26,7 +26,7 @@ CHANGES = {"rollout_or_termination", "slower_version", "cold_start", "observer_e
 
 @cache
 def recorded(name: str) -> Snapshot:
-    return load_bundle(RECORDED / f"{name}.json.gz")[0]
+    return load_snapshot(RECORDED / f"{name}.json.gz")
 
 
 @cache

@@ -234,7 +234,12 @@ def _setting(test: Setting, incident: Incident) -> Answer:
 
 
 def _predicate(test: Predicate, incident: Incident) -> Answer:
-    return PREDICATES[test.name](incident)
+    ask = PREDICATES.get(test.name)
+    return (
+        ask(incident)
+        if ask
+        else Answer("unknown", f"this version does not ask {test.name.replace('_', ' ')!r}")
+    )
 
 
 _KINDS: Mapping[type, Callable[[Any, Incident], Answer]] = {

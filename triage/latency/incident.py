@@ -7,38 +7,21 @@ from typing import TypeVar
 
 from triage.answers import Value
 from triage.evidence import Evidence, Snapshot
+from triage.latency.beginning import find_beginning
 from triage.latency.changes import Change, changes
 from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
 from triage.latency.history import History, Reading, Who
 from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
+from triage.latency.model_in_question import model_in_question, models_of
 from triage.latency.number import amount
-from triage.latency.onset import Found, find_onset
+from triage.latency.onset import Found
 from triage.latency.points import median, spread
 from triage.latency.quantities import Quantities, Quantity
 from triage.latency.shift import LEAST_POINTS, Shift, fell, rose, shift
 from triage.latency.trace import Trace
 
 Facts = TypeVar("Facts")
-
-SYMPTOMS = (
-    "latency",
-    "gateway_tail",
-    "p99",
-    "waiting",
-    "failure_share",
-    "gateway_median",
-    "gateway_errors",
-    "queue_tail",
-    "queue",
-    "infer",
-    "residual",
-    "gateway_retries",
-)
-"""In this order, where they date the incident about as narrowly. The mean moves at once and has the least noise; the gateway sees
-what Triton cannot; a summary is smeared over a minute; a server that hangs shows in what waits alone; and a part of a request's
-time may move where the whole is too noisy to tell."""
-_SEED = 20261123
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +101,10 @@ class Incident:
     def __post_init__(self) -> None:
         self.quantities = Quantities(self.quantities)
         self.history = History(self.snapshot.evidence, self.measures, self.quantities)
-        self.model = self.snapshot.asked.model or self._worst_model()
-        self.symptom, self.onset, self.no_onset = self._date(spells=False)
-        if self.onset is None:
-            symptom, onset, _ = self._date(spells=True)
-            if onset is not None:
-                self.symptom, self.onset, self.intermittent = symptom, onset, True
+        self.model = self.snapshot.asked.model or model_in_question(self.history, self.settings)
+        began = find_beginning(self.history, self.who())
+        self.symptom, self.onset, self.no_onset = began.symptom, began.onset, began.missing
+        self.intermittent = began.intermittent
 
     # Evidence.
 
@@ -176,19 +157,16 @@ class Incident:
                     found.append(pod)
         return found
 
-    @cached_property
+    @property
     def models(self) -> Sequence[str]:
-        return self.history.groups("throughput", "model", Who()) or self.history.groups(
-            "waiting", "model", Who()
-        )
+        return models_of(self.history)
 
-    def is_ensemble(self, model: str) -> bool:
-        """By its configuration; else by a queue time that is exactly zero, which only an ensemble has."""
-        if model in self.settings:
-            return bool(self.settings[model].parts)
-        queue = self.history.read("queue", Who(model, "model")).trace
-        known = [value for value in queue.values if value is not None] if queue else []
-        return bool(known) and not any(known)
+    def parts(self) -> Sequence[str]:
+        """The models that the one in question is made of; where that is not known, all that it might call."""
+        settings = self.settings.get(self.model)
+        if settings and settings.parts:
+            return settings.parts
+        return [model for model in self.models if model != self.model]
 
     # Time.
 
@@ -305,107 +283,3 @@ class Incident:
     def _counted(self, lifetime: Lifetime, measure: str, who: Who) -> float:
         theirs = (one for one in lifetime.totals.get(measure, ()) if self.history.is_of(one, who))
         return sum(series.values[0] or 0.0 for series in theirs)
-
-    def _worst_model(self) -> str:
-        """The one whose requests take more time than before, in all: an ensemble before what it is made of, since that is what its
-        callers see; where none does, one that stands still; else the busiest."""
-        models = self.models
-        if len(models) < 2:
-            return models[0] if models else ""
-        worst = max(models, key=lambda name: (self._suffering(name), self._rate(name), name))
-        above = [
-            m
-            for m in models
-            if m != worst
-            and self.is_ensemble(m)
-            and self._may_call(m, worst)
-            and self._suffering(m) >= self._suffering(worst) / 2
-        ]
-        return above[0] if above and self._suffering(worst) > 0 else worst
-
-    def _may_call(self, ensemble: str, model: str) -> bool:
-        """By its configuration, at any depth; where that is not known, it may."""
-        if ensemble not in self.settings:
-            return True
-        called = [*self.settings[ensemble].parts]
-        for part in called:  # grows while it is walked
-            if part in self.settings:
-                called += (one for one in self.settings[part].parts if one not in called)
-        return model in called
-
-    def _rate(self, model: str) -> float:
-        """Requests a second, in the median."""
-        trace = self.history.read("throughput", Who(model, "model")).trace
-        return median([value for value in trace.values if value is not None] if trace else []) or 0.0
-
-    def _suffering(self, model: str) -> float:
-        """Seconds of waiting a second that were added from the first half of the window to its worst tenth."""
-        who = Who(model, "model")
-        latency, waiting = self.history.read("latency", who).trace, self.history.read("waiting", who).trace
-        added = _growth(latency) * self._rate(model) / 1000 if latency else 0.0
-        return max(added, _growth(waiting) if waiting else 0.0)
-
-    def _felt(self, symptom: str) -> float:
-        """A rise by less is no symptom: of a part of a request's time a tenth of the whole, of what waits half a request."""
-        unit = self.quantities[symptom].unit
-        if unit == "ms":
-            whole = self.read("latency").trace
-            return 0.1 * (median([v for v in whole.values if v is not None]) or 0.0) if whole else 0.0
-        return {"requests": 0.5, "requests/s": 0.05, "share": 0.01}.get(unit, 0.0)
-
-    def _date(self, *, spells: bool) -> tuple[str, Found | None, str]:
-        """By a symptom that lasts before one that is over, and of those that are dated about as sharply as the sharpest by the
-        first that moved.
-        `spells`: date by the worst of each few minutes, which stays up where the thing itself comes and goes."""
-        reasons: list[str] = []
-        dated: list[tuple[bool, float, str, Found]] = []
-        step = 0.0
-        for number, symptom in enumerate(SYMPTOMS):
-            reading = self.read(symptom)
-            if reading.trace is None:
-                reasons.append(reading.missing)
-                continue
-            trace = _worst_lately(reading.trace) if spells else reading.trace
-            step = trace.step
-            smear = reading.smear + (_SPELL * trace.step if spells else 0.0)
-            found = find_onset(trace, smear, seed=_SEED)
-            if isinstance(found, Found) and found.during - found.before > self._felt(symptom):
-                width = found.onset.latest - found.onset.earliest
-                dated.append((found.ended is not None, width + number * trace.step, symptom, found))
-                continue
-            why = getattr(found, "reason", "it fell").replace("_", " ")
-            reasons.append(f"{self.quantities[symptom].says}: {why}")
-        if dated:
-            narrowest = min(dated, key=lambda row: row[:2])
-            # It began when the first of them moved: one dated about as sharply, or one that surely moved before the sharpest.
-            first = narrowest[3].onset.earliest
-            others = [row for row in dated if row[0] == narrowest[0]]
-            early = [
-                r for r in others if r[1] <= max(2 * narrowest[1], 6 * step) or r[3].onset.latest < first
-            ]
-            *_, symptom, onset = min(early, key=lambda row: row[3].onset.at)
-            return symptom, onset, ""
-        return "", None, "; ".join(dict.fromkeys(reasons[:3]))
-
-
-_SPELL = 8
-"""Steps in which something that comes and goes has to come once."""
-
-
-def _worst_lately(trace: Trace) -> Trace:
-    """At each step the largest value of the last few."""
-    values = trace.values
-    worst = []
-    for place in range(len(values)):
-        lately = [value for value in values[max(0, place - _SPELL + 1) : place + 1] if value is not None]
-        worst.append(max(lately) if lately and place >= _SPELL - 1 else None)
-    return Trace(trace.start, trace.step, tuple(worst))
-
-
-def _growth(trace: Trace) -> float:
-    half = len(trace.values) // 2
-    calm = [value for value in trace.values[:half] if value is not None]
-    worst = sorted((value for value in trace.values if value is not None), reverse=True)
-    usual = median(calm) or 0.0
-    tenth = worst[: max(3, len(worst) // 10)]
-    return max(0.0, (median(tenth) or 0.0) - usual)

@@ -50,10 +50,10 @@ def latency_rules_from_texts(tree: str, texts: Mapping[str, str], where: str) ->
     """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
     for name, text in (("tree", tree), *texts.items()):
         refuse_depth(text, f"{where}: {name}")
-    return _parse(tree, f"{where}: tree", texts)
+    return _parse(tree, f"{where}: tree", texts, saved=True)
 
 
-def _parse(tree_text: str, tree_file: str, texts: Mapping[str, str]) -> LatencyRules:
+def _parse(tree_text: str, tree_file: str, texts: Mapping[str, str], *, saved: bool = False) -> LatencyRules:
     quantity_file = next((file for file in texts if Path(file).name == _QUANTITIES), "")
     if not quantity_file:
         raise InvalidFileError([Problem(tree_file, 1, 1, f"there is no {_QUANTITIES} beside it")])
@@ -65,7 +65,9 @@ def _parse(tree_text: str, tree_file: str, texts: Mapping[str, str]) -> LatencyR
     problems = [
         at_row(quantity_file, texts[quantity_file], name, told) for name, told in _unmeasured(rows, measures)
     ]
-    problems += [at_row(tree_file, tree_text, name, told) for name, told in _unknown(tree, quantities)]
+    problems += [
+        at_row(tree_file, tree_text, name, told) for name, told in _unknown(tree, quantities, saved=saved)
+    ]
     if problems:
         raise InvalidFileError(problems)
     return LatencyRules(
@@ -92,7 +94,8 @@ def _unmeasured(rows: tuple[Quantity, ...], measures: Mapping[str, Measure]) -> 
                 yield row.quantity, f"{row.quantity!r} says that {name!r} is optional, and is not made of it"
 
 
-def _unknown(tree: Tree, quantities: Mapping[str, Quantity]) -> Iterator[tuple[str, str]]:
+def _unknown(tree: Tree, quantities: Mapping[str, Quantity], *, saved: bool) -> Iterator[tuple[str, str]]:
+    """`saved`: an older version's rules may ask a predicate that is gone; its answer is unknown then, and the rest stands."""
     if all(leaf.category != "cannot_tell" for leaf in tree.leaves):
         yield "leaves", "no leaf has category 'cannot_tell', which is the verdict where nothing fits"
     tests = [(node.id, node.test) for node in tree.nodes] + [(check.id, check.test) for check in tree.checks]
@@ -100,7 +103,7 @@ def _unknown(tree: Tree, quantities: Mapping[str, Quantity]) -> Iterator[tuple[s
         match test:
             case Shift() | Level() | Part() | Split() | Skew() if test.quantity not in quantities:
                 yield name, f"{name!r} asks for quantity {test.quantity!r}, which {_QUANTITIES} does not have"
-            case Predicate() if test.name not in PREDICATES:
+            case Predicate() if test.name not in PREDICATES and not saved:
                 yield name, f"{name!r} asks predicate {test.name!r}; known: {', '.join(sorted(PREDICATES))}"
             case Answered():
                 for probe in test.probes:

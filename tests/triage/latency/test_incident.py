@@ -116,7 +116,7 @@ def test_the_first_symptom_that_shows_an_onset_dates_it() -> None:
 def test_what_fell_is_no_symptom() -> None:
     told = incident(served(infer=stepped(80, 8)))
     assert (told.onset, told.symptom) == (None, "")
-    assert "time in Triton per request: it fell" in told.no_onset
+    assert "time in Triton per request: it did not rise by as much as is felt" in told.no_onset
 
 
 def test_without_a_source_the_reason_for_no_onset_is_told() -> None:

@@ -1,17 +1,23 @@
 """The rules that ship load, and a mistake in them is refused at its line with what would be right."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from telemetry.located_yaml import InvalidFileError
 from telemetry.rules_dir import rules_dir
-from tests.triage.latency.evidence import rules
+from tests.triage.latency.evidence import incident, rules
+from triage.answers import Answer
+from triage.latency.answers import answer
+from triage.latency.kinds import Predicate
 from triage.latency.predicates import PREDICATES
 from triage.latency.rules import latency_rules_from_folder, latency_rules_from_texts
 from triage.tree import Leaf
 from triage.walk import BANDS
+
+PACKAGE = Path(__file__).parents[3] / "triage" / "latency"
 
 TREE = (rules_dir() / "trees" / "p99.yaml").read_text(encoding="utf-8")
 TEXTS = rules().texts
@@ -69,7 +75,6 @@ def test_no_leaf_is_against_what_it_rests_on(leaf: Leaf) -> None:
     ("old", "new", "said"),
     [
         ("quantity: kv_cache,", "quantity: kv_cash,", "asks for quantity 'kv_cash', which quantities.yaml"),
-        ("name: stalled}", "name: stuck}", "asks predicate 'stuck'; known: "),
         ("probes: [triton,", "probes: [tritium,", "asks probe 'tritium'; known: "),
         ("over: [overload,", "over: [overloaded,", "names leaf 'overloaded', which is not there"),
         ("mechanism: [is_stalled]", "mechanism: [is_stuck]", "names check 'is_stuck', which is not there"),
@@ -84,6 +89,16 @@ def test_a_name_that_is_not_there_is_refused_at_its_line(old: str, new: str, sai
     assert said in told
     places = [int(part.split(":")[2]) for part in told.splitlines() if part.startswith("saved: tree:")]
     assert any(line - 40 <= place <= line for place in places), (places, line)
+
+
+def test_a_folders_tree_that_asks_an_unknown_predicate_is_refused_at_its_line(tmp_path: Path) -> None:
+    shutil.copytree(rules_dir(), tmp_path / "rules")
+    tree = tmp_path / "rules" / "trees" / "p99.yaml"
+    tree.write_text(TREE.replace("name: stalled}", "name: stuck}", 1))
+    with pytest.raises(InvalidFileError, match="asks predicate 'stuck'; known: ") as caught:
+        latency_rules_from_folder(tmp_path / "rules")
+    line = TREE[: TREE.index("name: stalled}")].count("\n") + 1
+    assert [(Path(one.file), line - 3 <= one.line <= line) for one in caught.value.problems] == [(tree, True)]
 
 
 def test_a_leaf_of_separate_has_to_be_there() -> None:
@@ -141,3 +156,27 @@ def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
 
 def test_the_words_stand_from_the_surest() -> None:
     assert BANDS == ("confirmed", "likely", "possible", "cannot_tell")
+
+
+def test_whatever_ships_is_asked_about() -> None:
+    """A predicate, a quantity or a check that nothing reads is a promise that nothing keeps."""
+    shipped = rules()
+    tests = [node.test for node in shipped.tree.nodes] + [check.test for check in shipped.tree.checks]
+    assert {test.name for test in tests if isinstance(test, Predicate)} == set(PREDICATES)
+    code = "".join(file.read_text() for file in PACKAGE.rglob("*.py"))
+    asked = {getattr(test, "quantity", "") for test in tests}
+    assert [name for name in shipped.quantities if name not in asked and f'"{name}"' not in code] == []
+
+
+def test_no_leaf_is_before_another_that_is_before_it() -> None:
+    over = {leaf.id: leaf.over for leaf in rules().tree.leaves}
+    assert [(one, other) for one, later in over.items() for other in later if one in over[other]] == []
+
+
+def test_a_saved_tree_may_ask_what_this_version_no_longer_asks() -> None:
+    """A folder's tree is refused for it; in a bundle the answer is unknown, and the rest of the report stands."""
+    text = rules().tree_text.replace("name: hpa_blind}", "name: gone_since}")
+    saved = latency_rules_from_texts(text, rules().texts, "bundle")
+    test = next(check.test for check in saved.tree.checks if check.id == "blind")
+    assert isinstance(test, Predicate)
+    assert answer(test, incident()) == Answer("unknown", "this version does not ask 'gone since'")

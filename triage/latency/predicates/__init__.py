@@ -35,12 +35,10 @@ from triage.latency.predicates.fleet import (
     hpa_late,
     memory_runs_out,
     observing_changed,
-    out_of_memory,
     pods_replaced,
     pods_wait_for_a_node,
 )
 from triage.latency.predicates.queueing import (
-    at_its_ceiling,
     bursts,
     drifts,
     even_traffic,
@@ -75,7 +73,6 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         usual_for_this_hour,
         instances_busy,
         instances_idle,
-        at_its_ceiling,
         hardware_idle,
         queueing_grew,
         queue_is_the_delay,
@@ -111,7 +108,6 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         hpa_flapping,
         hpa_late,
         pods_wait_for_a_node,
-        out_of_memory,
         memory_runs_out,
         observing_changed,
         pods_replaced,

@@ -86,29 +86,17 @@ def _outlier(batches: tuple[Batch, ...]) -> str:
 
 def a_part_moved(incident: Incident) -> Answer:
     """A model that this one calls, by its configuration or by moving with it, takes longer than before."""
-    settings = incident.settings.get(incident.model)
-    parts = (
-        settings.parts
-        if settings and settings.parts
-        else tuple(m for m in incident.models if m != incident.model)
-    )
+    parts = incident.parts()
     if not parts:
         return Answer("unknown", incident.missing("settings") or "which models it is made of is not known")
-    slower = slowest_part(incident)
-    if slower:
+    if slower := slowest_part(incident):
         name, movement = slower
         return Answer("yes", f"{name}: {movement.quantity.says} {movement.from_to}", movement.evidence)
     return Answer("no", f"none of {names(parts)} takes longer")
 
 
 def slowest_part(incident: Incident) -> tuple[str, Movement] | None:
-    settings = incident.settings.get(incident.model)
-    parts = (
-        settings.parts
-        if settings and settings.parts
-        else tuple(m for m in incident.models if m != incident.model)
-    )
-    found = [(name, incident.movement_of(name, "latency")) for name in parts]
+    found = [(name, incident.movement_of(name, "latency")) for name in incident.parts()]
     moved = [(name, one) for name, one in found if one.up(1.3, 0.5) == "yes"]
     return max(moved, key=lambda row: row[1].difference, default=None)
 

@@ -63,17 +63,6 @@ def requests_of_an_execution(incident: Incident) -> float:
     return max(1.0, done / executions) if executions and done else 1.0
 
 
-def at_its_ceiling(incident: Incident) -> Answer:
-    """More requests wait than before while no more are answered than ever before: work comes faster than it is done."""
-    waiting, done = incident.movement("waiting"), incident.movement("throughput")
-    if not (waiting.known and done.known):
-        return Answer("unknown", waiting.missing or done.missing, waiting.evidence)
-    evidence = waiting.evidence + done.evidence
-    grows = (waiting.during or 0) >= max(1.0, 2 * (waiting.before or 0))
-    said = f"requests that wait: {waiting.from_to}; answered: {done.from_to}"
-    return Answer("yes" if grows and (done.during or 0) > 0 else "no", said, evidence)
-
-
 def hardware_idle(incident: Incident) -> Answer:
     """The instances are busy, and what they run on is not: the GPU of a model that runs on one, else the CPU of each busy
     instance."""
