@@ -1,4 +1,5 @@
-"""How often the verdict is right, on simulated incidents: `python -m tests.accuracy [--seeds 0-8] [--half open|sealed] [--decoys]`.
+"""How often the verdict is right, on simulated incidents: `python -m tests.accuracy [--seeds 0-8] [--half open|sealed] [--decoys]
+[--removed]`.
 
 The sealed half is for releases: nobody looks at it while rules are written. Exit status 1 where a goal is missed."""
 
@@ -7,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from typing import get_args
 
 from tests.accuracy.baselines import last_rollout_is_right, most_moved_is_right
 from tests.accuracy.cases import case, pages
 from tests.accuracy.judge import Judgement, judge, rules
+from tests.accuracy.removed import SOURCES, How, Removal, removals
 from tests.fleetsim.incidents import CAUSES
 from tests.fleetsim.split import cases
 from triage.latency.rules import LatencyRules
@@ -27,6 +30,7 @@ class Judged:
     most_moved: bool
     headline: str
     notes: str
+    removals: tuple[Removal, ...] = ()
 
 
 def main() -> int:
@@ -35,6 +39,9 @@ def main() -> int:
     parser.add_argument("--half", choices=["open", "sealed"], default="open")
     parser.add_argument("--causes", nargs="*", default=list(CAUSES), choices=list(CAUSES), metavar="CAUSE")
     parser.add_argument("--decoys", action="store_true", help="an innocent rollout before each")
+    parser.add_argument(
+        "--removed", action="store_true", help="each source removed in turn from what is told rightly"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--each", action="store_true", help="print every case (of the open half)")
     arguments = parser.parse_args()
@@ -42,7 +49,9 @@ def main() -> int:
     chosen = list(cases(arguments.causes, range(first, last), arguments.half))
     with ProcessPoolExecutor(arguments.jobs) as pool:
         found: list[Judged | None] = []
-        for number, one in enumerate(pool.map(_judged, chosen, [arguments.decoys] * len(chosen)), 1):
+        for number, one in enumerate(
+            pool.map(partial(_judged, decoy=arguments.decoys, removed=arguments.removed), chosen), 1
+        ):
             found.append(one)
             if sys.stderr.isatty():
                 print(f"\r{number} of {len(chosen)} cases", end="", file=sys.stderr)
@@ -50,7 +59,8 @@ def main() -> int:
     if arguments.each and arguments.half == "open":
         for one in judged:
             print(_line(one))
-    return _tell(judged, len(chosen) - len(judged), arguments.half, decoys=arguments.decoys)
+    told = _tell(judged, len(chosen) - len(judged), arguments.half, decoys=arguments.decoys)
+    return max(told, _tell_removals(judged)) if arguments.removed else told
 
 
 @cache
@@ -58,13 +68,15 @@ def _rules() -> LatencyRules:
     return rules()
 
 
-def _judged(chosen: tuple[str, int], decoy: bool) -> Judged | None:
+def _judged(chosen: tuple[str, int], *, decoy: bool, removed: bool) -> Judged | None:
     """None: nobody would have been paged."""
     one = case(*chosen, decoy=decoy)
     if not pages(one):
         return None
     judgement, report = judge(one, chosen[1], _rules())
-    return Judged(judgement, last_rollout_is_right(one), most_moved_is_right(one), report.headline, one.notes)
+    gone = removals(one, chosen[1], report, _rules()) if removed and judgement.right else ()
+    simple = last_rollout_is_right(one), most_moved_is_right(one)
+    return Judged(judgement, *simple, report.headline, one.notes, tuple(gone))
 
 
 def _line(one: Judged) -> str:
@@ -109,6 +121,22 @@ def _tell(judged: Sequence[Judged], quiet: int, half: str, *, decoys: bool) -> i
         return int(bool(blamed))
     reached = right / count >= GOALS["top1"] and wrong / count <= GOALS["wrong_and_bold"]
     return int(not (reached and bold / max(1, right) >= GOALS["bold_of_right"]))
+
+
+def _tell_removals(judged: Sequence[Judged]) -> int:
+    """How the verdicts that were right change without each source. Exit status 1 where another cause is named."""
+    all_of = [removal for one in judged for removal in one.removals]
+    print(f"{'without':16} cases  stays  cannot tell  also true  consequence  another cause")
+    for source in SOURCES:
+        of = [removal.how for removal in all_of if removal.source == source]
+        counts = [of.count(how) for how in get_args(How)]
+        print(
+            f"{source:16} {len(of):5}  {counts[0]:5}  {counts[1]:11}  {counts[2]:9}  {counts[3]:11}  {counts[4]:13}"
+        )
+    another = [removal for removal in all_of if removal.how == "another"]
+    for removal in another:
+        print(f"{removal.label} {removal.seed} without {removal.source}: {removal.said} {removal.confidence}")
+    return int(bool(another))
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def most_moved_is_right(one: Incident) -> bool:
     """By the robust z of the last tenth of the window against its first half, summed over the series of a measure."""
     scores: dict[str, float] = {}
     for evidence in one.snapshot.evidence:
-        if isinstance(evidence.facts, Ranges) and not evidence.id.startswith("past/"):
+        if isinstance(evidence.facts, Ranges) and not evidence.id.startswith(("past/", "close/")):
             scores[evidence.facts.measure] = _z(evidence.facts)
     if not scores:
         return False

@@ -12,10 +12,11 @@ from tests.fleetsim.grid import Grid
 from tests.fleetsim.triton_ranges import triton_ranges
 from triage.evidence import Asked, Evidence, IndexRow, Missing, Readiness, RepositoryIndex, Snapshot
 from triage.latency.facts import Batch, ModelStatistics, Ranges, RepositoryChanges, Statistics
+from triage.probes.prometheus import CLOSE_MEASURES
 
 STEP_SECONDS = 30.0
 DAY = 86400.0
-PROMETHEUS_PROBES = ("triton", "triton_pods", "past", "platform", "gateway")
+PROMETHEUS_PROBES = ("triton", "triton_pods", "close", "past", "platform", "gateway")
 CLUSTER_PROBES = ("placements", "rollouts", "hpa", "cluster_events", "nodes", "log")
 LIVE_PROBES = ("settings", "index", "readiness", "metadata", "statistics", "lifetime", "capture")
 SOURCES: Mapping[str, Sequence[str]] = {
@@ -31,6 +32,7 @@ def observe(fleet: Fleet, past: Sequence[Fleet] = ()) -> Snapshot:
     grid = _grid(fleet)
     found = [evidence_of(f"triton/{name}", "triton", "Prometheus", facts, fleet)
              for name, facts in _triton(fleet, grid).items()]  # fmt: skip
+    found += _close(fleet)
     for earlier in past:
         days = f"{round(earlier.ago / DAY)}d"
         old = _triton(earlier, _grid(earlier), ago=earlier.ago, by_pod=False)
@@ -93,6 +95,18 @@ def _grid(fleet: Fleet) -> Grid:
 
 def _triton(fleet: Fleet, grid: Grid, ago: float = 0.0, by_pod: bool = True) -> Mapping[str, Ranges]:
     return triton_ranges(fleet.every_pod(), grid, _cached(fleet), ago=ago, by_pod=by_pod)
+
+
+def _close(fleet: Fleet) -> list[Evidence]:
+    """All pods together, scrape by scrape."""
+    grid = Grid(fleet.begin, SCRAPE_SECONDS, int(fleet.setup.window / SCRAPE_SECONDS) + 1, 2 * SCRAPE_SECONDS)
+    told = dict(_triton(fleet, grid, by_pod=False))
+    told |= {facts.measure: facts for facts in gateway_ranges(fleet.gateway.pages, grid)}
+    return [
+        evidence_of(f"close/{name}", "close", "Prometheus", told[name], fleet)
+        for name in CLOSE_MEASURES
+        if name in told
+    ]
 
 
 def _cached(fleet: Fleet) -> frozenset[str]:

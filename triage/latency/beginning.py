@@ -1,8 +1,8 @@
 """When the incident began: by the symptoms that callers feel, or by a part of a request's time. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from triage.latency.history import History, Who
+from triage.latency.history import History, View, Who
 from triage.latency.onset import Found, find_onset
 from triage.latency.points import median
 from triage.latency.quantities import Quantity
@@ -40,16 +40,30 @@ class Beginning:
     """It comes and goes: dated by the worst of each few minutes, which stays up meanwhile."""
     missing: str = ""
     """Why there is no onset, in words."""
+    evidence: tuple[str, ...] = ()
+    """What the date rests on."""
 
 
 def find_beginning(history: History, who: Who) -> Beginning:
     """By a symptom that lasts before one that is over, and of those that are dated about as sharply as the sharpest by the first
-    that moved; where none shows a shift, by one that comes and goes."""
+    that moved; where none shows a shift, by one that comes and goes. What lasts is dated again scrape by scrape, where that is
+    known."""
     plain = _find(history, who, spells=False)
     if plain.onset is not None:
-        return plain
+        return _sharpened(plain, plain.onset, _find(history, who, spells=False, view="close"))
     spells = _find(history, who, spells=True)
     return spells if spells.onset is not None else plain
+
+
+def _sharpened(began: Beginning, coarse: Found, close: Beginning) -> Beginning:
+    """The same beginning with the close view's date, where that is narrower and of the same shift."""
+    if close.onset is None:
+        return began
+    wide, fine = coarse.onset, close.onset.onset
+    same = fine.earliest <= wide.latest and fine.latest >= wide.earliest
+    if not same or fine.latest - fine.earliest >= wide.latest - wide.earliest:
+        return began
+    return replace(began, onset=replace(coarse, onset=fine), evidence=began.evidence + close.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +72,36 @@ class _Dated:
     onset: Found
     seconds: float
     """The width of the interval, and a step for each place in the order of symptoms."""
+    evidence: tuple[str, ...]
 
     @property
     def rank(self) -> tuple[bool, float]:
         return self.onset.ended is not None, self.seconds
 
 
-def _find(history: History, who: Who, *, spells: bool) -> Beginning:
+def _find(history: History, who: Who, *, spells: bool, view: View = "") -> Beginning:
     reasons: list[str] = []
     dated: list[_Dated] = []
     step = 0.0
     for number, symptom in enumerate(SYMPTOMS):
-        row, reading = history.quantities[symptom], history.read(symptom, who)
+        row, reading = history.quantities[symptom], history.read(symptom, who, view)
         if reading.trace is None:
             reasons.append(reading.missing)
             continue
         trace = _worst_lately(reading.trace) if spells else reading.trace
         step = trace.step
         smear = reading.smear + (_SPELL_STEPS * step if spells else 0.0)
-        found = find_onset(trace, smear, seed=_SEED)
+        found = find_onset(trace, smear, seed=_SEED, prompt=reading.prompt)
         if isinstance(found, Found) and found.during - found.before > _felt(history, who, row):
             width = found.onset.latest - found.onset.earliest
-            dated.append(_Dated(symptom, found, width + number * step))
+            dated.append(_Dated(symptom, found, width + number * step, reading.evidence))
             continue
         why = getattr(found, "reason", "it did not rise by as much as is felt").replace("_", " ")
         reasons.append(f"{row.says}: {why}")
     if not dated:
         return Beginning(missing="; ".join(dict.fromkeys(reasons[:3])))
     first = _first(dated, step)
-    return Beginning(first.symptom, first.onset, intermittent=spells)
+    return Beginning(first.symptom, first.onset, intermittent=spells, evidence=first.evidence)
 
 
 def _first(dated: list[_Dated], step: float) -> _Dated:

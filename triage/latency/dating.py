@@ -3,8 +3,9 @@
 A value of a rate over W seconds is a mean over the W seconds that end there. A step at T thus moves the values over [T, T + W], and
 where they have gone the share f of the way it is T + f W. The best split of levels lies where the value has gone half of the way
 between the *logarithms*: f = 1 / (1 + sqrt(ratio)), early in a rise and late in a fall. A quantile or a peak over the same window
-moves sooner in a rise and later in a fall, never the other way round, and stays within [T, T + W]. So the onset is the split less
-f W, and the interval reaches to f = 0 in a rise, to f = 1 in a fall."""
+moves sooner in a rise and later in a fall, never the other way round, and stays within [T, T + W]: a 99th percentile is among the
+new values once two in a hundred of the window's are new, since half of these lie above their median. So the onset is the split less
+f W, with that small f for what is prompt, and the interval reaches to f = 0 in a rise, to f = 1 in a fall."""
 
 import math
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from triage.latency.level import Scale, deviations_from, median
 from triage.latency.transition import Moment, Ramp, Transition
 
 RESAMPLES = 150
+PROMPT = 0.02
+"""The share of the window after which a 99th percentile has moved; a peak moves sooner still."""
 TAIL = 0.025
 """Of the resamples that are left out on each side."""
 
@@ -33,8 +36,9 @@ def date_step(around: Transition, seed: int) -> Moment:
     crossed = _crossing(times, split)
 
     share = _share_moved(around.scale, low, high)
-    stepped = crossed - share * around.smear
-    ramp = Ramp(stepped, around.smear, around.scale.value(low), around.scale.value(high))
+    at_share = share if not around.prompt else PROMPT if high > low else 1 - PROMPT
+    stepped = crossed - at_share * around.smear
+    ramp = Ramp(stepped, around.takes, around.scale.value(low), around.scale.value(high))
     expected = [ramp.level(time, around.scale) for time in times]
     residuals = [*deviations_from(left, low), *deviations_from(right, high)]
     random = Random(seed)  # noqa: S311 -- repeatable, and guards nothing

@@ -9,6 +9,8 @@ from triage.latency.facts import Ranges, Series
 
 STEPS = 240
 MOST_STEPS = 360
+MOST_CLOSE_STEPS = 1000
+"""Four hours of scrapes every 15 s."""
 MOST_SERIES = 2000
 _BLANK = 9e18
 """Old exporters of GPUs print integers of this size where they know nothing."""
@@ -50,6 +52,14 @@ def make_grid(window: Window, scrape_interval: float, most_steps: int = MOST_STE
     step = scrape_interval * max(1, math.ceil(round(fine / scrape_interval, 6)))
     steps = max(1, min(int(window.seconds / step) + 1, most_steps))
     return Grid(window.end - (steps - 1) * step, step, steps, max(4 * scrape_interval, step))
+
+
+def close_grid(window: Window, scrape_interval: float) -> Grid | None:
+    """A step for each scrape, and windows of two scrapes, since a rate needs as many; None: there would be too many steps."""
+    steps = int(window.seconds / scrape_interval) + 1
+    if steps > MOST_CLOSE_STEPS:
+        return None
+    return Grid(window.end - (steps - 1) * scrape_interval, scrape_interval, steps, 2 * scrape_interval)
 
 
 def scrape_interval(times: Sequence[float]) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 from triage.evidence import Evidence
 from triage.latency.facts import PodPlacements, Ranges, Series
@@ -20,6 +21,10 @@ _HASHED = re.compile(
 """A Deployment's pod: its ReplicaSet's hash and five characters, both of Kubernetes' safe alphabet (apimachinery, util/rand)."""
 
 
+View = Literal["", "close", "1d", "7d"]
+"""The window as it is mostly read; scrape by scrape, for dating alone; or the same hours of an earlier day."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A quantity over time, or why there is none."""
@@ -28,6 +33,8 @@ class Reading:
     smear: float = 0.0
     evidence: tuple[str, ...] = ()
     missing: str = ""
+    prompt: bool = False
+    """It is of high quantiles or peaks of its window, not of means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +54,12 @@ class History:
     evidence: Sequence[Evidence]
     measures: Mapping[str, Measure]
     quantities: Mapping[str, Quantity]
-    _read: dict[tuple[str, Who, str], Reading] = field(default_factory=dict)
+    _read: dict[tuple[str, Who, View], Reading] = field(default_factory=dict)
 
-    def read(self, quantity: str, who: Who = Who(), ago: str = "") -> Reading:
-        """`ago` is empty, `1d` or `7d`: the same hours of an earlier day."""
-        key = (quantity, who, ago)
+    def read(self, quantity: str, who: Who = Who(), view: View = "") -> Reading:
+        key = (quantity, who, view)
         if key not in self._read:
-            self._read[key] = self._make(self.quantities[quantity], who, ago)
+            self._read[key] = self._make(self.quantities[quantity], who, view)
         return self._read[key]
 
     def groups(self, quantity: str, by: By, who: Who) -> list[str]:
@@ -90,12 +96,12 @@ class History:
             case _:
                 return labels.get(by, "")
 
-    def _make(self, quantity: Quantity, who: Who, ago: str) -> Reading:
+    def _make(self, quantity: Quantity, who: Who, view: View) -> Reading:
         used: list[str] = []
         parts: dict[str, _Pooled] = {}
         for measure in dict.fromkeys(quantity.measures):
-            pooled = self._pooled(measure, who, ago, quantity.only if measure in quantity.sum else {})
-            if pooled is None and (measure not in quantity.optional or self._unread(measure, ago)):
+            pooled = self._pooled(measure, who, view, quantity.only if measure in quantity.sum else {})
+            if pooled is None and (measure not in quantity.optional or self._unread(measure, view)):
                 return Reading(None, missing=self.missing(measure))
             if pooled is not None:
                 parts[measure] = pooled
@@ -121,14 +127,15 @@ class History:
 
         values = tuple(_put_together(quantity, partial(at, index)) for index in range(count))
         if quantity.witness:
-            values = self._zero_before_birth(values, quantity.witness, who, ago)
+            values = self._zero_before_birth(values, quantity.witness, who, view)
         smear = max(one.smear for one in grid)
-        return Reading(Trace(start, first.step, values), smear, tuple(dict.fromkeys(used)))
+        prompt = all(name in self.measures and self.measures[name].prompt for name in parts)
+        return Reading(Trace(start, first.step, values), smear, tuple(dict.fromkeys(used)), prompt=prompt)
 
     def _zero_before_birth(
-        self, values: tuple[float | None, ...], witness: str, who: Who, ago: str
+        self, values: tuple[float | None, ...], witness: str, who: Who, view: View
     ) -> tuple[float | None, ...]:
-        seen = self._pooled(witness, who, ago)
+        seen = self._pooled(witness, who, view)
         born = next((place for place, value in enumerate(values) if value is not None), len(values))
         if seen is None or len(seen.values) != len(values):
             return values
@@ -136,11 +143,11 @@ class History:
         return (*before, *values[born:])
 
     def _pooled(
-        self, measure: str, who: Who, ago: str, only: Mapping[str, str] = MappingProxyType({})
+        self, measure: str, who: Who, view: View, only: Mapping[str, str] = MappingProxyType({})
     ) -> "_Pooled | None":
         pool = self.measures[measure].pool if measure in self.measures else "sum"
         found: _Pooled | None = None
-        for ranges in self._ranges(measure, ago, who.by):
+        for ranges in self._ranges(measure, view, who.by):
             facts = ranges.facts
             chosen = [s for s in facts.series if self.is_of(s, who)]
             if not chosen:
@@ -150,13 +157,13 @@ class History:
             found = one if found is None else found.beside(one, pool)
         return found
 
-    def _ranges(self, measure: str, ago: str, by: By | None) -> list["MeasureRanges"]:
+    def _ranges(self, measure: str, view: View, by: By | None) -> list["MeasureRanges"]:
         """The evidence of one measure. Of two probes that tell the same, the one that tells the groups apart, else the first; each
         scraped server has evidence of its own."""
         found: dict[str, list[MeasureRanges]] = {}
         for evidence in self.evidence:
             facts = evidence.facts
-            if isinstance(facts, Ranges) and facts.series and _tells_of(evidence, measure, ago):
+            if isinstance(facts, Ranges) and facts.series and _tells_of(evidence, measure, view):
                 probe = evidence.id.partition("/")[0]
                 found.setdefault(probe, []).append(MeasureRanges(evidence.id, facts))
         if not found:
@@ -164,9 +171,9 @@ class History:
         telling = [all_of for all_of in found.values() if by and self._tells(all_of, by)]
         return (telling or list(found.values()))[0]
 
-    def _unread(self, measure: str, ago: str) -> bool:
+    def _unread(self, measure: str, view: View) -> bool:
         """Whether those who were asked could not say; that a source has no such series is an answer."""
-        asked = [one for one in self.evidence if _tells_of(one, measure, ago)]
+        asked = [one for one in self.evidence if _tells_of(one, measure, view)]
         return bool(asked) and all(one.missing and one.missing.reason != "no_series" for one in asked)
 
     def _tells(self, ranges: Iterable["MeasureRanges"], by: By) -> bool:
@@ -217,12 +224,12 @@ class _Pooled:
         return _Pooled(self.start, self.step, self.smear, values, self.evidence + other.evidence)
 
 
-def _tells_of(evidence: Evidence, measure: str, ago: str) -> bool:
-    """Whether it was asked for this measure: `PROBE/MEASURE`, `PROBE/MEASURE:SERVER`, or `past/MEASURE/AGO`."""
+def _tells_of(evidence: Evidence, measure: str, view: View) -> bool:
+    """Whether it was asked for this measure: `PROBE/MEASURE`, `PROBE/MEASURE:SERVER`, `close/MEASURE`, or `past/MEASURE/AGO`."""
     probe, _, rest = evidence.id.partition("/")
-    if ago:
-        return evidence.id == f"past/{measure}/{ago}"
-    return probe != "past" and rest.partition(":")[0] == measure
+    if view:
+        return evidence.id == (f"close/{measure}" if view == "close" else f"past/{measure}/{view}")
+    return probe not in ("past", "close") and rest.partition(":")[0] == measure
 
 
 def _pool(pool: str, values: Iterable[float | None]) -> float | None:

@@ -127,6 +127,14 @@ class Measure(_Row):
         ways = self.any_of or (self._own(),)
         return tuple(way.model_copy(update={"pool": way.pool or self.pool}) for way in ways)
 
+    @property
+    def prompt(self) -> bool:
+        """Whether a value is a high quantile or the peak of its window, and so moves as soon as a few requests of it have."""
+        return all(
+            way.kind == "peak" or (way.quantile is not None and float(way.quantile) >= 0.9)
+            for way in self.alternatives
+        )
+
     def _own(self) -> Alternative:
         return Alternative.model_validate(
             {

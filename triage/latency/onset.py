@@ -45,9 +45,12 @@ class Found:
         return self.during / self.before if self.before > 0 else None
 
 
-def find_onset(trace: Trace, smear: float, seed: int, criteria: Criteria | None = None) -> Found | NoOnset:
+def find_onset(
+    trace: Trace, smear: float, seed: int, criteria: Criteria | None = None, *, prompt: bool = False
+) -> Found | NoOnset:
     """The newest shift of at least 1.3 times and four robust sigmas, or why there is none. `smear` is the window in seconds of the
-    rate or mean that each value covers, 0 for a value as it stood. The same trace and seed give the same answer on any machine."""
+    rate or mean that each value covers, 0 for a value as it stood; `prompt`: of the high quantile or the peak. The same trace and
+    seed give the same answer on any machine."""
     criteria = criteria or Criteria()
     points = trace.present()
     if len(points) < criteria.before + criteria.after:
@@ -64,7 +67,9 @@ def find_onset(trace: Trace, smear: float, seed: int, criteria: Criteria | None 
 
     def date(segment: int) -> tuple[Moment, bool]:
         first, split, last = ends[segment - 1 : segment + 2]
-        around = Transition(times[first:last], levels[first:last], split - first, scale, smear, trace.step)
+        around = Transition(
+            times[first:last], levels[first:last], split - first, scale, smear, trace.step, prompt
+        )
         return date_ramp(around, date_step(around, seed))
 
     onset, gradual = date(move.segment)

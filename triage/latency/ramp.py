@@ -43,7 +43,7 @@ def date_ramp(around: Transition, step: Moment) -> tuple[Moment, bool]:
     def fits(shapes: Iterable[tuple[float, float]]) -> list[_Fit]:
         return [fit for start, length in shapes if (fit := _fit(around, times, levels, start, length))]
 
-    stepped, ramps = fits([(step.at, around.smear)]), fits(_grid(around))
+    stepped, ramps = fits([(step.at, around.takes)]), fits(_grid(around))
     if not stepped or not ramps:
         return step, False
     for _ in range(2):
@@ -58,8 +58,8 @@ def date_ramp(around: Transition, step: Moment) -> tuple[Moment, bool]:
     near = [fit.ramp for fit in ramps if fit.deviation - least.deviation <= NEARLY * unit]
     if not near:
         return step, False
-    # A window delays a ramp by half of its length, and makes its begin soft; the grid is no finer than its own step.
-    half = around.smear / 2
+    # A window delays a ramp of means by half of its length, and makes its begin soft; the grid is no finer than its own step.
+    half = around.takes / 2
     earliest = min(ramp.start - max(around.step, 0.05 * ramp.length) for ramp in near)
     latest = max(ramp.start + max(around.step, 0.05 * ramp.length) for ramp in near)
     if stepped[0].deviation - best.deviation < GAIN * unit:

@@ -27,6 +27,13 @@ class Transition:
     scale: Scale
     smear: float
     step: float
+    prompt: bool = False
+    """Each value is a quantile or a peak of its window, not a mean: it follows as soon as a few requests of the window have."""
+
+    @property
+    def takes(self) -> float:
+        """Seconds in which a value goes over where what it measures steps."""
+        return 0.0 if self.prompt else self.smear
 
     @property
     def margin(self) -> int:

@@ -17,6 +17,7 @@ from triage.latency.grid import (
     MOST_STEPS,
     Grid,
     Window,
+    close_grid,
     grown_model,
     make_grid,
     make_ranges,
@@ -28,6 +29,17 @@ from triage.seal import Seal
 
 PAST = {"1d": 86400.0, "7d": 7 * 86400.0}
 PAST_MEASURES = ("success", "request_time", "queue_time", "request_p99", "gateway_p99")
+CLOSE_MEASURES = (
+    "success",
+    "request_time",
+    "queue_time",
+    "infer_time",
+    "pending",
+    "failure",
+    "gateway_requests",
+    "gateway_p99",
+)
+"""What tells when it began, scrape by scrape."""
 _MOST_POINTS = 800_000
 """Of one answer: 32 MB hold somewhat more."""
 _OF_TRITON = ("nv_", "vllm:")
@@ -88,7 +100,7 @@ class _Prometheus:
         ]
         if model:
             then += self._of_pods(layout, model)
-        return Found(facts, [*then, *self._past(layout), *self._around(layout.grid)])
+        return Found(facts, [*then, *self._close(layout), *self._past(layout), *self._around(layout.grid)])
 
     async def _known_families(self) -> frozenset[str] | None:
         """None where Prometheus does not let us list them: then each is asked for."""
@@ -124,6 +136,28 @@ class _Prometheus:
             )
             for row in self._measures.get("triton", ())
             if "model" in row.by
+        ]
+
+    def _close(self, layout: Layout) -> list[Question]:
+        """All pods together, scrape by scrape: a window of two scrapes shows what came between them. None of a window that is too
+        long for that."""
+        grid = close_grid(self._window, layout.interval)
+        rows = [row for name in CLOSE_MEASURES if (row := self._row(name))] if grid else []
+        return [
+            self._question(
+                "close",
+                f"close/{row.measure}",
+                _Reading(
+                    row,
+                    row.by,
+                    self._target,
+                    grid,
+                    layout.scope if self._is_triton(row) else {},
+                    layout.notes,
+                ),
+            )
+            for row in rows
+            if grid
         ]
 
     def _past(self, layout: Layout) -> list[Question]:

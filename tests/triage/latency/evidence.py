@@ -22,7 +22,7 @@ from triage.latency.facts import (
     Rollouts,
     Series,
 )
-from triage.latency.history import History, Who
+from triage.latency.history import History, View, Who
 from triage.latency.incident import Incident
 from triage.latency.rules import LatencyRules, latency_rules_from_folder
 
@@ -209,7 +209,9 @@ def incident(*parts: Part, model: str = "", target: str = "", namespace: str = "
     return Incident(told, rules().measures, rules().quantities)
 
 
-def values_of(told: History, quantity: str, who: Who = EVERYBODY, ago: str = "") -> list[float | None] | None:
+def values_of(
+    told: History, quantity: str, who: Who = EVERYBODY, view: View = ""
+) -> list[float | None] | None:
     """The quantity over time; None where it is not known at all."""
-    trace = told.read(quantity, who, ago).trace
+    trace = told.read(quantity, who, view).trace
     return None if trace is None else [None if v is None else round(v, 6) for v in trace.values]

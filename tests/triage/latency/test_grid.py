@@ -9,6 +9,7 @@ from triage.latency.grid import (
     MOST_SERIES,
     Grid,
     Window,
+    close_grid,
     grown_model,
     make_grid,
     make_ranges,
@@ -42,6 +43,11 @@ def test_a_value_stands_at_its_step_and_a_gap_is_none() -> None:
     grid = Grid(100.0, 10.0, 4, 40.0)
     points = [(100.0, 1.23456789), (120.0, 0.0), (130.0, 9223372036854775794.0), (140.0, 5.0)]
     assert on_grid(points, grid) == (1.23457, None, 0.0, None)
+
+
+def test_scrape_by_scrape_is_a_step_for_each_in_windows_of_two_unless_that_is_too_many() -> None:
+    assert close_grid(Window(1000, 8200), 15.0) == Grid(1000, 15.0, 481, 30.0)
+    assert close_grid(Window(0, 86_400), 15.0) is None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.triage.latency.evidence import (
     values_of,
 )
 from triage.latency.facts import PodPlacement, Ranges
-from triage.latency.history import History, Who
+from triage.latency.history import History, View, Who
 from triage.latency.kinds import By
 from triage.latency.measures import Measure
 from triage.latency.quantities import Quantity
@@ -223,13 +223,15 @@ def test_the_clusters_own_word_for_a_revision_comes_before_the_pods_name() -> No
     assert told.groups("throughput", "revision", Who()) == ["llm-5f", "other"]
 
 
-def test_an_earlier_day_is_another_evidence_and_never_mixed_with_today() -> None:
+def test_an_earlier_day_and_the_close_view_are_other_evidence_and_never_mixed_with_the_window() -> None:
     told = history(
         triton("success", [10], pod="a", model="m"),
+        measured("close/success", [9], {"model": "m"}, step=15),
         measured("past/success/1d", [4], {"model": "m"}, start=START - 86_400),
         measured("past/success/7d", [5], {"model": "m"}, start=START - 604_800),
     )
-    assert [values_of(told, "throughput", ago=ago) for ago in ("", "1d", "7d")] == [[10], [4], [5]]
+    views: tuple[View, ...] = ("", "close", "1d", "7d")
+    assert [values_of(told, "throughput", view=view) for view in views] == [[10], [9], [4], [5]]
     assert values_of(history(measured("past/success/1d", [4], {"model": "m"})), "throughput") is None
 
 

@@ -100,6 +100,34 @@ def test_it_began_between_the_last_usual_point_and_the_first_slow_one() -> None:
     assert found.onset.latest - found.onset.earliest <= 120
 
 
+def close(infer: list[float | None]) -> list[Evidence]:
+    """Scrape by scrape, at 20 requests a second."""
+    times = [None if v is None else 20 * v for v in infer]
+    told = {"success": steady(20, len(infer)), "request_time": times}
+    return [measured(f"close/{name}", v, {"model": "m"}, step=15.0, smear=30.0) for name, v in told.items()]
+
+
+def dated(*parts: Evidence) -> tuple[float, float, float]:
+    """Seconds from the fortieth minute on: earliest, at and latest."""
+    found = incident(served(infer=stepped(8, 80), smear=60.0), *parts, model="m").onset
+    assert found is not None
+    moment = found.onset
+    return moment.earliest - at_step(80), moment.at - at_step(80), moment.latest - at_step(80)
+
+
+def test_it_is_dated_scrape_by_scrape_where_that_is_known() -> None:
+    earliest, _, latest = dated()
+    sharper = dated(*close([*steady(10, 158), *steady(82, 82)]))  # half a minute before the fortieth
+    assert latest - earliest > 1.5 * (sharper[2] - sharper[0])
+    assert earliest <= sharper[0] <= -30 <= sharper[2] <= latest
+
+
+def test_scrapes_that_show_another_shift_or_none_do_not_date_it() -> None:
+    assert dated(*close([*steady(10, 100), *steady(82, 140)])) == dated()
+    assert dated(*close(steady(10, 240))) == dated()
+    assert dated(*close(steady(None, 240))) == dated()
+
+
 def test_the_first_symptom_that_shows_an_onset_dates_it() -> None:
     """Time in Triton did not move; the gateway's tail did, and so did failures, which come later in the order."""
     told = incident(

@@ -249,3 +249,14 @@ def test_a_part_of_a_trace_has_the_steps_from_its_start_to_before_its_end() -> N
     assert trace.between(-500, 1) == Trace(0.0, 60.0, (1.0,))
     assert trace.between(500, 900).values == ()
     assert trace.coverage == 0.75
+
+
+def test_a_high_quantile_of_a_window_moves_at_once_and_a_mean_takes_the_window() -> None:
+    """Both step at minute 40 of an hour in the same way; the second is told to be a quantile."""
+    trace = minutes((41, 10.0), (20, 80.0))
+    mean = find_onset(trace, 240, 7)
+    quantile = find_onset(trace, 240, 7, prompt=True)
+    assert isinstance(mean, Found)
+    assert isinstance(quantile, Found)
+    assert quantile.onset.at - mean.onset.at > 40
+    assert quantile.onset.earliest <= START + 40 * 60 <= quantile.onset.latest

@@ -1,12 +1,15 @@
 """What callers feel: whether it moved, where, whether it is over, and whether it is usual. Pure."""
 
 from triage.answers import Answer, Value
+from triage.latency.history import View
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
 from triage.latency.points import last
 from triage.latency.predicates.failing import gap_grew
 from triage.wording import names
+
+EARLIER: tuple[tuple[View, str], ...] = (("1d", "a day ago"), ("7d", "a week ago"))
 
 
 def moved(incident: Incident) -> Answer:
@@ -113,7 +116,7 @@ def usual_for_this_hour(incident: Incident) -> Answer:
         now = incident.movement(symptom) if symptom else None
         if now is None or now.during is None or now.before is None or now.up(1.3, 0.0) != "yes":
             continue
-        for ago, when in (("1d", "a day ago"), ("7d", "a week ago")):
+        for ago, when in EARLIER:
             past = incident.history.read(symptom, incident.who(), ago)
             then = sorted(incident.then(past.trace, ago)) if past.trace else []
             if len(then) < 3:
@@ -129,7 +132,7 @@ def usual_for_this_hour(incident: Incident) -> Answer:
     return Answer("unknown", "there is no history of this hour on earlier days")
 
 
-def _same_traffic(incident: Incident, ago: str) -> bool:
+def _same_traffic(incident: Incident, ago: View) -> bool:
     """As many requests came then as come now: how long a queue grows under them is chance."""
     now = incident.movement("arrivals")
     past = incident.history.read("throughput", incident.who(), ago)
