@@ -97,6 +97,8 @@ class Incident:
     intermittent: bool = field(init=False, default=False)
     """It comes and goes: most points are as before, and some are not. Quantities are then compared by their worst tenth."""
     no_onset: str = field(init=False, default="")
+    _moved: dict[tuple[str, Who], Movement] = field(init=False, default_factory=dict)
+    """What was compared already."""
 
     def __post_init__(self) -> None:
         self.quantities = Quantities(self.quantities)
@@ -216,6 +218,11 @@ class Incident:
         return self._movement(quantity, Who(model, "model"))
 
     def _movement(self, quantity: str, who: Who) -> Movement:
+        if (quantity, who) not in self._moved:
+            self._moved[quantity, who] = self._compared(quantity, who)
+        return self._moved[quantity, who]
+
+    def _compared(self, quantity: str, who: Who) -> Movement:
         row, reading = self.quantities[quantity], self.history.read(quantity, who)
         if reading.trace is None:
             return Movement(row, None, None, (), reading.missing)

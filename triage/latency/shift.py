@@ -4,6 +4,7 @@ Rank statistics, since a latency is skewed and bursts are its nature. A verdict 
 the contrary: `no` is said only of what was excluded."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -128,11 +129,11 @@ def _is_overwhelming(before: Side, during: Side, min_ratio: float, min_abs: floa
 def _compare(
     before: Sequence[float], during: Sequence[float], all_before: Sequence[float], all_during: Sequence[float]
 ) -> Comparison:
-    pairs = sorted(after - ahead for after in during for ahead in before)
+    backwards, forwards = sorted(before, reverse=True), sorted(during)  # so that sorting finds rising runs
+    pairs = sorted([after - ahead for after in forwards for ahead in backwards])
     spread = math.sqrt(len(pairs) * (len(before) + len(during) + 1) / 12)
     cut = max(math.floor(len(pairs) / 2 - NORMAL_QUANTILE * spread) - 1, 0)
-    above = sum(difference > 0 for difference in pairs)
-    below = sum(difference < 0 for difference in pairs)
+    above, below = len(pairs) - bisect_right(pairs, 0.0), bisect_left(pairs, 0.0)
     high = all_before[math.ceil(0.99 * len(all_before)) - 1]
     return Comparison(
         difference=_median(pairs),
