@@ -86,6 +86,7 @@ def test_a_pod_is_told_by_its_triton_container() -> None:
         ended_at=at(20),
         gpus=3,
         cpu_limit=1.5,
+        container="server",
     )
 
 

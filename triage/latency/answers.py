@@ -171,12 +171,12 @@ def _settled(values: Sequence[float | None], place: int) -> float | None:
 
 
 def _change(test: Change, incident: Incident) -> Answer:
-    kinds = " or ".join(test.what)
+    kinds = " or ".join(test.what).replace("_", " ")
     if incident.onset is None:
         return Answer("unknown", f"when it began is not known, so no {kinds} can be said to come before it")
     latest, earliest = incident.onset.onset.latest, incident.onset.onset.earliest - test.within
     fitting = [
-        c for c in incident.changes if c.kind in test.what and c.earliest <= latest and c.at >= earliest
+        c for c in incident.changes if c.kind in test.what and c.earliest <= latest and c.latest >= earliest
     ]
     fitting = [
         c for c in fitting if not c.model or c.model == incident.model or not incident.model
@@ -200,6 +200,8 @@ _TELLERS: Mapping[ChangeKind, tuple[str, ...]] = {
     "restart": ("placements",),
     "node": ("nodes", "cluster_events"),
     "readiness": ("placements", "cluster_events"),
+    "backend_death": ("log",),
+    "out_of_memory": ("log",),
 }
 """The probes of which any can show such a change: where none of them answered, that there was none is not known."""
 

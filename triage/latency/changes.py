@@ -1,9 +1,7 @@
 """What was changed, and when: rollouts, models, replicas, restarts, nodes, readiness. A suspect each, and no culprit. Pure."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from triage.evidence import Evidence, LogExcerpt
@@ -18,19 +16,8 @@ from triage.latency.facts import (
 )
 from triage.latency.history import History
 from triage.latency.kinds import ChangeKind
-
-_LOADS = (
-    (re.compile(r"\] \\?\"?loading: (?P<model>[^\s:\"]+):(?P<version>\d+)"), "load", "begins to load"),
-    (re.compile(r"\] \\?\"?successfully loaded '(?P<model>[^']+)'"), "load", "is loaded"),
-    (
-        re.compile(r"\] \\?\"?successfully unloaded '(?P<model>[^']+)' version (?P<version>\d+)"),
-        "unload",
-        "is unloaded",
-    ),
-)
-"""Behind the bracket of Triton's source file; the quote is there since 24.05, and escaped where the line is a string of JSON."""
-_GLOG = re.compile(r"(?:^|[\s\"])[IWE](?P<month>\d\d)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d\.\d+)")
-_ISO = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d)?)")
+from triage.latency.server_log import Kind, Told, read_server_log
+from triage.wording import names, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +31,19 @@ class Change:
     model: str = ""
     pods: tuple[str, ...] = ()
     revision: str = ""
+    ended: float | None = None
+    """When that was over which takes time, such as a load; it began at `at`."""
+
+    @property
+    def latest(self) -> float:
+        """The last moment at which it went on."""
+        return self.at if self.ended is None else self.ended
 
 
 def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
     """Every change that the evidence shows, oldest first."""
     found: list[Change] = []
+    logs: list[tuple[Evidence, LogExcerpt]] = []
     for one in evidence:
         match one.facts:
             case Rollouts():
@@ -69,9 +64,10 @@ def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
                     if not n.ready and n.since is not None
                 )
             case LogExcerpt():
-                found += _loads(one, one.facts)
+                logs.append((one, one.facts))
             case _:
                 continue
+    found += _of_logs(logs)
     found += _births(history)
     return sorted(found, key=lambda change: (change.at, change.kind, change.what))
 
@@ -142,41 +138,67 @@ def _still_starts(pod: PodPlacement) -> bool:
     )
 
 
-def _loads(evidence: Evidence, log: LogExcerpt) -> Iterator[Change]:
-    """Of a server that has long been up: Triton's own lines, which say when, and not who asked."""
-    for line in log.lines:
-        for pattern, kind, says in _LOADS:
-            found = pattern.search(line.text)
-            at = _time_of(line.text, evidence.fetched_at) if found else None
-            if found and at is not None:
-                model = found["model"]
-                pods = (evidence.subject,) if evidence.subject else ()
-                yield Change(at, at, kind, f"{model} {says}", (evidence.id,), model, pods)  # type: ignore[arg-type]
+_OF_LOG: Mapping[Kind, ChangeKind] = {
+    "load": "load",
+    "unload": "unload",
+    "backend_death": "backend_death",
+    "out_of_memory": "out_of_memory",
+    "stop": "scale",
+}
 
 
-def _time_of(line: str, fetched_at: str) -> float | None:
-    """glog's stamp has no year: that of the fetch, or the year before where it would lie in the future."""
-    iso, glog = _ISO.search(line), _GLOG.search(line)
-    if iso:
-        return _seconds(iso["at"])
-    fetched = _seconds(fetched_at)
-    if glog is None or fetched is None:
-        return None
-    year = datetime.fromtimestamp(fetched, UTC).year
-    for each in (year, year - 1):  # the 29th of February is in one of them at most
-        at = _seconds(f"{each:04}-{glog['month']}-{glog['day']}T{glog['clock']}")
-        if at is not None and at <= fetched + 86_400:
-            return at
-    return None
+_TOGETHER_SECONDS = 60.0
+"""What several pods tell so shortly after one another is one change."""
 
 
-def _seconds(stamp: str) -> float | None:
-    """Of an ISO time, UTC where it names no zone; None for what is no time."""
-    try:
-        told = datetime.fromisoformat(stamp)
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
+class _Pod(NamedTuple):
+    """What one pod's log tells."""
+
+    told: Told
+    pod: str
+    evidence: str
+
+
+def _of_logs(logs: Sequence[tuple[Evidence, LogExcerpt]]) -> Iterator[Change]:
+    """Triton's own lines, which say when, and not who asked. What several pods tell in the same words is told once."""
+    alike: dict[tuple[str, ...], list[list[_Pod]]] = {}
+    found = [_Pod(told, one.subject, one.id) for one, log in logs for told in _told_by(one, log)]
+    for row in sorted(found, key=lambda row: row.told.began):
+        groups = alike.setdefault((row.told.kind, row.told.model, row.told.version, row.told.says), [])
+        last = groups[-1] if groups else []
+        near = last and row.told.began <= max(other.told.ended for other in last) + _TOGETHER_SECONDS
+        if near and row.pod not in {other.pod for other in last}:
+            last.append(row)
+        else:
+            groups.append([row])
+    for groups in alike.values():
+        yield from map(_together, groups)
+
+
+def _told_by(evidence: Evidence, log: LogExcerpt) -> list[Told]:
+    return read_server_log(log.lines, evidence.fetched_at, over=evidence.id.endswith("/previous"))
+
+
+def _together(rows: Sequence[_Pod]) -> Change:
+    first = rows[0].told
+    pods = tuple(row.pod for row in rows if row.pod)
+    ended = max(row.told.ended for row in rows)
+    model = first.model if first.kind in ("load", "unload") else ""
+    what = " version ".join(filter(None, (model, first.version))) + f" {first.says}"
+    what += f" in {names(pods)}" if pods else ""
+    if not first.open and ended - first.began >= 0.05:
+        what += f", for {ended - first.began:.3g} s"
+    what += f": {first.reason}" if first.reason else ""
+    return Change(
+        first.began,
+        first.began,
+        _OF_LOG[first.kind],
+        short(what.strip(), 200),
+        tuple(row.evidence for row in rows),
+        model,
+        pods,
+        ended=ended,
+    )
 
 
 _LOADS_SECONDS = 120.0

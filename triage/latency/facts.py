@@ -129,6 +129,8 @@ class PodPlacement(msgspec.Struct, frozen=True):
     """When its deletion was asked for."""
     reason: str = ""
     """The pod's own, such as Evicted."""
+    container: str = ""
+    """The name of its Triton container."""
 
 
 class PodPlacements(msgspec.Struct, frozen=True, tag="placements"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from telemetry.kubernetes_api import KubernetesError
+from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.prometheus import PrometheusAccess, PrometheusSource
 from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, collect
@@ -24,6 +24,7 @@ from triage.latency.rules import LatencyRules
 from triage.probes.capture import capture_questions
 from triage.probes.cluster import cluster_questions
 from triage.probes.pod import is_selector
+from triage.probes.pod_logs import pod_log_questions
 from triage.probes.prometheus import prometheus_questions
 from triage.probes.repository import repository_question
 from triage.probes.settings import with_settings
@@ -195,7 +196,13 @@ class _Cluster:
         )
         noting = {question.probe: self._noting(question) for question in asked}
         found = await noting.pop("placements").ask(seal)
-        return Found(found.facts, [*found.then, *noting.values()])
+        return Found(found.facts, [*found.then, *noting.values(), *self._logs(client, found.facts)])
+
+    def _logs(self, client: KubernetesApi, placed: object) -> list[Question]:
+        if not isinstance(placed, PodPlacements):
+            return []
+        access = self._access
+        return pod_log_questions(client, access.namespace, placed.pods, self._sources.start, access.kubectl)
 
     def _noting(self, question: Question) -> Question:
         async def ask(seal: Seal) -> Found:

@@ -43,7 +43,7 @@ def log_questions(name: str, signatures: Signatures, deadline_seconds: float) ->
         source, query, command = f"log file {Path(shown).name or shown}", shown, f"less {shlex.quote(shown)}"
 
     async def ask(seal: Seal) -> Found:
-        keeper = LogKeeper(seal.line, signatures)
+        keeper = LogKeeper(seal.line, signatures.any)
         reader = _Reader(keeper, deadline_seconds * SHARE_OF_DEADLINE)
         try:
             cut = await reader.read(name)

@@ -125,7 +125,7 @@ TIME = seconds("2026-11-18T11:30:00.5")
     ids=["bare", "quoted", "prefix", "zone", "json", "json-time", "slow clock", "last year"],
 )
 def test_a_line_of_the_log_is_dated_by_whatever_stamp_it_has(line: str, at: float) -> None:
-    assert told(log(line)) == [("load", at, at, "m begins to load")]
+    assert told(log(line)) == [("load", at, at, "m version 3 begins to load in a")]
 
 
 def test_the_29th_of_february_is_in_a_leap_year() -> None:
@@ -164,8 +164,8 @@ def test_loads_and_unloads_name_their_model_and_pod() -> None:
         )
     )
     assert [(c.kind, c.model, c.pods, c.what) for c in found] == [
-        ("load", "m", ("a",), "m is loaded"),
-        ("unload", "n", ("a",), "n is unloaded"),
+        ("load", "m", ("a",), "m is loaded in a"),
+        ("unload", "n", ("a",), "n version 2 is unloaded in a"),
     ]
 
 
