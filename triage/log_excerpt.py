@@ -34,11 +34,14 @@ class Room:
     tail: int = TAIL_BYTES
 
 
+USUAL_ROOM = Room()
+
+
 class LogKeeper:
     """Feed it the lines in order; `excerpt` is what was worth keeping."""
 
     def __init__(
-        self, seal_line: Callable[[str], str], is_known: Callable[[str], bool], room: Room = Room()
+        self, seal_line: Callable[[str], str], is_known: Callable[[str], bool], room: Room = USUAL_ROOM
     ) -> None:
         """is_known: whether a line holds a message that somebody knows what to make of."""
         self._seal_line = seal_line

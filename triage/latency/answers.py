@@ -184,11 +184,20 @@ def _change(test: Change, incident: Incident) -> Answer:
     if fitting:
         last = max(fitting, key=lambda change: change.at)
         return Answer("yes", last.what, last.evidence)
-    if unseen := incident.missing(*dict.fromkeys(probe for kind in test.what for probe in _TELLERS[kind])):
+    if unseen := _untold(test.what, incident):
         return Answer("unknown", unseen)
     if "rollout" in test.what and (undated := _undated(incident)):
         return Answer("unknown", undated)
     return Answer("no", f"no {kinds} was seen between {test.within / 60:g} min before it and its begin")
+
+
+def _untold(kinds: Sequence[ChangeKind], incident: Incident) -> str:
+    """Why it is not known that there was none: nobody who could have told of one answered. A load of what is served already, and
+    an unload, begin no series: only a log that was read to its end has none of them."""
+    tellers = dict.fromkeys(probe for kind in kinds for probe in _TELLERS[kind])
+    if unseen := incident.missing(*tellers):
+        return unseen
+    return incident.missing_logs() if {"load", "unload"} & {*kinds} else ""
 
 
 _TELLERS: Mapping[ChangeKind, tuple[str, ...]] = {

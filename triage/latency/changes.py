@@ -195,7 +195,7 @@ def _together(rows: Sequence[_Pod]) -> Change:
         _OF_LOG[first.kind],
         short(what.strip(), 200),
         tuple(row.evidence for row in rows),
-        model,
+        first.model,
         pods,
         ended=ended,
     )

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from triage.answers import Value
-from triage.evidence import Evidence, Snapshot
+from triage.evidence import Evidence, LogExcerpt, Snapshot
 from triage.latency.beginning import find_beginning
 from triage.latency.changes import Change, changes
 from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
@@ -119,6 +119,17 @@ class Incident:
         if not asked:
             return f"{probes[0].replace('_', ' ')}: nothing was given to ask"
         return "; ".join(f"{e.source}: {e.missing.reason.replace('_', ' ')}" for e in asked[:3] if e.missing)
+
+    def missing_logs(self) -> str:
+        """Why the servers' logs do not tell all, in words; empty where all of them were read to their end."""
+        if told := self.missing("log"):
+            return told
+        for one in self.snapshot.evidence:
+            if one.probe == "log" and one.missing:
+                return f"{one.source}: {one.missing.reason.replace('_', ' ')}"
+            if isinstance(one.facts, LogExcerpt) and one.facts.cut:
+                return f"{one.source}: not read to its end"
+        return ""
 
     @cached_property
     def settings(self) -> Mapping[str, ModelSettings]:

@@ -21,10 +21,12 @@ from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.grid import Window
 from triage.latency.queries import SeriesTarget
 from triage.latency.rules import LatencyRules
+from triage.latency.server_log import is_known
 from triage.probes.capture import capture_questions
 from triage.probes.cluster import cluster_questions
+from triage.probes.log_file import log_questions
 from triage.probes.pod import is_selector
-from triage.probes.pod_logs import pod_log_questions
+from triage.probes.pod_logs import ROOM, pod_log_questions
 from triage.probes.prometheus import prometheus_questions
 from triage.probes.repository import repository_question
 from triage.probes.settings import with_settings
@@ -59,6 +61,8 @@ class LatencySources:
     context: str | None = None
     record: str = ""
     """File of a recorder of the model repository."""
+    log: str = ""
+    """The server's log, as a file or `-`."""
 
 
 async def look_at_latency(
@@ -79,6 +83,8 @@ async def look_at_latency(
             questions.append(_of_prometheus(source, sources, cluster, model, rules))
         for number, url in enumerate(sources.tritons):
             questions += _of_triton(number, url, sources, session, model, rules)
+        if sources.log and "log" in rules.tree.probes:
+            questions += log_questions(sources.log, is_known, rules.tree.probes["log"].deadline, ROOM)
         if sources.record:
             questions.append(repository_question(sources.record, sources.start, sources.end))
         asked = Asked(

@@ -22,8 +22,11 @@ Kind = Literal["load", "unload", "backend_death", "out_of_memory", "stop"]
 _UNLOADING = re.compile(r"^unloading: (?P<model>[^\s:][^:\n]*):(?P<version>\d+)\s*$")
 _STOPS = re.compile(r"^Waiting for in-flight requests to complete")
 _STUB = re.compile(r"Stub process (?:'(?P<instance>[^'\n]+)' )?is not healthy")
+_INSTANCE = re.compile(r"(?:_\d+){1,2}$")
+"""What follows a model's name in that of its instance, where its group has no name of its own: Triton 2.51 calls
+those of `m` m_0_0 and m_0_1."""
 _MEMORY = re.compile(
-    r"CUDA(?: error:)? out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|\bOutOfMemoryError\b|std::bad_alloc"
+    r"CUDA(?: error:)? out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation"
     r"|Failed to allocate memory for requested buffer of size|Available memory of \d+ is smaller than requested"
     r"|cuda(?:Malloc|MallocAsync)\b[^\n]{0,200}out of memory|CUDNN_STATUS_ALLOC_FAILED|CUBLAS_STATUS_ALLOC_FAILED"
 )
@@ -47,6 +50,7 @@ class Told:
     ended: float
     says: str
     model: str = ""
+    """Of a dead process: its instance's group, which may have a name of its own."""
     version: str = ""
     reason: str = ""
     """Of a load that failed."""
@@ -147,14 +151,16 @@ class _Reader:
         return over
 
     def _see_again(self, kind: Kind, who: str, at: float) -> None:
+        """What is said once for each request: from the first time to the last."""
         place = self._again.get((kind, who))
         if place is not None:
-            first = self.told[place]
-            self.told[place] = replace(first, ended=at)
+            self.told[place] = replace(self.told[place], ended=at)
             return
-        said = f"the process of {who} is dead" if kind == "backend_death" else f"{who} cannot allocate memory"
         self._again[kind, who] = len(self.told)
-        self._add(kind, at, at, said)
+        if kind == "backend_death":
+            self._add(kind, at, at, f"the process of {who} is dead", _INSTANCE.sub("", who))
+        else:
+            self._add(kind, at, at, f"{who} cannot allocate memory")
 
     def _forget_start(self) -> None:
         """What a server loads before it serves holds up no request of its own."""

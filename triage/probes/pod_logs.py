@@ -24,7 +24,7 @@ LEAD_SECONDS = 600.0
 """So long before the window a load may have begun that reaches into it."""
 LOG_BYTES = 512 << 10
 TAIL_LINES = 2000
-_ROOM = Room(head=0, between=128 << 10, tail=0)
+ROOM = Room(head=0, between=128 << 10, tail=0)
 """Nothing is kept but what tells something: traffic may be in a verbose log."""
 _GONE = "the node may be slow or gone: read the log where it is archived"
 
@@ -122,7 +122,7 @@ def _missing(error: KubernetesError) -> Missing:
 
 
 def _excerpt(log: ContainerLog, seal: Seal) -> LogExcerpt:
-    keeper = LogKeeper(seal.line, is_known, _ROOM)
+    keeper = LogKeeper(seal.line, is_known, ROOM)
     for part in (log.head, log.tail):
         for line in part.removesuffix("\n").split("\n") if part else ():
             keeper.feed(line.rstrip("\r"))

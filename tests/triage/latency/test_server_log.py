@@ -95,7 +95,7 @@ def test_an_unload_counts_unless_the_server_stops() -> None:
 
 def test_a_dead_backend_process_is_told_once_from_its_first_failure_to_its_last() -> None:
     found = told(line(10, STUB, "E"), line(11, STUB, "E"), line(40, STUB, "E"))
-    assert found == [Told("backend_death", at(10), at(40), "the process of m_0_0 is dead")]
+    assert found == [Told("backend_death", at(10), at(40), "the process of m_0_0 is dead", "m")]
 
 
 def test_a_failed_allocation_names_the_library_that_says_so() -> None:

@@ -38,6 +38,7 @@ from triage.latency.predicates.fleet import (
     pods_replaced,
     pods_wait_for_a_node,
 )
+from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
 from triage.latency.predicates.queueing import (
     bursts,
     drifts,
@@ -101,6 +102,9 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         triton_answers_them_all,
         gap_grew,
         a_gpu_is_full,
+        backend_fails,
+        memory_fails,
+        outlasts_loads,
         gateway_adds_it,
         behind_the_gateway,
         hpa_at_max,
