@@ -235,7 +235,7 @@ def _setting(test: Setting, incident: Incident) -> Answer:
         )
         return Answer("unknown", because)
     value, name = getattr(settings, test.field), test.field.replace("_", " ")
-    evidence = (f"settings:{incident.model}",)
+    evidence = incident.settings_ids(incident.model)
     if value:
         shown = (
             ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is True else f"{value:g}"

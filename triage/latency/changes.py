@@ -1,10 +1,10 @@
 """What was changed, and when: rollouts, models, replicas, restarts, nodes, readiness. A suspect each, and no culprit. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from triage.evidence import Evidence, LogExcerpt
+from triage.latency.change import Change
 from triage.latency.facts import (
     ClusterEvents,
     Nodes,
@@ -15,29 +15,8 @@ from triage.latency.facts import (
     Rollouts,
 )
 from triage.latency.history import History
-from triage.latency.kinds import ChangeKind
-from triage.latency.server_log import Kind, Told, read_server_log
-from triage.wording import names, short
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    at: float
-    """Seconds since 1970. It surely lies between `earliest` and `at`."""
-    earliest: float
-    kind: ChangeKind
-    what: str
-    evidence: tuple[str, ...]
-    model: str = ""
-    pods: tuple[str, ...] = ()
-    revision: str = ""
-    ended: float | None = None
-    """When that was over which takes time, such as a load; it began at `at`."""
-
-    @property
-    def latest(self) -> float:
-        """The last moment at which it went on."""
-        return self.at if self.ended is None else self.ended
+from triage.latency.log_changes import changes_of_logs
+from triage.latency.looked_again import changes_while_looking
 
 
 def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
@@ -67,7 +46,8 @@ def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
                 logs.append((one, one.facts))
             case _:
                 continue
-    found += _of_logs(logs)
+    found += changes_of_logs(logs)
+    found += changes_while_looking(evidence)
     found += _births(history)
     return sorted(found, key=lambda change: (change.at, change.kind, change.what))
 
@@ -135,69 +115,6 @@ def _still_starts(pod: PodPlacement) -> bool:
         and began is not None
         and pod.ready_since is not None
         and pod.ready_since <= began
-    )
-
-
-_OF_LOG: Mapping[Kind, ChangeKind] = {
-    "load": "load",
-    "unload": "unload",
-    "backend_death": "backend_death",
-    "out_of_memory": "out_of_memory",
-    "stop": "scale",
-}
-
-
-_TOGETHER_SECONDS = 60.0
-"""What several pods tell so shortly after one another is one change."""
-
-
-class _Pod(NamedTuple):
-    """What one pod's log tells."""
-
-    told: Told
-    pod: str
-    evidence: str
-
-
-def _of_logs(logs: Sequence[tuple[Evidence, LogExcerpt]]) -> Iterator[Change]:
-    """Triton's own lines, which say when, and not who asked. What several pods tell in the same words is told once."""
-    alike: dict[tuple[str, ...], list[list[_Pod]]] = {}
-    found = [_Pod(told, one.subject, one.id) for one, log in logs for told in _told_by(one, log)]
-    for row in sorted(found, key=lambda row: row.told.began):
-        groups = alike.setdefault((row.told.kind, row.told.model, row.told.version, row.told.says), [])
-        last = groups[-1] if groups else []
-        near = last and row.told.began <= max(other.told.ended for other in last) + _TOGETHER_SECONDS
-        if near and row.pod not in {other.pod for other in last}:
-            last.append(row)
-        else:
-            groups.append([row])
-    for groups in alike.values():
-        yield from map(_together, groups)
-
-
-def _told_by(evidence: Evidence, log: LogExcerpt) -> list[Told]:
-    return read_server_log(log.lines, evidence.fetched_at, over=evidence.id.endswith("/previous"))
-
-
-def _together(rows: Sequence[_Pod]) -> Change:
-    first = rows[0].told
-    pods = tuple(row.pod for row in rows if row.pod)
-    ended = max(row.told.ended for row in rows)
-    model = first.model if first.kind in ("load", "unload") else ""
-    what = " version ".join(filter(None, (model, first.version))) + f" {first.says}"
-    what += f" in {names(pods)}" if pods else ""
-    if not first.open and ended - first.began >= 0.05:
-        what += f", for {ended - first.began:.3g} s"
-    what += f": {first.reason}" if first.reason else ""
-    return Change(
-        first.began,
-        first.began,
-        _OF_LOG[first.kind],
-        short(what.strip(), 200),
-        tuple(row.evidence for row in rows),
-        first.model,
-        pods,
-        ended=ended,
     )
 
 

@@ -8,10 +8,12 @@ from typing import TypeVar
 from triage.answers import Value
 from triage.evidence import Evidence, LogExcerpt, Snapshot
 from triage.latency.beginning import find_beginning
-from triage.latency.changes import Change, changes
+from triage.latency.change import Change
+from triage.latency.changes import changes
 from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
 from triage.latency.history import History, Reading, Who
 from triage.latency.kinds import By, Of
+from triage.latency.looked_again import latest_settings
 from triage.latency.measures import Measure
 from triage.latency.model_in_question import model_in_question, models_of
 from triage.latency.number import amount
@@ -133,7 +135,14 @@ class Incident:
 
     @cached_property
     def settings(self) -> Mapping[str, ModelSettings]:
-        return {facts.model: facts for _, facts in self.facts(ModelSettings)}
+        """The latest of each model."""
+        told = latest_settings(self.snapshot.evidence)
+        return {m: one.facts for m, one in told.items() if isinstance(one.facts, ModelSettings)}
+
+    def settings_ids(self, model: str) -> tuple[str, ...]:
+        """The evidence that these settings are from."""
+        told = latest_settings(self.snapshot.evidence).get(model)
+        return (told.id,) if told else ()
 
     @cached_property
     def changes(self) -> Sequence[Change]:

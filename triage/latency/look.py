@@ -139,7 +139,8 @@ def _of_triton(
         several=several,
     )
     if number == 0:  # the models of one server stand for those of all
-        questions += with_settings(triton_questions(url, session, model=model), url, session, model=model)
+        asked = triton_questions(url, session, model=model)
+        questions += with_settings(asked, url, session, model=model, again_after=sources.capture_seconds)
     return questions
 
 

@@ -18,7 +18,7 @@ from tests.triage.latency.evidence import (
     steady,
     triton,
 )
-from triage.latency.changes import Change
+from triage.latency.change import Change
 from triage.latency.facts import Nodes, NodeView, PodPlacement, Revision
 
 

@@ -4,7 +4,7 @@ backend answers the requests of a dead process with the reason, and writes it no
 from collections.abc import Sequence
 
 from triage.answers import Answer
-from triage.latency.changes import Change
+from triage.latency.change import Change
 from triage.latency.incident import Incident
 from triage.latency.kinds import ChangeKind
 from triage.latency.predicates.failing import a_gpu_is_full, failing_in_backend
