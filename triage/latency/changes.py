@@ -8,6 +8,7 @@ from triage.latency.change import Change
 from triage.latency.facts import (
     ClusterEvents,
     Nodes,
+    NodeView,
     PodPlacement,
     PodPlacements,
     RepositoryChanges,
@@ -37,11 +38,7 @@ def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
             case PodPlacements():
                 found += _pods(one, one.facts)
             case Nodes(nodes=nodes):
-                found += (
-                    Change(n.since, n.since, "node", f"node {n.name} is not ready", (one.id,))
-                    for n in nodes
-                    if not n.ready and n.since is not None
-                )
+                found += (change for node in nodes for change in _node(one, node))
             case LogExcerpt():
                 logs.append((one, one.facts))
             case _:
@@ -105,6 +102,13 @@ def _pods(evidence: Evidence, facts: PodPlacements) -> Iterator[Change]:
         if not pod.ready and pod.ready_since is not None and not _still_starts(pod):
             what = f"pod {pod.pod} became not ready"
             yield Change(pod.ready_since, pod.ready_since, "readiness", what, (evidence.id,), pods=(pod.pod,))
+
+
+def _node(evidence: Evidence, node: NodeView) -> Iterator[Change]:
+    if not node.ready and node.since is not None:
+        yield Change(node.since, node.since, "node", f"node {node.name} is not ready", (evidence.id,))
+    for name, at in node.pressures_since.items():
+        yield Change(at, at, "node", f"node {node.name} reports {name}", (evidence.id,))
 
 
 def _still_starts(pod: PodPlacement) -> bool:

@@ -220,6 +220,8 @@ class NodeView(msgspec.Struct, frozen=True):
     pressures: tuple[str, ...] = ()
     """Conditions that are true, such as MemoryPressure."""
     unschedulable: bool = False
+    pressures_since: Mapping[str, float] = {}
+    """When each of those began, where that is told."""
 
 
 class Nodes(msgspec.Struct, frozen=True, tag="nodes"):

@@ -153,4 +153,11 @@ def cluster_event(found: ObjectEvent) -> ClusterEvent:
 
 
 def node_view(found: NodeState) -> NodeView:
-    return NodeView(found.name, found.ready, _seconds(found.since), found.pressures, found.unschedulable)
+    return NodeView(
+        name=found.name,
+        ready=found.ready,
+        since=_seconds(found.since),
+        pressures=found.pressures,
+        unschedulable=found.unschedulable,
+        pressures_since={name: at.timestamp() for name, at in found.pressures_since.items()},
+    )

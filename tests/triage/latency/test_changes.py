@@ -96,6 +96,16 @@ def test_a_node_that_is_not_ready_is_a_change_and_one_that_is_ready_is_none() ->
     assert told(evidence("nodes", "nodes", nodes)) == [("node", 500, 500, "node n1 is not ready")]
 
 
+def test_a_pressure_is_a_change_where_it_is_told_since_when() -> None:
+    pressures = ("DiskPressure", "PIDPressure")
+    node = NodeView(
+        "n1", ready=True, since=400.0, pressures=pressures, pressures_since={"PIDPressure": 500.0}
+    )
+    assert told(evidence("nodes", "nodes", Nodes((node,)))) == [
+        ("node", 500, 500, "node n1 reports PIDPressure")
+    ]
+
+
 def test_what_a_recorder_saw_lies_between_its_two_looks() -> None:
     assert told(recorded("m", 400.0, 430.0)) == [("repository", 400, 430, "m: config changed")]
 

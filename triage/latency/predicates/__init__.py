@@ -14,7 +14,6 @@ from triage.latency.predicates.computing import (
     infer_tail_alone,
     infer_tail_matters,
     new_pods_slow,
-    one_node_alone,
     rare_batch_size,
     version_is_slower,
 )
@@ -39,6 +38,7 @@ from triage.latency.predicates.fleet import (
     pods_wait_for_a_node,
 )
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
+from triage.latency.predicates.nodes import bad_node, one_node_alone
 from triage.latency.predicates.queueing import (
     bursts,
     drifts,
@@ -96,6 +96,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         new_pods_slow,
         one_node_alone,
         always_slow_node,
+        bad_node,
         failing_in_backend,
         a_pod_fails_whole,
         gateway_sees_errors,
