@@ -1,12 +1,12 @@
 """A container's log in bounded memory: its beginning, where causes stand, and its end, where it stopped.
 
 Lines are asked for with the times at which the container runtime took them. No two lines share one, so a head and a tail that
-overlap are recognized; the times are taken off again."""
+overlap are recognized; the times are taken off again, unless they are wanted: they are UTC, whatever zone the process writes in."""
 
 import codecs
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -47,16 +47,20 @@ async def read_log(
     container: str,
     *,
     previous: bool = False,
+    since: datetime | None = None,
+    times: bool = False,
     limit_bytes: int = 256 * 1024,
     tail_lines: int = 200,
 ) -> ContainerLog:
     """The first `limit_bytes` of the log and, if that cut it, its last `tail_lines`, as far as they fit in as much again.
 
-    previous: of the run before the last restart. The runtime's times count towards the limit, some 31 bytes a line. Raises
-    `KubernetesError`, with status 400 for a container that the pod does not have."""
+    previous: of the run before the last restart. since: only lines of that time, to the second, and later ones. times: leave before
+    each line when the runtime took it. Those count towards the limit, some 31 bytes a line. Raises `KubernetesError`, with status
+    400 for a container that the pod does not have."""
     path = object_path(namespace, "v1", "pods", pod, "log")
     query = {"container": container, "timestamps": "true", "limitBytes": str(limit_bytes)}
     query |= {"previous": "true"} if previous else {}
+    query |= {"sinceTime": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} if since else {}
     try:
         head = await api.get(path, query)
         cut = len(head) >= limit_bytes
@@ -69,7 +73,7 @@ async def read_log(
     if not _STAMP.match(text) and (outcome := _refusal(text)) is not None:
         # Since 1.32 kubelets have said 200 before they look for the file.
         return ContainerLog(outcome, words=text.strip())
-    return _joined(text, tail.decode("utf-8", "replace"))
+    return _joined(text, tail.decode("utf-8", "replace"), times=times)
 
 
 async def _read_tail(
@@ -104,18 +108,19 @@ def _refusal(words: str) -> LogOutcome | None:
     return next((outcome for pattern, outcome in _REFUSALS if pattern.match(words)), None)
 
 
-def _joined(head: str, tail: str) -> ContainerLog:
+def _joined(head: str, tail: str, *, times: bool) -> ContainerLog:
     begins_at = _time(head)
+    write = "\n".join if times else _plain
     if not tail:
-        return ContainerLog(LogOutcome.READ, _plain(head.split("\n")), begins_at=begins_at)
+        return ContainerLog(LogOutcome.READ, write(head.split("\n")), begins_at=begins_at)
     head_lines, tail_lines = head.split("\n"), tail.split("\n")
     if not _STAMP.match(head_lines[-1]):
         head_lines[-1] = ""  # cut inside its time
     for index, line in enumerate(head_lines):
         if _STAMP.match(line) and _continues(head_lines[index:], tail_lines):
-            whole = _plain(head_lines[:index] + tail_lines)
+            whole = write(head_lines[:index] + tail_lines)
             return ContainerLog(LogOutcome.READ, whole, begins_at=begins_at)
-    return ContainerLog(LogOutcome.READ, _plain(head_lines), _plain(tail_lines), True, begins_at)
+    return ContainerLog(LogOutcome.READ, write(head_lines), write(tail_lines), True, begins_at)
 
 
 def _continues(rest: list[str], tail: list[str]) -> bool:

@@ -1,7 +1,7 @@
 """Nodes by name: ready or not and since when, under which pressures, open to new pods or not."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -22,6 +22,8 @@ class NodeState(msgspec.Struct, frozen=True):
     pressures: tuple[str, ...]
     """Other conditions that are true, such as MemoryPressure or what a problem detector reports."""
     unschedulable: bool
+    pressures_since: Mapping[str, datetime] = {}
+    """When each of those began, where that is told."""
 
 
 async def read_nodes(api: KubernetesApi, names: Iterable[str]) -> list[NodeState]:
@@ -47,12 +49,14 @@ async def read_nodes(api: KubernetesApi, names: Iterable[str]) -> list[NodeState
 def node_state(node: "Node") -> NodeState:
     conditions = node.status.conditions or ()
     ready = next((condition for condition in conditions if condition.type == "Ready"), None)
+    bad = [c for c in conditions if c.status == "True" and c.type != "Ready"]
     return NodeState(
         name=node.metadata.name,
         ready=ready is not None and ready.status == "True",
         since=ready.last_transition_time if ready else None,
-        pressures=tuple(c.type for c in conditions if c.status == "True" and c.type != "Ready"),
+        pressures=tuple(c.type for c in bad),
         unschedulable=node.spec.unschedulable,
+        pressures_since={c.type: c.last_transition_time for c in bad if c.last_transition_time},
     )
 
 

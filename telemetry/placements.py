@@ -43,6 +43,8 @@ class Placement(msgspec.Struct, frozen=True):
     gpus: int
     cpu_limit: float | None
     """Cores, of its Triton container."""
+    container: str = ""
+    """The name of that container."""
 
 
 async def read_placements(api: KubernetesApi, namespace: str, pods: Sequence[Pod]) -> list[Placement]:
@@ -89,6 +91,7 @@ def placement_of(pod: "PlacedPod") -> Placement:
         ended_at=ended.finished_at if ended else None,
         gpus=sum(int(n) for each in limits for name, n in each.items() if _GPU.match(name) and n.isdigit()),
         cpu_limit=parse_cores((triton.resources.limits or {}).get("cpu", "")),
+        container=triton.name,
     )
 
 

@@ -166,6 +166,7 @@ def load_failure(
 @click.option(
     "--capture", metavar="30s", help="How long to scrape live Tritons: 30s, or 5s beside a Prometheus."
 )
+@click.option("--log", "log_file", metavar="FILE", help="The server's log; - reads standard input.")
 @click.option(
     "--record", "record_file", metavar="FILE", help="What `record` keeps: changes of the model repository."
 )
@@ -188,6 +189,7 @@ def p99(
     tritons: tuple[str, ...],
     metrics: tuple[str, ...],
     capture: str | None,
+    log_file: str | None,
     record_file: str | None,
     save_file: Path | None,
     output: str,
@@ -235,6 +237,7 @@ def p99(
             kubeconfig=kubeconfig,
             context=context,
             record=record_file or "",
+            log=log_file or "",
         )
     except (ValueError, PodTargetError) as error:
         _fail(str(error), USAGE)

@@ -121,6 +121,38 @@ class LoadLog:
         return [attempt for attempt in self.attempts.values() if attempt.outcome == outcome]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadLine:
+    """What one line says of a load. Empty where it does not say: version, reason."""
+
+    outcome: Outcome
+    model: str
+    version: str = ""
+    reason: str = ""
+    begins: bool = False
+    at_once: bool = False
+
+
+def load_line(record: Record) -> LoadLine | None:
+    """What the line says of a load, if it says anything of one."""
+    for event in _EVENTS:
+        if (record.own or not event.own_only) and (found := event.pattern.search(record.text)):
+            said = found.groupdict()
+            version, reason = said.get("version") or "", said.get("reason") or ""
+            return LoadLine(event.outcome, said["model"], version, reason, event.begins, event.at_once)
+    return None
+
+
+def begins_anew(record: Record) -> bool:
+    """Whether a server begins to live with this line."""
+    return _START.search(record.text) is not None
+
+
+def serves(record: Record) -> bool:
+    """Whether it says that a port is open, which Triton does once all models are loaded that it starts with."""
+    return _SERVING.search(record.text) is not None
+
+
 def read_attempts(records: Iterable[Record]) -> LoadLog:
     """The loads in these records."""
     log = LoadLog()
@@ -129,10 +161,10 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
         if record.row is not None:
             _see_row(log, record, *record.row)
             continue
-        if _START.search(record.text):
+        if begins_anew(record):
             began = record.number
             _see_start(log)
-        if _SERVING.search(record.text):
+        if serves(record):
             log.serving = record.number
             if record.own:
                 _see_served(log, began)
@@ -140,21 +172,10 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
             log.no_server = record.number
         if _NO_REPOSITORY.search(record.text):
             log.no_repository = record.number
-        for event in _EVENTS:
-            if (record.own or not event.own_only) and (found := event.pattern.search(record.text)):
-                said = found.groupdict()
-                if event.at_once:
-                    _see(log, record, "loading", said["model"], "", "")
-                _see(
-                    log,
-                    record,
-                    event.outcome,
-                    said["model"],
-                    said.get("version") or "",
-                    said.get("reason") or "",
-                    begins=event.begins,
-                )
-                break
+        if said := load_line(record):
+            if said.at_once:
+                _see(log, record, "loading", said.model, "", "")
+            _see(log, record, said.outcome, said.model, said.version, said.reason, begins=said.begins)
     return log
 
 

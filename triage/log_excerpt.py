@@ -4,11 +4,11 @@ between that reports an error, an outcome or a known message."""
 import re
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from triage.evidence import LogExcerpt, LogLine
-from triage.log_lines import CUT_MARK
+from triage.log_lines import CUT_MARK, without_time
 from triage.log_records import level_of
-from triage.signatures import Signatures
 
 HEAD_BYTES = 1 << 20
 TAIL_BYTES = 1 << 18
@@ -25,12 +25,28 @@ _LOADS = re.compile(r"\b(?:re-|un)?load", re.I)
 """Lines about loads, and not about a payload, a download or an upload."""
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes of lines that are kept at most."""
+
+    head: int = HEAD_BYTES
+    between: int = BETWEEN_BYTES
+    tail: int = TAIL_BYTES
+
+
+USUAL_ROOM = Room()
+
+
 class LogKeeper:
     """Feed it the lines in order; `excerpt` is what was worth keeping."""
 
-    def __init__(self, seal_line: Callable[[str], str], signatures: Signatures) -> None:
+    def __init__(
+        self, seal_line: Callable[[str], str], is_known: Callable[[str], bool], room: Room = USUAL_ROOM
+    ) -> None:
+        """is_known: whether a line holds a message that somebody knows what to make of."""
         self._seal_line = seal_line
-        self._signatures = signatures
+        self._is_known = is_known
+        self._room = room
         self._head: list[LogLine] = []
         self._between: list[LogLine] = []
         self._tail: deque[LogLine] = deque()
@@ -60,13 +76,13 @@ class LogKeeper:
             raw = raw[:LINE_CHARACTERS] + CUT_MARK
         line = LogLine(self._number, self._seal_line(raw))
         size = _cost(line)
-        if not self._tail and self._head_bytes + size <= HEAD_BYTES:
+        if not self._tail and self._head_bytes + size <= self._room.head:
             self._head.append(line)
             self._head_bytes += size
             return
         self._tail.append(line)
         self._tail_bytes += size
-        while self._tail_bytes > TAIL_BYTES:
+        while self._tail_bytes > self._room.tail:
             self._leaves_tail(self._tail.popleft())
 
     def _leaves_tail(self, line: LogLine) -> None:
@@ -74,7 +90,7 @@ class LogKeeper:
         self._tail_bytes -= size
         if self._full or not self._is_worth_keeping(line.text):
             return
-        if self._between_bytes + size > BETWEEN_BYTES:
+        if self._between_bytes + size > self._room.between:
             self._full = True
             return
         self._between.append(line)
@@ -86,9 +102,10 @@ class LogKeeper:
             self._continuing -= 1
             return True
         self._continuing = 0
-        if level not in ("E", "F") and not _LOADS.search(text) and not self._signatures.any(text):
+        if level not in ("E", "F") and not _LOADS.search(text) and not self._is_known(text):
             return False
-        what = text[40:240] if len(text) > 80 else text  # without the time
+        said = without_time(text)
+        what = said[40:240] if len(said) > 80 else said  # without Triton's own time
         self._seen[what] += 1
         if self._seen[what] > REPEATS:
             return False

@@ -44,7 +44,7 @@ async def look(sources: Sources, model: str, rules: Rules, make_seal: Callable[[
         session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
         questions: list[Question] = []
         if sources.log and "log" in probes:
-            questions += log_questions(sources.log, rules.signatures, probes["log"].deadline)
+            questions += log_questions(sources.log, rules.signatures.any, probes["log"].deadline)
         if sources.triton:
             questions += triton_questions(sources.triton, session, model=model)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)

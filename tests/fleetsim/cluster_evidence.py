@@ -30,10 +30,9 @@ def cluster_evidence(fleet: Fleet) -> list[Evidence]:
     ]
     found = [evidence_of(name, name, "Kubernetes", one, fleet) for name, one in facts]
     for pod in fleet.pods:
-        if pod.log:
-            lines = tuple(LogLine(number, line) for number, line in enumerate(pod.log, 1))
-            excerpt = LogExcerpt(lines, len(lines), sum(map(len, pod.log)))
-            found.append(evidence_of(f"log:{pod.name}/triton", "log", "Kubernetes", excerpt, fleet, pod))
+        lines = tuple(LogLine(number, line) for number, line in enumerate(pod.log, 1))
+        excerpt = LogExcerpt(lines, len(lines), sum(map(len, pod.log)))
+        found.append(evidence_of(f"log:{pod.name}/triton", "log", "Kubernetes", excerpt, fleet, pod))
     return found
 
 

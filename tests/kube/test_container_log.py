@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -206,3 +206,16 @@ async def test_other_failures_are_the_callers(tmp_path: Path, status: int, words
         await read(tmp_path, ("", refusal(status, "Some", words)), limit_bytes=9)
     assert (got.value.status, got.value.detail) == (status, words)
     assert said in str(got.value)
+
+
+async def test_lines_since_a_time_are_asked_for_to_the_second_and_can_keep_their_times(
+    tmp_path: Path,
+) -> None:
+    async with connected(tmp_path) as (server, client):
+        asked = f"{LOG}&limitBytes=1000&sinceTime=2026-11-22T12:00:00Z&timestamps=true"
+        server.expect(asked, text(written("one", "two")))
+        since = datetime(2026, 11, 22, 13, 0, 0, 900_000, timezone(timedelta(hours=1)))
+        found = await read_log(
+            client, "prod", "llm-0", "triton", since=since, times=True, limit_bytes=1000, tail_lines=2
+        )
+    assert found == ContainerLog(READ, f"{stamp(0)} one\n{stamp(1)} two\n", begins_at=NOON)

@@ -86,6 +86,7 @@ def test_a_pod_is_told_by_its_triton_container() -> None:
         ended_at=at(20),
         gpus=3,
         cpu_limit=1.5,
+        container="server",
     )
 
 
@@ -227,12 +228,13 @@ async def test_an_autoscaler_says_what_it_sees_of_each_metric() -> None:
 async def test_a_node_that_is_gone_is_left_out_and_one_that_is_ill_is_told() -> None:
     conditions = [
         {"type": "Ready", "status": "Unknown", "lastTransitionTime": time(3)},
-        {"type": "MemoryPressure", "status": "True"},
-        {"type": "DiskPressure", "status": "False"},
+        {"type": "MemoryPressure", "status": "True", "lastTransitionTime": time(2)},
+        {"type": "KernelDeadlock", "status": "True"},
+        {"type": "DiskPressure", "status": "False", "lastTransitionTime": time(1)},
     ]
     ill = {"metadata": {"name": "a"}, "spec": {"unschedulable": True}, "status": {"conditions": conditions}}
     assert await read_nodes(CannedApi({"/api/v1/nodes/a": ill}), ["a", "gone", "a"]) == [
-        NodeState("a", False, at(3), ("MemoryPressure",), True)
+        NodeState("a", False, at(3), ("MemoryPressure", "KernelDeadlock"), True, {"MemoryPressure": at(2)})
     ]
 
 

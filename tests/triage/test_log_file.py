@@ -47,7 +47,7 @@ class NoSecrets:
 
 
 async def read(name: str | Path, deadline_seconds: float = 5.0) -> LogExcerpt | Missing:
-    (question,) = log_questions(str(name), SIGNATURES, deadline_seconds)
+    (question,) = log_questions(str(name), SIGNATURES.any, deadline_seconds)
     facts = (await question.ask(Seal(NoSecrets()))).facts
     assert isinstance(facts, LogExcerpt | Missing)
     return facts
@@ -125,7 +125,7 @@ async def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
 
 async def test_a_name_that_is_no_utf8_can_be_shown(tmp_path: Path) -> None:
     name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.log")
-    (question,) = log_questions(name, SIGNATURES, 5.0)
+    (question,) = log_questions(name, SIGNATURES.any, 5.0)
     assert (question.source, question.query) == ("log file \ufffd.log", f"{tmp_path}/\ufffd.log")
     with os.fdopen(os.open(name, os.O_CREAT | os.O_WRONLY), "w") as file:
         file.write("one\n")

@@ -171,12 +171,12 @@ def _settled(values: Sequence[float | None], place: int) -> float | None:
 
 
 def _change(test: Change, incident: Incident) -> Answer:
-    kinds = " or ".join(test.what)
+    kinds = " or ".join(test.what).replace("_", " ")
     if incident.onset is None:
         return Answer("unknown", f"when it began is not known, so no {kinds} can be said to come before it")
     latest, earliest = incident.onset.onset.latest, incident.onset.onset.earliest - test.within
     fitting = [
-        c for c in incident.changes if c.kind in test.what and c.earliest <= latest and c.at >= earliest
+        c for c in incident.changes if c.kind in test.what and c.earliest <= latest and c.latest >= earliest
     ]
     fitting = [
         c for c in fitting if not c.model or c.model == incident.model or not incident.model
@@ -184,11 +184,20 @@ def _change(test: Change, incident: Incident) -> Answer:
     if fitting:
         last = max(fitting, key=lambda change: change.at)
         return Answer("yes", last.what, last.evidence)
-    if unseen := incident.missing(*dict.fromkeys(probe for kind in test.what for probe in _TELLERS[kind])):
+    if unseen := _untold(test.what, incident):
         return Answer("unknown", unseen)
     if "rollout" in test.what and (undated := _undated(incident)):
         return Answer("unknown", undated)
     return Answer("no", f"no {kinds} was seen between {test.within / 60:g} min before it and its begin")
+
+
+def _untold(kinds: Sequence[ChangeKind], incident: Incident) -> str:
+    """Why it is not known that there was none: nobody who could have told of one answered. A load of what is served already, and
+    an unload, begin no series: only a log that was read to its end has none of them."""
+    tellers = dict.fromkeys(probe for kind in kinds for probe in _TELLERS[kind])
+    if unseen := incident.missing(*tellers):
+        return unseen
+    return incident.missing_logs() if {"load", "unload"} & {*kinds} else ""
 
 
 _TELLERS: Mapping[ChangeKind, tuple[str, ...]] = {
@@ -200,6 +209,8 @@ _TELLERS: Mapping[ChangeKind, tuple[str, ...]] = {
     "restart": ("placements",),
     "node": ("nodes", "cluster_events"),
     "readiness": ("placements", "cluster_events"),
+    "backend_death": ("log",),
+    "out_of_memory": ("log",),
 }
 """The probes of which any can show such a change: where none of them answered, that there was none is not known."""
 
@@ -224,7 +235,7 @@ def _setting(test: Setting, incident: Incident) -> Answer:
         )
         return Answer("unknown", because)
     value, name = getattr(settings, test.field), test.field.replace("_", " ")
-    evidence = (f"settings:{incident.model}",)
+    evidence = incident.settings_ids(incident.model)
     if value:
         shown = (
             ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is True else f"{value:g}"

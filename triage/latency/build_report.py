@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from triage.evidence import Evidence, Snapshot
+from triage.evidence import Evidence, LogExcerpt, Snapshot
 from triage.evidence_lines import evidence_line
 from triage.latency.charts import charts
 from triage.latency.facts import Ranges, Rollouts
@@ -242,6 +242,7 @@ class _Writer:
                 what=where, reason=reason, detail=short(detail), remedy=f"{'; '.join(remedies[:2])}{more}"
             )
         yield from self._warnings()
+        yield from self._cut_logs()
         asked = {one.probe for one in self._snapshot.evidence}
         if any(one.source.startswith("Prometheus") for one in self._snapshot.evidence):
             asked |= {"triton", "gateway"}  # they are asked there, and why they did not answer is told above
@@ -271,6 +272,16 @@ class _Writer:
                 reason="truncated",
                 detail=short(warning),
                 remedy="the answer may be partial: look at what the source says of its stores",
+            )
+
+    def _cut_logs(self) -> Iterator[Unseen]:
+        cut = [one.source for one, log in self._incident.facts(LogExcerpt) if log.cut]
+        if cut:
+            yield Unseen(
+                what=names(cut),
+                reason="truncated",
+                detail="more was written since the window began than was read: loads may be missing",
+                remedy="ask with a shorter --window, or read the log where it is archived and give it as --log FILE",
             )
 
     def _told(self, evidence_id: str) -> str:
@@ -321,6 +332,7 @@ _REMEDIES = {
     "gateway": "give --prometheus URL of a Prometheus that scrapes the gateway",
     "placements": "give deploy/NAME or -l SELECTOR, and rights to list pods",
     "rollouts": "give deploy/NAME, and rights to list replicasets",
+    "log": "give deploy/NAME, and rights to read pods' logs; or the server's log as --log FILE",
     "settings": "give --triton URL of a live server",
     "statistics": "give --triton URL of a live server",
 }

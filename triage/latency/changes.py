@@ -1,15 +1,14 @@
 """What was changed, and when: rollouts, models, replicas, restarts, nodes, readiness. A suspect each, and no culprit. Pure."""
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from triage.evidence import Evidence, LogExcerpt
+from triage.latency.change import Change
 from triage.latency.facts import (
     ClusterEvents,
     Nodes,
+    NodeView,
     PodPlacement,
     PodPlacements,
     RepositoryChanges,
@@ -17,38 +16,14 @@ from triage.latency.facts import (
     Rollouts,
 )
 from triage.latency.history import History
-from triage.latency.kinds import ChangeKind
-
-_LOADS = (
-    (re.compile(r"\] \\?\"?loading: (?P<model>[^\s:\"]+):(?P<version>\d+)"), "load", "begins to load"),
-    (re.compile(r"\] \\?\"?successfully loaded '(?P<model>[^']+)'"), "load", "is loaded"),
-    (
-        re.compile(r"\] \\?\"?successfully unloaded '(?P<model>[^']+)' version (?P<version>\d+)"),
-        "unload",
-        "is unloaded",
-    ),
-)
-"""Behind the bracket of Triton's source file; the quote is there since 24.05, and escaped where the line is a string of JSON."""
-_GLOG = re.compile(r"(?:^|[\s\"])[IWE](?P<month>\d\d)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d\.\d+)")
-_ISO = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d)?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    at: float
-    """Seconds since 1970. It surely lies between `earliest` and `at`."""
-    earliest: float
-    kind: ChangeKind
-    what: str
-    evidence: tuple[str, ...]
-    model: str = ""
-    pods: tuple[str, ...] = ()
-    revision: str = ""
+from triage.latency.log_changes import changes_of_logs
+from triage.latency.looked_again import changes_while_looking
 
 
 def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
     """Every change that the evidence shows, oldest first."""
     found: list[Change] = []
+    logs: list[tuple[Evidence, LogExcerpt]] = []
     for one in evidence:
         match one.facts:
             case Rollouts():
@@ -63,15 +38,13 @@ def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
             case PodPlacements():
                 found += _pods(one, one.facts)
             case Nodes(nodes=nodes):
-                found += (
-                    Change(n.since, n.since, "node", f"node {n.name} is not ready", (one.id,))
-                    for n in nodes
-                    if not n.ready and n.since is not None
-                )
+                found += (change for node in nodes for change in _node(one, node))
             case LogExcerpt():
-                found += _loads(one, one.facts)
+                logs.append((one, one.facts))
             case _:
                 continue
+    found += changes_of_logs(logs)
+    found += changes_while_looking(evidence)
     found += _births(history)
     return sorted(found, key=lambda change: (change.at, change.kind, change.what))
 
@@ -131,6 +104,13 @@ def _pods(evidence: Evidence, facts: PodPlacements) -> Iterator[Change]:
             yield Change(pod.ready_since, pod.ready_since, "readiness", what, (evidence.id,), pods=(pod.pod,))
 
 
+def _node(evidence: Evidence, node: NodeView) -> Iterator[Change]:
+    if not node.ready and node.since is not None:
+        yield Change(node.since, node.since, "node", f"node {node.name} is not ready", (evidence.id,))
+    for name, at in node.pressures_since.items():
+        yield Change(at, at, "node", f"node {node.name} reports {name}", (evidence.id,))
+
+
 def _still_starts(pod: PodPlacement) -> bool:
     """Whether it has never been ready: it was not already when its present, first run began."""
     began = pod.started_at if pod.started_at is not None else pod.created_at
@@ -140,43 +120,6 @@ def _still_starts(pod: PodPlacement) -> bool:
         and pod.ready_since is not None
         and pod.ready_since <= began
     )
-
-
-def _loads(evidence: Evidence, log: LogExcerpt) -> Iterator[Change]:
-    """Of a server that has long been up: Triton's own lines, which say when, and not who asked."""
-    for line in log.lines:
-        for pattern, kind, says in _LOADS:
-            found = pattern.search(line.text)
-            at = _time_of(line.text, evidence.fetched_at) if found else None
-            if found and at is not None:
-                model = found["model"]
-                pods = (evidence.subject,) if evidence.subject else ()
-                yield Change(at, at, kind, f"{model} {says}", (evidence.id,), model, pods)  # type: ignore[arg-type]
-
-
-def _time_of(line: str, fetched_at: str) -> float | None:
-    """glog's stamp has no year: that of the fetch, or the year before where it would lie in the future."""
-    iso, glog = _ISO.search(line), _GLOG.search(line)
-    if iso:
-        return _seconds(iso["at"])
-    fetched = _seconds(fetched_at)
-    if glog is None or fetched is None:
-        return None
-    year = datetime.fromtimestamp(fetched, UTC).year
-    for each in (year, year - 1):  # the 29th of February is in one of them at most
-        at = _seconds(f"{each:04}-{glog['month']}-{glog['day']}T{glog['clock']}")
-        if at is not None and at <= fetched + 86_400:
-            return at
-    return None
-
-
-def _seconds(stamp: str) -> float | None:
-    """Of an ISO time, UTC where it names no zone; None for what is no time."""
-    try:
-        told = datetime.fromisoformat(stamp)
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 _LOADS_SECONDS = 120.0

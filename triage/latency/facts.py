@@ -129,6 +129,8 @@ class PodPlacement(msgspec.Struct, frozen=True):
     """When its deletion was asked for."""
     reason: str = ""
     """The pod's own, such as Evicted."""
+    container: str = ""
+    """The name of its Triton container."""
 
 
 class PodPlacements(msgspec.Struct, frozen=True, tag="placements"):
@@ -218,6 +220,8 @@ class NodeView(msgspec.Struct, frozen=True):
     pressures: tuple[str, ...] = ()
     """Conditions that are true, such as MemoryPressure."""
     unschedulable: bool = False
+    pressures_since: Mapping[str, float] = {}
+    """When each of those began, where that is told."""
 
 
 class Nodes(msgspec.Struct, frozen=True, tag="nodes"):

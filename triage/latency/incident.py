@@ -6,12 +6,14 @@ from functools import cached_property
 from typing import TypeVar
 
 from triage.answers import Value
-from triage.evidence import Evidence, Snapshot
+from triage.evidence import Evidence, LogExcerpt, Snapshot
 from triage.latency.beginning import find_beginning
-from triage.latency.changes import Change, changes
+from triage.latency.change import Change
+from triage.latency.changes import changes
 from triage.latency.facts import Lifetime, ModelSettings, Ranges, Series
 from triage.latency.history import History, Reading, Who
 from triage.latency.kinds import By, Of
+from triage.latency.looked_again import latest_settings
 from triage.latency.measures import Measure
 from triage.latency.model_in_question import model_in_question, models_of
 from triage.latency.number import amount
@@ -122,9 +124,27 @@ class Incident:
             return f"{probes[0].replace('_', ' ')}: nothing was given to ask"
         return "; ".join(f"{e.source}: {e.missing.reason.replace('_', ' ')}" for e in asked[:3] if e.missing)
 
+    def missing_logs(self) -> str:
+        """Why the servers' logs do not tell all, in words; empty where all of them were read to their end."""
+        if told := self.missing("log"):
+            return told
+        for one in self.snapshot.evidence:
+            if one.probe == "log" and one.missing:
+                return f"{one.source}: {one.missing.reason.replace('_', ' ')}"
+            if isinstance(one.facts, LogExcerpt) and one.facts.cut:
+                return f"{one.source}: not read to its end"
+        return ""
+
     @cached_property
     def settings(self) -> Mapping[str, ModelSettings]:
-        return {facts.model: facts for _, facts in self.facts(ModelSettings)}
+        """The latest of each model."""
+        told = latest_settings(self.snapshot.evidence)
+        return {m: one.facts for m, one in told.items() if isinstance(one.facts, ModelSettings)}
+
+    def settings_ids(self, model: str) -> tuple[str, ...]:
+        """The evidence that these settings are from."""
+        told = latest_settings(self.snapshot.evidence).get(model)
+        return (told.id,) if told else ()
 
     @cached_property
     def changes(self) -> Sequence[Change]:

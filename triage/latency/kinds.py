@@ -10,7 +10,18 @@ from telemetry.durations import Seconds
 Of = Literal["model", "others", "all"]
 """The model in question, the other models of the same servers, or everything. What has no model label is everything's."""
 By = Literal["pod", "node", "version", "model", "revision", "gpu"]
-ChangeKind = Literal["rollout", "repository", "load", "unload", "scale", "restart", "node", "readiness"]
+ChangeKind = Literal[
+    "rollout",
+    "repository",
+    "load",
+    "unload",
+    "scale",
+    "restart",
+    "node",
+    "readiness",
+    "backend_death",
+    "out_of_memory",
+]
 
 
 class _Test(BaseModel):

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from telemetry.kubernetes_api import KubernetesError
+from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.prometheus import PrometheusAccess, PrometheusSource
 from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, collect
@@ -21,9 +21,12 @@ from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.grid import Window
 from triage.latency.queries import SeriesTarget
 from triage.latency.rules import LatencyRules
+from triage.latency.server_log import is_known
 from triage.probes.capture import capture_questions
 from triage.probes.cluster import cluster_questions
+from triage.probes.log_file import log_questions
 from triage.probes.pod import is_selector
+from triage.probes.pod_logs import ROOM, pod_log_questions
 from triage.probes.prometheus import prometheus_questions
 from triage.probes.repository import repository_question
 from triage.probes.settings import with_settings
@@ -58,6 +61,8 @@ class LatencySources:
     context: str | None = None
     record: str = ""
     """File of a recorder of the model repository."""
+    log: str = ""
+    """The server's log, as a file or `-`."""
 
 
 async def look_at_latency(
@@ -78,6 +83,8 @@ async def look_at_latency(
             questions.append(_of_prometheus(source, sources, cluster, model, rules))
         for number, url in enumerate(sources.tritons):
             questions += _of_triton(number, url, sources, session, model, rules)
+        if sources.log and "log" in rules.tree.probes:
+            questions += log_questions(sources.log, is_known, rules.tree.probes["log"].deadline, ROOM)
         if sources.record:
             questions.append(repository_question(sources.record, sources.start, sources.end))
         asked = Asked(
@@ -132,7 +139,8 @@ def _of_triton(
         several=several,
     )
     if number == 0:  # the models of one server stand for those of all
-        questions += with_settings(triton_questions(url, session, model=model), url, session, model=model)
+        asked = triton_questions(url, session, model=model)
+        questions += with_settings(asked, url, session, model=model, again_after=sources.capture_seconds)
     return questions
 
 
@@ -195,7 +203,13 @@ class _Cluster:
         )
         noting = {question.probe: self._noting(question) for question in asked}
         found = await noting.pop("placements").ask(seal)
-        return Found(found.facts, [*found.then, *noting.values()])
+        return Found(found.facts, [*found.then, *noting.values(), *self._logs(client, found.facts)])
+
+    def _logs(self, client: KubernetesApi, placed: object) -> list[Question]:
+        if not isinstance(placed, PodPlacements):
+            return []
+        access = self._access
+        return pod_log_questions(client, access.namespace, placed.pods, self._sources.start, access.kubectl)
 
     def _noting(self, question: Question) -> Question:
         async def ask(seal: Seal) -> Found:

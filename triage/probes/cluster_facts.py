@@ -25,6 +25,7 @@ _REFUSED = re.compile(
     r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)" '
     r"(?P<where>in the namespace|at the cluster)"
 )
+_FORBIDDEN = 403
 
 
 def missing(error: KubernetesError) -> Missing:
@@ -48,6 +49,14 @@ def missing(error: KubernetesError) -> Missing:
         "unreachable": "check --kubeconfig, --context and the way to the API server",
     }.get(reason, "see the message")
     return Missing(reason, str(error), remedy)
+
+
+def refused_right(error: KubernetesError) -> str:
+    """What this identity may not do, without the object that it was refused for; empty where that is not said."""
+    refused = _REFUSED.search(error.detail)
+    if refused is None or error.status != _FORBIDDEN:
+        return ""
+    return f"this identity {refused[0].removesuffix(refused['where']).rstrip()}"
 
 
 def _right(error: KubernetesError) -> str:
@@ -85,6 +94,7 @@ def pod_placement(found: Placement) -> PodPlacement:
         cpu_limit=found.cpu_limit,
         terminating_since=_seconds(found.terminating_since),
         reason=found.reason,
+        container=found.container,
     )
 
 
@@ -143,4 +153,11 @@ def cluster_event(found: ObjectEvent) -> ClusterEvent:
 
 
 def node_view(found: NodeState) -> NodeView:
-    return NodeView(found.name, found.ready, _seconds(found.since), found.pressures, found.unschedulable)
+    return NodeView(
+        name=found.name,
+        ready=found.ready,
+        since=_seconds(found.since),
+        pressures=found.pressures,
+        unschedulable=found.unschedulable,
+        pressures_since={name: at.timestamp() for name, at in found.pressures_since.items()},
+    )

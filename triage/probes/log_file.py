@@ -12,13 +12,13 @@ import stat
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from triage.collect import Found, Question
 from triage.evidence import Missing
-from triage.log_excerpt import LogKeeper
+from triage.log_excerpt import USUAL_ROOM, LogKeeper, Room
 from triage.seal import Seal
-from triage.signatures import Signatures
 
 CHUNK_BYTES = 1 << 18
 HEAD_BYTES = 16 << 20
@@ -34,8 +34,11 @@ _WAIT_SECONDS = 0.25
 """A thread waits no longer for a pipe at a time: it could not be called off."""
 
 
-def log_questions(name: str, signatures: Signatures, deadline_seconds: float) -> list[Question]:
-    """`name` is a path, or `-` for standard input. What was read by the deadline is used."""
+def log_questions(
+    name: str, is_known: Callable[[str], bool], deadline_seconds: float, room: Room = USUAL_ROOM
+) -> list[Question]:
+    """`name` is a path, or `-` for standard input. What was read by the deadline is used; `is_known` and `room` are the
+    `LogKeeper`'s."""
     shown = os.fsencode(name).decode(errors="replace")
     if name == "-":
         source, query, command = "standard input", "standard input", "kubectl logs POD -c CONTAINER"
@@ -43,7 +46,7 @@ def log_questions(name: str, signatures: Signatures, deadline_seconds: float) ->
         source, query, command = f"log file {Path(shown).name or shown}", shown, f"less {shlex.quote(shown)}"
 
     async def ask(seal: Seal) -> Found:
-        keeper = LogKeeper(seal.line, signatures)
+        keeper = LogKeeper(seal.line, is_known, room)
         reader = _Reader(keeper, deadline_seconds * SHARE_OF_DEADLINE)
         try:
             cut = await reader.read(name)
@@ -52,7 +55,7 @@ def log_questions(name: str, signatures: Signatures, deadline_seconds: float) ->
             if not keeper.excerpt().lines:
                 return Found(_unreadable(query, error))
         excerpt = keeper.excerpt(cut=cut)
-        if any(line.text.strip() for line in excerpt.lines):
+        if excerpt.dropped or any(line.text.strip() for line in excerpt.lines):
             return Found(excerpt)
         remedy = "give the log of the server's process, from its start"
         if cut:

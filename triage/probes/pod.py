@@ -161,7 +161,7 @@ class _Pods:
             except KubernetesError as error:
                 return Found(_missing(error))
             if found.outcome is not LogOutcome.READ:
-                return Found(_no_log(found.outcome, found.words))
+                return Found(no_log(found.outcome, found.words))
             # Megabytes of lines take seconds: nobody else's answer may wait for them.
             excerpt = await asyncio.to_thread(self._excerpt, found, seal)
             if not any(line.text for line in excerpt.lines):
@@ -185,7 +185,7 @@ class _Pods:
         )
 
     def _excerpt(self, log: ContainerLog, seal: Seal) -> LogExcerpt:
-        keeper = LogKeeper(seal.line, self._signatures)
+        keeper = LogKeeper(seal.line, self._signatures.any)
         for part in (log.head, log.tail):
             for line in part.removesuffix("\n").split("\n") if part else ():
                 keeper.feed(line.rstrip("\r"))
@@ -266,7 +266,8 @@ def _time(at: datetime | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else ""
 
 
-def _no_log(outcome: LogOutcome, words: str) -> Missing:
+def no_log(outcome: LogOutcome, words: str) -> Missing:
+    """Why there is no log, by the kubelet's refusal."""
     match outcome:
         case LogOutcome.NOT_STARTED:
             return Missing(

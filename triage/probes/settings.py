@@ -1,5 +1,6 @@
 """The settings of the models that a Triton serves, each from its configuration as the server has it."""
 
+import asyncio
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,9 @@ import aiohttp
 from yarl import URL
 
 from triage.collect import Found, Question
-from triage.evidence import Missing, RepositoryIndex
+from triage.evidence import Facts, Missing, RepositoryIndex
+from triage.latency.facts import ModelSettings
+from triage.latency.looked_again import LATER_INDEX, LATER_SETTINGS
 from triage.latency.model_settings import parse_model_settings
 from triage.probes.http_answer import error_of, read_answer, without_credentials
 from triage.seal import Seal
@@ -19,6 +22,9 @@ MAX_MODELS = 50
 MAX_QUESTIONS = 100
 """With the parts of ensembles, so many at most."""
 _READ_SECONDS = 3.0
+_AGAIN_SECONDS = 7.0
+"""For all of it a second time."""
+_AT_ONCE = 8
 _UNANSWERED = "is this Triton's HTTP port, and does the process still answer? look at its CPU and threads"
 
 
@@ -29,11 +35,20 @@ def with_settings(
     *,
     subject: str = "",
     model: str = "",
+    again_after: float | None = None,
 ) -> list[Question]:
     """The questions of `triton_questions`; that for the index raises one for the settings of each model that it says is READY, and
-    they for those of an ensemble's parts."""
+    they for those of an ensemble's parts. `again_after`: so many seconds later all of it is asked again, which raises an answered
+    question for the settings of each model that were others before."""
     settings = _Settings(url, session, subject, model)
-    return [settings.following(each) if each.id == "index" else each for each in questions]
+    asked = [settings.following(each) if each.id == "index" else each for each in questions]
+    if again_after is not None:
+        asked += [settings.again(each, again_after) for each in questions if each.id == "index"]
+    return asked
+
+
+def _path(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}/config"
 
 
 class _Settings:
@@ -46,6 +61,8 @@ class _Settings:
         self._subject = subject
         self._model = model
         self._asked: set[str] = set()
+        self._served: set[str] = set()
+        self._first: dict[str, ModelSettings] = {}
 
     def following(self, index: Question) -> Question:
         async def ask(seal: Seal) -> Found:
@@ -53,10 +70,51 @@ class _Settings:
             if not isinstance(found.facts, RepositoryIndex):
                 return found
             served = dict.fromkeys(row.name for row in found.facts.rows if row.state == "READY")
+            self._served = set(served)
             order = sorted(served, key=lambda name: name != self._model)
             return Found(found.facts, [*found.then, *self._about(order[:MAX_MODELS])])
 
         return replace(index, ask=ask)
+
+    def again(self, index: Question, seconds: float) -> Question:
+        async def ask(seal: Seal) -> Found:
+            await asyncio.sleep(seconds)
+            found = await index.ask(seal)
+            if not isinstance(found.facts, RepositoryIndex):
+                return Found(found.facts)
+            served = {row.name for row in found.facts.rows if row.state == "READY"}
+            new = served - self._served
+            models = sorted(served & self._asked | new)[:MAX_QUESTIONS]
+            gate = asyncio.Semaphore(_AT_ONCE)
+
+            async def read(model: str) -> Facts | Missing:
+                async with gate:
+                    return (await self._settings(model, _path(model))).facts
+
+            answers = await asyncio.gather(*map(read, models))
+            told = zip(models, answers, strict=True)
+            return Found(
+                found.facts,
+                [
+                    self._answered(model, facts)
+                    for model, facts in told
+                    if isinstance(facts, ModelSettings) and facts != self._first.get(model)
+                ],
+            )
+
+        return replace(
+            index,
+            id=LATER_INDEX,
+            query=f"{index.query}, {seconds:g} s later",
+            ask=ask,
+            patience=seconds + _AGAIN_SECONDS,
+        )
+
+    def _answered(self, model: str, facts: Facts) -> Question:
+        async def known(seal: Seal) -> Found:
+            return Found(facts)
+
+        return replace(self._question(model), id=f"{LATER_SETTINGS}{model}", ask=known)
 
     def _about(self, models: Sequence[str]) -> list[Question]:
         new = [model for model in models if model not in self._asked][: MAX_QUESTIONS - len(self._asked)]
@@ -64,10 +122,13 @@ class _Settings:
         return [self._question(model) for model in new]
 
     def _question(self, model: str) -> Question:
-        path = f"/v2/models/{quote(model, safe='')}/config"
+        path = _path(model)
 
         async def ask(seal: Seal) -> Found:
-            return await self._settings(model, path)
+            found = await self._settings(model, path)
+            if isinstance(found.facts, ModelSettings):
+                self._first[model] = found.facts
+            return found
 
         return Question(
             id=f"settings:{model}",

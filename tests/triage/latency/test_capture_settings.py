@@ -100,3 +100,51 @@ async def test_a_configuration_that_is_not_given_is_missing_and_never_a_default(
     missing = (await asked(answered(rows("m")), {"m": reply}))["settings:m"]
     assert isinstance(missing, Missing)
     assert missing.reason == reason
+
+
+def delay(name: str, microseconds: int) -> Reply:
+    batching = {"max_queue_delay_microseconds": microseconds}
+    return Reply(json.dumps({"name": name, "dynamic_batching": batching}).encode())
+
+
+async def twice(indexes: list[Reply], configs: dict[str, list[Reply]]) -> dict[str, Facts | Missing]:
+    replies = {INDEX: indexes} | {f"GET /v2/models/{name}/config": each for name, each in configs.items()}
+    async with peer(replies) as triton, aiohttp.ClientSession() as session:
+        asked = triton_questions(triton.url, session)
+        questions = with_settings(asked, triton.url, session, again_after=0.0)
+        first, later = [each for each in questions if each.probe == "index"]
+        return await ask_all([first]) | await ask_all([later])
+
+
+async def test_after_the_capture_only_settings_that_are_others_now_are_told_again() -> None:
+    index = answered(rows("a", "b"))
+    configs = {"a": [delay("a", 0), delay("a", 5000)], "b": [delay("b", 100), delay("b", 100)]}
+    found = await twice([index, index], configs)
+    assert list(found) == ["index", "settings:a", "settings:b", "index/later", "settings/later:a"]
+    assert found["settings/later:a"] == ModelSettings("a", dynamic_batching=True, max_queue_delay_ms=5.0)
+
+
+async def test_of_a_model_that_came_meanwhile_the_settings_are_told_and_of_one_that_went_none_are_asked() -> (
+    None
+):
+    indexes = [answered(rows("went")), answered(rows("came"))]
+    found = await twice(indexes, {"went": [delay("went", 0)], "came": [delay("came", 7000)]})
+    assert list(found) == ["index", "settings:went", "index/later", "settings/later:came"]
+    assert found["settings/later:came"] == ModelSettings(
+        "came", dynamic_batching=True, max_queue_delay_ms=7.0
+    )
+
+
+async def test_settings_that_could_not_be_read_at_first_are_told_later() -> None:
+    index = answered(rows("a"))
+    found = await twice([index, index], {"a": [Reply(b"", 503), delay("a", 0)]})
+    assert isinstance(found["settings:a"], Missing)
+    assert found["settings/later:a"] == ModelSettings("a", dynamic_batching=True)
+
+
+async def test_an_index_that_is_refused_later_is_missing_and_raises_nothing() -> None:
+    found = await twice([answered(rows("a")), Reply(b"no", 403)], {"a": [delay("a", 0)]})
+    missing = found["index/later"]
+    assert isinstance(missing, Missing)
+    assert missing.reason == "forbidden"
+    assert "settings/later:a" not in found

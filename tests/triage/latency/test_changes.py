@@ -18,7 +18,7 @@ from tests.triage.latency.evidence import (
     steady,
     triton,
 )
-from triage.latency.changes import Change
+from triage.latency.change import Change
 from triage.latency.facts import Nodes, NodeView, PodPlacement, Revision
 
 
@@ -96,6 +96,16 @@ def test_a_node_that_is_not_ready_is_a_change_and_one_that_is_ready_is_none() ->
     assert told(evidence("nodes", "nodes", nodes)) == [("node", 500, 500, "node n1 is not ready")]
 
 
+def test_a_pressure_is_a_change_where_it_is_told_since_when() -> None:
+    pressures = ("DiskPressure", "PIDPressure")
+    node = NodeView(
+        "n1", ready=True, since=400.0, pressures=pressures, pressures_since={"PIDPressure": 500.0}
+    )
+    assert told(evidence("nodes", "nodes", Nodes((node,)))) == [
+        ("node", 500, 500, "node n1 reports PIDPressure")
+    ]
+
+
 def test_what_a_recorder_saw_lies_between_its_two_looks() -> None:
     assert told(recorded("m", 400.0, 430.0)) == [("repository", 400, 430, "m: config changed")]
 
@@ -125,7 +135,7 @@ TIME = seconds("2026-11-18T11:30:00.5")
     ids=["bare", "quoted", "prefix", "zone", "json", "json-time", "slow clock", "last year"],
 )
 def test_a_line_of_the_log_is_dated_by_whatever_stamp_it_has(line: str, at: float) -> None:
-    assert told(log(line)) == [("load", at, at, "m begins to load")]
+    assert told(log(line)) == [("load", at, at, "m version 3 begins to load in a")]
 
 
 def test_the_29th_of_february_is_in_a_leap_year() -> None:
@@ -164,8 +174,8 @@ def test_loads_and_unloads_name_their_model_and_pod() -> None:
         )
     )
     assert [(c.kind, c.model, c.pods, c.what) for c in found] == [
-        ("load", "m", ("a",), "m is loaded"),
-        ("unload", "n", ("a",), "n is unloaded"),
+        ("load", "m", ("a",), "m is loaded in a"),
+        ("unload", "n", ("a",), "n version 2 is unloaded in a"),
     ]
 
 

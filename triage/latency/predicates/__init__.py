@@ -14,7 +14,6 @@ from triage.latency.predicates.computing import (
     infer_tail_alone,
     infer_tail_matters,
     new_pods_slow,
-    one_node_alone,
     rare_batch_size,
     version_is_slower,
 )
@@ -38,6 +37,8 @@ from triage.latency.predicates.fleet import (
     pods_replaced,
     pods_wait_for_a_node,
 )
+from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
+from triage.latency.predicates.nodes import bad_node, one_node_alone
 from triage.latency.predicates.queueing import (
     bursts,
     drifts,
@@ -95,12 +96,16 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         new_pods_slow,
         one_node_alone,
         always_slow_node,
+        bad_node,
         failing_in_backend,
         a_pod_fails_whole,
         gateway_sees_errors,
         triton_answers_them_all,
         gap_grew,
         a_gpu_is_full,
+        backend_fails,
+        memory_fails,
+        outlasts_loads,
         gateway_adds_it,
         behind_the_gateway,
         hpa_at_max,

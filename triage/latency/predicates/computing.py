@@ -164,9 +164,15 @@ def _warmed_up(values: list[float], usual: float | None) -> bool:
     return len(values) >= 4 and max(values[:3]) > 2 * level and late[len(late) // 2] < 1.5 * level
 
 
-def one_node_alone(incident: Incident) -> Answer:
+def one_node_slower(incident: Incident) -> Answer:
     """All pods of some node got slower, none of another."""
     return _by(incident, "node", "infer")
+
+
+def slower_nodes(incident: Incident) -> list[str]:
+    """Those whose pods got slower."""
+    nodes = incident.history.groups("infer", "node", incident.who())
+    return [node for node in nodes if incident.movement("infer", by="node", group=node).up(1.3, 0.5) == "yes"]
 
 
 def _by(incident: Incident, by: By, quantity: str) -> Answer:

@@ -53,7 +53,7 @@ def busy(incident: Incident) -> tuple[float | None, str, tuple[str, ...]]:
     share = sorted(share_of)[len(share_of) // 2]
     many = max(1, len(incident.pods()))
     shown = f"{settings.instances} instance{'s' if settings.instances != 1 else ''} in {many} pod{'s' if many != 1 else ''}"
-    evidence = (*computing.evidence, f"settings:{incident.model}")
+    evidence = (*computing.evidence, *incident.settings_ids(incident.model))
     return share, f"{shown} were busy {min(share, 1):.0%} of the time", evidence
 
 
@@ -139,7 +139,7 @@ def queue_is_the_delay(incident: Incident) -> Answer:
     settings = incident.settings.get(incident.model)
     if settings is None:
         return Answer("unknown", incident.missing("settings") or "the configuration was not read")
-    evidence = (f"settings:{incident.model}",)
+    evidence = incident.settings_ids(incident.model)
     if not settings.max_queue_delay_ms:
         return Answer("no", f"{incident.model} has no queue delay", evidence)
     delay = settings.max_queue_delay_ms
@@ -199,7 +199,7 @@ def queue_policy(incident: Incident) -> Answer:
     settings = incident.settings.get(incident.model)
     if settings is None:
         return Answer("unknown", incident.missing("settings") or "the configuration was not read")
-    evidence = (f"settings:{incident.model}",)
+    evidence = incident.settings_ids(incident.model)
     if settings.dynamic_batching and (settings.max_queue_size or settings.queue_timeout_ms):
         limits = f"at most {settings.max_queue_size} waiting" if settings.max_queue_size else "a timeout"
         return Answer("yes", f"the queue of {incident.model} has {limits}", evidence)
@@ -211,7 +211,7 @@ def queue_full(incident: Incident) -> Answer:
     settings = incident.settings.get(incident.model)
     if settings is None:
         return Answer("unknown", incident.missing("settings") or "the configuration was not read")
-    evidence = (f"settings:{incident.model}",)
+    evidence = incident.settings_ids(incident.model)
     if not settings.max_queue_size:
         return Answer("no", f"the queue of {incident.model} has no limit", evidence)
     peak = incident.read("waiting_peak") if incident.read("waiting_peak").trace else incident.read("waiting")
