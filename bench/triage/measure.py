@@ -122,4 +122,5 @@ async def _watch(prometheus: str, kubeconfig: Path) -> _Round:
         os.close(ours)
     if process.returncode not in (1, 3):
         raise ValueError(f"triton-triage ended with {process.returncode}: {said.decode(errors='replace')}")
-    return _Round(first_line, ended, CAUSE in report.decode())
+    headline = " ".join(report.decode().partition("\n\n")[0].split())
+    return _Round(first_line, ended, CAUSE in headline)
