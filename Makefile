@@ -66,8 +66,8 @@ accuracy: .venv triton
 incidents: .venv tools triton
 	$(BIN)/python -m tests.incidents --triage $(INCIDENTS)
 
-# Ratios against a peer in the same run. BENCH=--smoke only shows that it runs.
-bench: .venv
+# Ratios against a peer in the same run, and triage on 200 pods against its goals. BENCH=--smoke only shows that it runs.
+bench: .venv tools
 	$(BIN)/python -m bench $(BENCH)
 
 # The builds outside the checkout stay: remove ~/.cache/triton-ops to be rid of them.

@@ -1,10 +1,13 @@
-"""`python -m bench`: how fast the two hot paths are, against what people would have without them.
+"""`python -m bench`: how fast the autoscaler's two hot paths are, against what people would have without them, and how long
+somebody waits for `triton-triage p99` on a large fleet.
 
-Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series."""
+Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, or when triage is late or does not
+name the cause that the evidence holds."""
 
 import asyncio
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +18,13 @@ from bench.api import ApiResult, measure_api
 from bench.fleet import Fleet
 from bench.machine import describe_machine
 from bench.parser import LEAST_RATIO, MODELS, ParserResult, measure_parser
+from bench.triage.measure import GOALS, Sources, TriageResult, measure_triage
+
+_SAID = {
+    "healthy": "sources healthy",
+    "late": "every answer 2 to 5 s late",
+    "hanging": "one in ten of Prometheus' ranges never answered",
+}
 
 
 @click.command()
@@ -23,7 +33,7 @@ from bench.parser import LEAST_RATIO, MODELS, ParserResult, measure_parser
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="write the results here too"
 )
 def main(smoke: bool, json_file: Path | None) -> None:
-    """Measures the parser and the external metrics API. Each number: median (least to most) of its rounds."""
+    """Measures the parser, the external metrics API and triage. Each number: median (least to most) of its rounds."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     machine = describe_machine()
     click.echo("  ".join(f"{name}: {text}" for name, text in machine.items()))
@@ -35,12 +45,37 @@ def main(smoke: bool, json_file: Path | None) -> None:
     for fleet in fleets:
         api.append(asyncio.run(measure_api(fleet, rounds=rounds, seconds=seconds)))
         click.echo(_say_api(api[-1]))
+    triage = asyncio.run(_measure_triage(smoke=smoke))
     if json_file is not None:
-        found = {"machine": machine, "smoke": smoke, "parser": asdict(parser), "api": [*map(asdict, api)]}
+        found = {"machine": machine, "smoke": smoke, "parser": asdict(parser)}
+        found |= {"api": [*map(asdict, api)], "triage": [*map(asdict, triage)]}
         json_file.write_text(json.dumps(found, indent=2) + "\n")
-    if not smoke and not parser.fast_enough:  # a few rounds beside other work are no measurement
-        click.echo(f"the parser is less than {LEAST_RATIO:g} times as fast as prometheus_client", err=True)
-        sys.exit(1)
+    missed = [] if smoke else [*_missed(parser, triage)]  # a few rounds beside other work are no measurement
+    for goal in missed:
+        click.echo(goal, err=True)
+    sys.exit(int(bool(missed)))
+
+
+async def _measure_triage(*, smoke: bool) -> list[TriageResult]:
+    fleet = Fleet(8, 2) if smoke else Fleet(200, 5)
+    rounds: dict[Sources, int] = (
+        {"healthy": 1, "late": 1, "hanging": 1} if smoke else {"healthy": 7, "late": 3, "hanging": 3}
+    )
+    found = []
+    async for one in measure_triage(fleet, rounds):
+        click.echo(_say_triage(one))
+        found.append(one)
+    return found
+
+
+def _missed(parser: ParserResult, triage: Sequence[TriageResult]) -> Iterator[str]:
+    if not parser.fast_enough:
+        yield f"the parser is less than {LEAST_RATIO:g} times as fast as prometheus_client"
+    for one in triage:
+        if not one.in_time:
+            yield f"triton-triage p99 is later than its goal with {_SAID[one.sources]}"
+        if one.told < one.report_s.runs:
+            yield f"triton-triage p99 does not name the cause with {_SAID[one.sources]}"
 
 
 def _say_parser(found: ParserResult) -> str:
@@ -58,6 +93,14 @@ GET over TLS, {found.fleet}, {found.connections} connections, {found.body_bytes}
   requests a second   {found.per_second!s:28}  {found.bare_per_second!s:28}  {found.per_second_ratio:.2f}
   p50 ms              {found.p50_ms!s:28}  {found.bare_p50_ms!s:28}  {found.p50_ratio:.2f}
   p99 ms              {found.p99_ms!s:28}  {found.bare_p99_ms!s:28}  {found.p99_ratio:.2f}"""
+
+
+def _say_triage(found: TriageResult) -> str:
+    first_goal, report_goal = GOALS[found.sources]
+    return f"""
+triton-triage p99, {found.fleet}, {_SAID[found.sources]}; the cause named in {found.told} of {found.report_s.runs} rounds
+  first line s        {found.first_line_s!s:28}  {found.first_line_ratio:.2f} of the goal, {first_goal:g}
+  report s            {found.report_s!s:28}  {found.report_ratio:.2f} of the goal, {report_goal:g}"""
 
 
 if __name__ == "__main__":

@@ -63,9 +63,11 @@ class _Program(click.Group):
     """The commands, and what belongs to the process alone: it is called once, by the console script."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        import gc
         import os
         import signal
 
+        gc.disable()  # a command ends in seconds; millions of numbers would be searched for cycles that they cannot make
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell had it ignored
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has to be put away
         code: object = 0

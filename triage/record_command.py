@@ -42,9 +42,12 @@ def record(
     url: str, repository: str | None, file: str, every: str, once: bool, rules_folder: Path | None
 ) -> None:
     """Keep a record of what changes in a model repository, for `p99 --record`. Each change is shown as it is seen."""
+    import gc
+
     from telemetry.durations import parse_duration
     from triage.probes.triton_url import check_url
 
+    gc.enable()  # it stays for weeks
     try:
         url, every_seconds = check_url(url), parse_duration(every)
     except ValueError as error:

@@ -29,6 +29,8 @@ _ROUNDS: Final = 8
 _DEPTH: Final = 200
 """How deep data may be nested; what lies deeper is masked whole."""
 _TOGETHER: Final = 64
+PLAIN: Final = frozenset({float, int, bool, type(None)})
+"""What has no text in it."""
 _MASKED: Final = 1 << 30
 """The rank of what is a mask already."""
 _mask = compile_bytes(r"\[MASKED:[a-z0-9-]+\]")
@@ -109,6 +111,8 @@ class Redactor:
             case bool() | int() | float() | None:
                 return value
             case list() | tuple():
+                if depth < _DEPTH and PLAIN.issuperset(map(type, value)):  # a fleet's ranges are millions of numbers
+                    return value
                 items = list(self._items(value, depth, secret))
                 return items if isinstance(value, list) else tuple(items)
             case dict():
@@ -142,7 +146,12 @@ class Redactor:
                 }
             elif self._hides(name, item) or (name.lower() == "value" and self._hides(named, item)):
                 redacted = self._once(item, "credential")
-            elif name and isinstance(item, list) and any(self._hides(name, held) for held in item):
+            elif (
+                name
+                and isinstance(item, list)
+                and self._redaction.is_key(name)
+                and any(self._hides(name, held) for held in item)
+            ):
                 redacted = [self._once(held, "credential") for held in item]
             else:
                 redacted = self._value(item, depth + 1, secret=secret and name == "items")

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from triage.evidence import Evidence
+from triage.redact import PLAIN
 
 # A terminal's string that does not end takes nothing with it: what follows may be the line that tells.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -76,5 +77,7 @@ def _printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_printable(key): _printable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
+        if PLAIN.issuperset(map(type, value)):  # a fleet's ranges are millions of numbers
+            return [*value]
         return [_printable(inner) for inner in value]
     return value

@@ -56,6 +56,13 @@ def test_a_secret_object_keeps_its_keys_and_no_value(manifest: dict[str, Any]) -
     assert Redactor(RULES).value({**manifest, "kind": "ConfigMap"}) == {**manifest, "kind": "ConfigMap"}
 
 
+def test_numbers_are_no_secrets_but_under_the_name_of_one() -> None:
+    assert Redactor(RULES).value({"values": [1, 2.5, None], "password": [1234, None]}) == {
+        "values": [1, 2.5, None],
+        "password": ["[MASKED:credential]", None],
+    }
+
+
 def test_keys_of_mappings_are_text_too() -> None:
     """Two secrets as keys stay two keys."""
     one, two = ("ghp_" + letter * 36 for letter in "ab")
