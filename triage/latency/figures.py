@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
+from triage.latency.neighbours import cpu_neighbour, gpu_neighbour
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
 from triage.latency.predicates.computing import slowest_part
@@ -120,6 +121,10 @@ def _places(incident: Incident) -> dict[str, str | None]:
             found["pod"] = stuck[0]
     if silent := _silent_pod(incident):
         found["pod"] = silent
+    if neighbour := cpu_neighbour(incident):
+        found |= {"neighbour": neighbour.name, "node": neighbour.place}
+    if sharer := gpu_neighbour(incident):
+        found["gpu_neighbour"] = sharer.name
     if part := slowest_part(incident):
         found["part"] = part[0]
     triton = next(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from triage.answers import Answer
 from triage.latency.incident import Incident
+from triage.latency.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.latency.predicates.computing import (
     a_part_moved,
     always_slow_node,
@@ -95,6 +96,8 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         new_pods_slow,
         one_node_alone,
         always_slow_node,
+        cpu_neighbour_seen,
+        gpu_neighbour_seen,
         failing_in_backend,
         a_pod_fails_whole,
         gateway_sees_errors,
