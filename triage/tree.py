@@ -39,6 +39,7 @@ LATENCY_PLACEHOLDERS = (
     "delay_needed",
     "neighbour",
     "gpu_neighbour",
+    "warm_path",
     "freeze",
     "undo_rollout",
     "old_version",

@@ -11,6 +11,7 @@ from triage.latency.neighbours import cpu_neighbour, gpu_neighbour
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
 from triage.latency.predicates.computing import slowest_part
+from triage.latency.warm_path import warm_path
 
 COMFORTABLE = 0.7
 """Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""
@@ -27,6 +28,7 @@ def figures(incident: Incident) -> Mapping[str, str]:
         **_places(incident),
         **_versions(incident),
         "latency_query": _latency_query(incident),
+        "warm_path": warm_path(incident),
     }
     return {name: value for name, value in found.items() if value}
 

@@ -23,7 +23,7 @@ from triage.render_text import render_text
 from triage.report_of import report_of
 
 BATCH = "batch-6b4c7d8f9c-q8w2z"
-FLEET = [
+FLEET: list[Part] = [
     served(pod="a", infer=stepped(8, 80)),
     served(pod="b"),
     placed(PodPlacement("a", "n1"), PodPlacement("b", "n2")),

@@ -62,6 +62,7 @@ from triage.latency.predicates.symptoms import (
     stalled,
     usual_for_this_hour,
 )
+from triage.latency.warm_path import warm_path_seen
 
 PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
     function.__name__: function
@@ -114,5 +115,6 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         memory_runs_out,
         observing_changed,
         pods_replaced,
+        warm_path_seen,
     )
 }
