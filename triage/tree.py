@@ -5,7 +5,8 @@ refuses a tree with a branch that leads nowhere, a leaf that nothing reaches, a 
 there."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -37,6 +38,8 @@ LATENCY_PLACEHOLDERS = (
     "delay",
     "delay_needed",
     "neighbour",
+    "gpu_neighbour",
+    "warm_path",
     "freeze",
     "undo_rollout",
     "old_version",
@@ -134,9 +137,20 @@ class Action(_Row):
     blast_radius: str = Field(min_length=1)
     verify: str = Field(min_length=1)
     not_if: str = Field(min_length=1)
+    needs: tuple[str, ...] = ()
+    """Placeholders: shown only where all of them are known."""
+    lacks: tuple[str, ...] = ()
+    """Placeholders: shown only where none of them is known."""
+
+    def fits(self, known: Collection[str]) -> bool:
+        """Whether it is shown where these placeholders are known."""
+        return all(name in known for name in self.needs) and not any(name in known for name in self.lacks)
 
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> Self:
+        for name in (*self.needs, *self.lacks):
+            if name not in LATENCY_PLACEHOLDERS:
+                raise ValueError(f"{name!r} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}")
         for text in (self.do, self.command, self.undo, self.blast_radius, self.verify, self.not_if):
             for name in re.findall(r"\{(\w+)\}", text):
                 if name not in LATENCY_PLACEHOLDERS:
@@ -169,6 +183,9 @@ class Leaf(_Row):
     """Checks that must be yes before the verdict may be confirmed."""
     contradicted_by: tuple[Id, ...] = ()
     """Checks that, if yes, lower the verdict by one word each."""
+    shows: tuple[Id, ...] = ()
+    """Checks that decide nothing: where they are yes, the report tells them after what the verdict rests on; where they are
+    unknown, it says that they could not be seen."""
     over: tuple[Id, ...] = ()
     """Leaves that are its consequence where both fit: this one is nearer the root."""
     first: bool = False
@@ -185,6 +202,23 @@ class Leaf(_Row):
         if self.category not in ("cannot_tell", self.id) and self.category not in CATEGORIES:
             raise ValueError(f"{self.category!r} is no category; known: cannot_tell, {', '.join(CATEGORIES)}")
         return self
+
+    @model_validator(mode="after")
+    def _always_says_what_to_do(self) -> Self:
+        asked = sorted({name for action in self.actions for name in (*action.needs, *action.lacks)})
+        for count in range(len(asked) + 1):
+            for known in combinations(asked, count):
+                if not any(action.fits(known) for action in self.actions):
+                    there = (
+                        f"where {', '.join(known)} is known" if known else f"where {asked[0]} is not known"
+                    )
+                    raise ValueError(f"no action is left {there}; give one without 'needs'")
+        return self
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Every check that it names."""
+        return (*self.mechanism, *self.excludes, *self.requires, *self.contradicted_by, *self.shows)
 
 
 class Probe(_Row):
@@ -242,7 +276,7 @@ def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
         if isinstance(node.unknown, Explore) and len({*node.unknown.explore}) < len(node.unknown.explore):
             yield node.id, f"{node.id!r} explores a way twice"
     for leaf in tree.leaves:
-        for name in (*leaf.mechanism, *leaf.excludes, *leaf.requires, *leaf.contradicted_by):
+        for name in leaf.checks:
             if name not in checks:
                 yield leaf.id, f"{leaf.id!r} names check {name!r}, which is not there"
         for name in (*leaf.over, *leaf.separate):
@@ -271,11 +305,7 @@ def _unreached(tree: Tree) -> Iterator[tuple[str, str]]:
     for name in _places(tree):
         if name not in reached:
             yield name, f"nothing leads to {name!r}"
-    named = {
-        name
-        for leaf in tree.leaves
-        for name in (*leaf.mechanism, *leaf.excludes, *leaf.requires, *leaf.contradicted_by)
-    }
+    named = {name for leaf in tree.leaves for name in leaf.checks}
     for check in tree.checks:
         if check.id not in named:
             yield check.id, f"no leaf names check {check.id!r}"

@@ -61,6 +61,11 @@ def names(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 6} more" if len(names) > 6 else shown
 
 
+def capital(text: str) -> str:
+    """With a capital first letter; the others stay as they are, such as those of CPU."""
+    return text[:1].upper() + text[1:]
+
+
 def sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 

@@ -11,11 +11,12 @@ PLATFORM_COUNTS = frozenset({"restarts", "hpa_desired", "hpa_current", "hpa_max"
                              "pods_pending", "gpu_xid", "llm_waiting", "llm_active"})  # fmt: skip
 """Gauges as they stood; a mean of them would be no count."""
 PLATFORM_MEASURES = (
-    "cpu_throttled", "cpu_used", "cpu_limit", "memory_used", "memory_limit", "restarts", "network_received", "network_sent",
-    "gpu_clock", "gpu_power", "gpu_power_limit", "gpu_temperature", "gpu_throttled", "gpu_sm_busy", "gpu_device_memory_used",
-    "gpu_device_memory_free", "gpu_xid", "hpa_desired", "hpa_current", "hpa_max", "hpa_min", "replicas_wanted",
-    "replicas_ready", "pods_pending", "node_cpu_used", "node_cpu_stolen", "node_disk_busy", "network_retransmits", "dns_p99",
-    "kv_cache_used", "llm_waiting", "llm_active",
+    "cpu_throttled", "cpu_used", "neighbour_cpu", "gpu_holders", "cpu_limit", "memory_used", "memory_limit",
+    "restarts", "network_received", "network_sent", "gpu_clock", "gpu_power", "gpu_power_limit", "gpu_temperature",
+    "gpu_throttled", "gpu_sm_busy", "gpu_device_memory_used", "gpu_device_memory_free", "gpu_xid", "hpa_desired",
+    "hpa_current", "hpa_max", "hpa_min", "replicas_wanted", "replicas_ready", "pods_pending", "node_cpu_used",
+    "node_cpu_stolen", "node_disk_busy", "network_retransmits", "dns_p99", "kv_cache_used", "llm_waiting",
+    "llm_active",
 )  # fmt: skip
 
 

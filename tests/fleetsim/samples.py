@@ -35,6 +35,9 @@ class Samples:
             node.pods_cores = used[node.name]
             share = min(1.0, (node.neighbour_cores + node.pods_cores) / node.cores)
             self._add("node_cpu_used", self._noisy(share, 0.05, 1.0), node=node.name)
+            wanted = max(1.0, (node.neighbour_cores + node.pods_cores) / node.cores)
+            neighbour = {"namespace": "data", "pod": f"batch-6b4c7d8f9c-{node.name[-1] * 5}"}
+            self._add("neighbour_cpu", node.neighbour_cores / wanted, node=node.name, **neighbour)
             self._add("node_cpu_stolen", self._noisy(node.stolen, 0.1, 1.0), node=node.name)
             self._add("node_disk_busy", self._noisy(node.disk_busy, 0.25, 1.0), node=node.name)
             self._add("network_retransmits", self._noisy(node.retransmits, 0.5), node=node.name)
@@ -124,6 +127,12 @@ class Samples:
             ("gpu_xid", gpu.xid, 0.0),
         ):
             self._add(measure, self._noisy(value, noise), **where)
+        holders = (
+            {"namespace": self.fleet.namespace, "pod": pod.name},
+            {"namespace": "data", "pod": "notebook-0"},
+        )
+        for holder in holders if gpu.others_busy else holders[:1]:
+            self._add("gpu_holders", min(1.0, busy or 0.0), gpu=gpu.id, **holder)
 
     def _noisy(self, value: float, share: float, most: float = float("inf")) -> float:
         return min(most, max(0.0, value * (1 + self.fleet.rng.gauss(0, share))))

@@ -73,6 +73,13 @@ async def server(
             "response_code": code,
         }
         samples.add("istio_requests_total", labels, partial(mul, rate))
+    for place, (namespace, pod) in enumerate(NEIGHBOURS):
+        labels = {"node": "node-0", "namespace": namespace, "pod": pod, "container": "main"}
+        samples.add("container_cpu_usage_seconds_total", labels, partial(late, 0.1 * place))
+    for pod in ("triton-0", "notebook-0"):
+        gpu = {"UUID": "GPU-1", "Hostname": "node-0", "pod": pod, "namespace": "serving"}
+        samples.add("DCGM_FI_DEV_GPU_UTIL", gpu, lambda t: 90)
+    samples.add("DCGM_FI_DEV_GPU_UTIL", {**gpu, "UUID": "GPU-2", "pod": "elsewhere-0"}, lambda t: 90)
     for reason, rate in (("POWER", 3e8), ("THERMAL", 1e8)):
         gpu = {"UUID": "GPU-1", "hostname": "node-0", "pod": "triton-0", "namespace": "serving"}
         samples.add(f"DCGM_FI_DEV_{reason}_VIOLATION", gpu, partial(mul, rate))
@@ -82,6 +89,14 @@ async def server(
     await started.backfill(str(samples))
     async with started:
         yield started
+
+
+NEIGHBOURS = [("serving", "triton-0"), *((f"team-{n}", "batch-0") for n in range(7)), ("staging", "triton-0")]
+"""The last is of our name, and not ours."""
+
+
+def late(cores: float, t: float) -> float:
+    return 0.01 * t + cores * max(0, t - 1500)
 
 
 def grows(slower: float, t: float) -> float:
@@ -156,6 +171,24 @@ async def test_the_platform_and_the_gateway_are_told_in_our_names_and_units(serv
     requests = told["gateway/gateway_requests"]
     assert [middle(requests, code=code) for code in ("2xx", "5xx", "other")] == [9.0, 4.0, 1.0]
     assert middle(told["gateway/gateway_timeouts"]) == 0.0  # the mesh counts, and none timed out
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_largest_other_pods_of_a_node_and_who_holds_a_gpu_too_are_told(
+    server: PrometheusServer,
+) -> None:
+    told = await ask_all(server.url, TARGET)
+    found = told["platform/neighbour_cpu"]
+    assert isinstance(found, Ranges)
+    names = [(one.labels["namespace"], one.labels["pod"]) for one in found.series]
+    assert names == [("staging", "triton-0"), *((f"team-{n}", "batch-0") for n in range(3, 7))]
+    assert all(found.steps - sum(v is None for v in one.values) > 230 for one in found.series)
+    held = told["platform/gpu_holders"]
+    assert isinstance(held, Ranges)
+    assert [dict(one.labels) for one in held.series] == [
+        {"gpu": "GPU-1", "namespace": "serving", "pod": pod} for pod in ("notebook-0", "triton-0")
+    ]
+    assert middle(held, gpu="GPU-1", namespace="serving", pod="notebook-0") == 0.9
 
 
 @pytest.mark.asyncio(loop_scope="module")

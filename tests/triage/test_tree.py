@@ -93,6 +93,14 @@ def test_a_right_file_is_its_tree() -> None:
         ("reads: [log]}\n    yes", "reads: []}\n    yes",
          "10:26: reads: tuple should have at least 1 item after validation, not 0"),
         ("unknown: well", "unknown: {explore: [well, well], cap: likely}", "8:5: 'first' explores a way twice"),
+        ("- {do: Rest.,", "- {needs: [model], do: Rest.,", "27:5: 1: no action is left where model is not known; give one "
+         "without 'needs'"),
+        ("- {do: Rest.,", "- {lacks: [model], do: Rest.,", "27:5: 1: no action is left where model is known; give one "
+         "without 'needs'"),
+        ("- {do: Rest.,", "- {lacks: [modle], do: Rest.,",
+         f"32:9: 0: 'modle' is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"),
+        ("requires: [again]", "requires: [again]\n    shows: [agian]",
+         "19:5: 'broken' names check 'agian', which is not there"),
         ("Mend {model}", "Mend {modle}",
          f"25:9: 0: {{modle}} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"),
         ('"ls {model}"', "\"sh -c 'ls {model}'\"",

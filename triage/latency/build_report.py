@@ -30,7 +30,7 @@ from triage.report import (
 )
 from triage.tree import Leaf
 from triage.walk import BANDS
-from triage.wording import MAX_NAME, clean, command, fill, names, sentence, short
+from triage.wording import MAX_NAME, capital, clean, command, fill, names, sentence, short
 
 _MAX_TIMELINE = 20
 _MAX_FACTS = 3
@@ -119,7 +119,7 @@ class _Writer:
                 f"CANNOT TELL why requests{whose} are slow{where}: {leaf.means.rstrip('.').lower()}"
             )
         if leaf.category in CALM:
-            return f"{sentence(do)} {leaf.title.capitalize()}. {word}."
+            return f"{sentence(do)} {capital(leaf.title)}. {word}."
         return f"FIX requests{whose} ({leaf.title}): {sentence(do)} {word}."
 
     def _where_the_time_went(self) -> str:
@@ -170,10 +170,11 @@ class _Writer:
     def _why(self) -> Iterator[Fact]:
         first = self._first
         seen = [c for c in (*first.mechanism, *first.requires) if c.answer.value == "yes"]
-        for check in seen[:_MAX_FACTS]:
-            told = check.answer.because
+        told = [check for check in first.shows if check.answer.value == "yes"]
+        for check in (*seen[:_MAX_FACTS], *told):
             yield Fact(
-                text=sentence(short(f"{check.says.capitalize()}: {told}")), evidence=check.answer.evidence[:6]
+                text=sentence(short(f"{capital(check.says)}: {check.answer.because}")),
+                evidence=check.answer.evidence[:6],
             )
         if not seen:
             yield Fact(text=first.leaf.means, evidence=())
@@ -181,7 +182,7 @@ class _Writer:
     def _against(self) -> Iterator[Fact]:
         for check in self._first.against:
             yield Fact(
-                text=sentence(short(f"{check.says.capitalize()}: {check.answer.because}")),
+                text=sentence(short(f"{capital(check.says)}: {check.answer.because}")),
                 evidence=check.answer.evidence[:6],
             )
 
@@ -259,6 +260,14 @@ class _Writer:
                     detail=f"the verdict stays at {word} without it",
                     remedy=short(check.answer.because),
                 )
+        for check in self._first.shows:
+            if check.answer.value == "unknown":
+                yield Unseen(
+                    what=check.says,
+                    reason="not_given",
+                    detail="the verdict stands without it",
+                    remedy=short(check.answer.because),
+                )
 
     def _warnings(self) -> Iterator[Unseen]:
         warned = {
@@ -291,6 +300,8 @@ class _Writer:
 
     def _actions(self, leaf: Leaf) -> Iterator[Mitigation]:
         for action in leaf.actions:
+            if not action.fits(self._figures):
+                continue
             yield Mitigation(
                 do=fill(action.do, self._figures),
                 command=command(action.command, self._figures),

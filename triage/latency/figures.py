@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
+from triage.latency.neighbours import cpu_neighbour, gpu_neighbour
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
 from triage.latency.predicates.computing import slowest_part
+from triage.latency.warm_path import warm_path
 
 COMFORTABLE = 0.7
 """Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""
@@ -26,6 +28,7 @@ def figures(incident: Incident) -> Mapping[str, str]:
         **_places(incident),
         **_versions(incident),
         "latency_query": _latency_query(incident),
+        "warm_path": warm_path(incident),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -120,6 +123,10 @@ def _places(incident: Incident) -> dict[str, str | None]:
             found["pod"] = stuck[0]
     if silent := _silent_pod(incident):
         found["pod"] = silent
+    if neighbour := cpu_neighbour(incident):
+        found |= {"neighbour": neighbour.name, "node": neighbour.place}
+    if sharer := gpu_neighbour(incident):
+        found["gpu_neighbour"] = sharer.name
     if part := slowest_part(incident):
         found["part"] = part[0]
     triton = next(

@@ -41,6 +41,11 @@ class Grid:
     def end(self) -> float:
         return self.start + (self.steps - 1) * self.step
 
+    @property
+    def span(self) -> float:
+        """Seconds that all values together cover."""
+        return self.end - self.start + self.window
+
     def moved(self, ago: float) -> "Grid":
         """The same hours of an earlier day."""
         return replace(self, start=self.start - ago, ago=ago)

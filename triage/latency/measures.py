@@ -14,8 +14,9 @@ Kind = Literal["rate", "mean", "peak", "last", "quantile", "histogram", "express
 """rate: of a counter, a second. mean, peak: of a gauge, over the window. last: a gauge as it stands. quantile: of a summary, as it
 stands. histogram: a quantile of the buckets' rates. expression: PromQL with `$window` and the target's names."""
 Pool = Literal["sum", "mean", "max", "min"]
-PLACES = ("namespace", "pods", "workload", "services", "nodes", "hpa", "model")
-"""What a scope may name of the target."""
+PLACES = ("namespace", "pods", "own", "workload", "services", "nodes", "hpa", "model")
+"""What a scope may name of the target. `own` is narrower than `pods` where only the workload's name is known: names as Kubernetes
+makes them for that workload, and not those of another whose name begins the same."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 Family = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", max_length=200)]
@@ -38,6 +39,13 @@ class Over(_Row):
     where: Mapping[Label, str] = {}
 
 
+class Top(_Row):
+    """How many series there may be at most: those with the largest peaks, so many of each `by`."""
+
+    most: Annotated[int, Field(ge=1, le=50)]
+    by: tuple[Label, ...] = ()
+
+
 class Alternative(_Row):
     """One way to read a measure."""
 
@@ -58,6 +66,9 @@ class Alternative(_Row):
     over: Over | None = None
     zero: bool = False
     """Zero where the family has series of the target and none that matches `where`: it never happened."""
+    but: Mapping[Label, str] = {}
+    """As `scope`, of what is left out: the series whose labels are all these."""
+    top: Top | None = None
     clash: bool = False
     """Try it also with the labels' `exported_` names: without honor_labels the exporter's own come first."""
     expr: str = ""
@@ -68,13 +79,17 @@ class Alternative(_Row):
             raise ValueError("'quantile' belongs to kinds quantile and histogram, and they need it")
         if (self.kind == "expression") != bool(self.expr):
             raise ValueError("'expr' belongs to kind expression, and it needs one")
-        if self.expr and (self.scope or self.where or self.over or self.plus or self.clash or self.zero):
-            raise ValueError("an 'expr' says it all: no scope, where, over, plus, clash or zero beside it")
+        if self.expr and (
+            self.model_fields_set & {"scope", "where", "over", "plus", "clash", "zero", "but", "top"}
+        ):
+            raise ValueError(
+                "an 'expr' says it all: no scope, where, over, plus, clash, zero, but or top beside it"
+            )
         if self.over and self.kind not in ("rate", "mean", "last"):
             raise ValueError("'over' belongs to kinds rate, mean and last")
-        places = [*_PLACE.findall(" ".join(self.scope.values())), *_VARIABLE.findall(self.expr)]
-        for place in places:
-            if place not in (*PLACES, "window"):
+        scopes = " ".join((*self.scope.values(), *self.but.values()))
+        for place in (*_PLACE.findall(scopes), *_VARIABLE.findall(self.expr)):
+            if place not in (*PLACES, "window", "span"):
                 raise ValueError(f"the target has no {place!r}; it has {', '.join(PLACES)}")
         for pattern in (*self.where.values(), *(self.over.where.values() if self.over else ())):
             _compiles(pattern)

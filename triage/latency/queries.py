@@ -4,12 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from triage.latency.measures import Alternative, Pool
+from triage.latency.measures import Alternative, Pool, Top
 
 _PLACE = re.compile(r"\{([a-z]*)\}")
 _VARIABLE = re.compile(r"\$(\w+)")
 _SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _AGGREGATIONS: Mapping[Pool, str] = {"sum": "sum", "mean": "avg", "max": "max", "min": "min"}
+SPAN_SECONDS = 7200.0
+"""Of the range, where nobody says."""
+_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
+"""Letters of the names that Kubernetes makes up (apimachinery, util/rand): hardly a word is made of them."""
 CODE = "code"
 """Our label of an HTTP status; it is told by class: 2xx, 3xx, 4xx, 5xx or other."""
 
@@ -51,10 +55,13 @@ def build_query(
     target: SeriesTarget,
     window: float,
     names: Names = Names(),
+    span: float = SPAN_SECONDS,
 ) -> str:
-    """PromQL whose series have the labels `by` under the names of `result_labels`. Raises Unscoped."""
+    """PromQL whose series have the labels `by` under the names of `result_labels`; `span`: seconds of the whole range that it is
+    asked for. Raises Unscoped."""
     if alternative.kind == "expression":
-        return _scaled(_expression(alternative.expr, target, window), alternative.scale)
+        read = _expression(alternative.expr, target, window, span)
+        return _scaled(read, alternative.scale)
     theirs = result_labels(alternative, by, names)
     selector = _selector(alternative, target, names, alternative.where)
     read = _pooled(alternative, alternative.family, selector, theirs, window)
@@ -64,6 +71,14 @@ def build_query(
     if alternative.zero:
         whole = _selector(alternative, target, names, {})
         read = f"({read} or {_pooled(alternative, alternative.family, whole, theirs, window)} * 0)"
+    if alternative.but:
+        scope = {
+            alternative.labels.get(ours, names.of(ours)): place for ours, place in alternative.but.items()
+        }
+        left_out = f"{build_selector(alternative.family, target, scope)}[{duration(window)}]"
+        read = f"({read} unless on ({', '.join(scope)}) last_over_time({left_out}))"
+    if alternative.top:
+        read = _largest(read, alternative.top, theirs, window, span)
     return _scaled(read, alternative.scale)
 
 
@@ -137,6 +152,13 @@ def _pooled(
     return pooled
 
 
+def _largest(read: str, top: Top, theirs: Mapping[str, str], window: float, span: float) -> str:
+    """The same series at every step, so that each has a before: those with the largest peaks of the whole range."""
+    by = f" by ({', '.join(theirs.get(ours, ours) for ours in top.by)})" if top.by else ""
+    peaks = f"max_over_time(({read})[{duration(span)}:{duration(window)}] @ end())"
+    return f"({read} and topk{by} ({top.most}, {peaks}))"
+
+
 def _read(alternative: Alternative, family: str, selector: str, window: float) -> str:
     series, over = f"{family}{selector}", f"[{duration(window)}]"
     match alternative.kind:
@@ -165,10 +187,10 @@ def _scaled(read: str, scale: float) -> str:
     return read if scale == 1.0 else f"{read} * {scale:.12g}"
 
 
-def _expression(text: str, target: SeriesTarget, window: float) -> str:
+def _expression(text: str, target: SeriesTarget, window: float, span: float) -> str:
     def put(found: re.Match[str]) -> str:
-        if found[1] == "window":
-            return duration(window)
+        if found[1] in ("window", "span"):
+            return duration(window if found[1] == "window" else span)
         return quote(_place(found[1], target) or ".*")
 
     return _VARIABLE.sub(put, text)
@@ -189,6 +211,11 @@ def _place(name: str, target: SeriesTarget) -> str:
         case "pods":
             known = "|".join(map(escape_regex, target.pods))
             return known or (f"{workload}-.+" if workload else "")
+        case "own":
+            known = "|".join(map(escape_regex, target.pods))
+            if not (known or workload):
+                raise Unscoped("which pods are its own")
+            return known or f"{workload}(-{_SAFE}{{5,10}})?-({_SAFE}{{5}}|[0-9]+)"
         case "services":
             if not (target.services or workload):
                 raise Unscoped("the name of the service")

@@ -22,6 +22,8 @@ class Candidate:
     requires: tuple[Checked, ...]
     against: tuple[Checked, ...]
     gaps: tuple[str, ...]
+    shows: tuple[Checked, ...] = ()
+    """What more there is to tell of it; decides nothing."""
     consequence_of: str = ""
     """The leaf that this one follows from, where both fit."""
 
@@ -113,10 +115,11 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
     gaps = [f"not seen: whether {c.says}" for c in unseen]
     gaps += [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
     gaps += [f"against it: {c.answer.because}" for c in against]
+    shows = tuple(checked(tree, ask, name) for name in leaf.shows)
     word = BANDS[min(len(gaps), 2)]
     if unseen:
         word = lower(word, "possible")
-    return Candidate(leaf, lower(word, cap), mechanism, excludes, requires, against, tuple(gaps))
+    return Candidate(leaf, lower(word, cap), mechanism, excludes, requires, against, tuple(gaps), shows)
 
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:

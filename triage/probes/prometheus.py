@@ -211,7 +211,9 @@ class _Prometheus:
             for variant in alternative.model_copy(update=scope).variants():
                 names = self._names if variant.family.startswith(_OF_TRITON) else Names()
                 try:
-                    query = build_query(variant, reading.by, reading.target, reading.grid.window, names)
+                    query = build_query(
+                        variant, reading.by, reading.target, reading.grid.window, names, reading.grid.span
+                    )
                 except Unscoped:
                     continue
                 found.append((query, variant, names))

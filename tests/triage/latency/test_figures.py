@@ -22,6 +22,7 @@ from tests.triage.latency.evidence import (
 )
 from triage.latency.facts import PodPlacement, Revision
 from triage.latency.figures import arriving, figures
+from triage.latency.warm_path import warm_path
 from triage.wording import command, fill
 
 
@@ -183,4 +184,4 @@ def test_the_query_quotes_the_models_name() -> None:
 
 
 def test_figures_ask_nothing_of_the_snapshot_that_is_not_there() -> None:
-    assert of() == {}
+    assert of() == {"warm_path": warm_path(incident())}

@@ -1,5 +1,6 @@
 """A measure and a target as PromQL. That real servers take it is in tests/prometheus."""
 
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from triage.latency.queries import (
 )
 
 PODS = {"namespace": "{namespace}", "pod": "{pods}"}
-TARGET = SeriesTarget("ns", ("a-0", "b.0"), "triton")
+TARGET = SeriesTarget("ns", ("a-0", "b.0"), "triton", nodes=("n",))
+
+
+WORKLOAD = SeriesTarget(workload="w")
 
 
 def way(kind: str, **more: Any) -> Alternative:
@@ -54,6 +58,16 @@ IN = '{namespace="ns",pod=~"a-0|b\\\\.0"}'
             f'sum by (pod) (rate(f{IN}[60s]) or label_replace(rate(g{IN}[60s]), "family", "g", "", ""))',
         ),
         (
+            way("rate", top={"most": 3, "by": ["pod"]}),
+            f"(sum by (pod) (rate(f{IN}[60s])) and topk by (pod) "
+            f"(3, max_over_time((sum by (pod) (rate(f{IN}[60s])))[7200s:60s] @ end())))",
+        ),
+        (
+            way("rate", scope={"node": "{nodes}"}, but=PODS, labels={"pod": "exported_pod"}),
+            '(sum by (exported_pod) (rate(f{node="n"}[60s])) unless on (namespace, exported_pod) '
+            f"last_over_time(f{IN.replace('pod=', 'exported_pod=')}[60s]))",
+        ),
+        (
             way("rate", labels={"pod": "exported_pod"}),
             f"sum by (exported_pod) (rate(f{IN.replace('pod=', 'exported_pod=')}[60s]))",
         ),
@@ -74,11 +88,36 @@ def test_pods_that_are_not_known_are_those_of_the_workload() -> None:
     assert build_query(way("last"), [], SeriesTarget("", (), "w"), 60.0) == 'sum by () (f{pod=~"w-.+"})'
 
 
-@pytest.mark.parametrize("place", ["nodes", "workload", "hpa", "services"])
+def test_pods_of_its_own_are_named_as_kubernetes_names_them_and_nobody_elses_are() -> None:
+    (own,) = re.findall(r'x=~"(.+)"', build_query(way("last", scope={"x": "{own}"}), [], WORKLOAD, 60.0))
+    for pod in ("w-7c5d8b9f6d-x2v9k", "w-x2v9k", "w-12"):
+        assert re.fullmatch(own, pod)
+    for pod in ("w-batch-7c5d8b9f6d-x2v9k", "w-batch-x2v9k", "w-canary-0", "w", "ww-0"):
+        assert not re.fullmatch(own, pod)
+
+
+def test_who_is_left_out_is_known_or_nothing_is_asked() -> None:
+    with pytest.raises(Unscoped, match="which pods are its own"):
+        build_query(way("rate", but={"pod": "{own}"}), [], SeriesTarget("ns"), 60.0)
+
+
+def test_the_largest_are_those_of_the_range_that_is_asked_for() -> None:
+    query = build_query(way("rate", scope={}, top={"most": 9}), [], TARGET, 30.0, span=600.0)
+    assert (
+        query
+        == "(sum by () (rate(f{}[30s])) and topk (9, max_over_time((sum by () (rate(f{}[30s])))[600s:30s] @ end())))"
+    )
+    said = build_query(
+        Alternative(family="f", kind="expression", expr="f[$window] $span"), [], TARGET, 30.0, span=9.0
+    )
+    assert said == "f[30s] 9s"
+
+
+@pytest.mark.parametrize("place", ["nodes", "workload", "hpa", "services", "own"])
 def test_what_only_the_target_can_tell_is_not_guessed(place: str) -> None:
     with pytest.raises(Unscoped):
         build_query(way("last", scope={"x": f"{{{place}}}"}), [], SeriesTarget("ns"), 60.0)
-    known = SeriesTarget("ns", nodes=("n",), workload="n", hpa="n", services=("n",))
+    known = SeriesTarget("ns", ("n",), nodes=("n",), workload="n", hpa="n", services=("n",))
     assert build_query(way("last", scope={"x": f"{{{place}}}"}), [], known, 60.0) == 'sum by () (f{x="n"})'
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from triage.answers import Answer
 from triage.latency.incident import Incident
+from triage.latency.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.latency.predicates.computing import (
     a_part_moved,
     always_slow_node,
@@ -62,6 +63,7 @@ from triage.latency.predicates.symptoms import (
     stalled,
     usual_for_this_hour,
 )
+from triage.latency.warm_path import warm_path_seen
 
 PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
     function.__name__: function
@@ -97,6 +99,8 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         one_node_alone,
         always_slow_node,
         bad_node,
+        cpu_neighbour_seen,
+        gpu_neighbour_seen,
         failing_in_backend,
         a_pod_fails_whole,
         gateway_sees_errors,
@@ -116,5 +120,6 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         memory_runs_out,
         observing_changed,
         pods_replaced,
+        warm_path_seen,
     )
 }

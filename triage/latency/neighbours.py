@@ -1,0 +1,127 @@
+"""Who else is on the hardware: the pod that took a node's CPU, and the pod that holds the same GPU. Pure.
+
+Prometheus may see one namespace alone: that nobody is seen is then no answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from triage.answers import Answer
+from triage.latency.facts import PodPlacements, Ranges
+from triage.latency.history import owner_by_name
+from triage.latency.incident import Incident
+from triage.latency.number import amount
+from triage.latency.points import median
+from triage.wording import names
+
+_LEAST_CORES = 0.2
+"""A smaller gain slows nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    namespace: str
+    pod: str
+    place: str
+    """Its node, or its GPU."""
+    before: float | None
+    """Cores, or share of the time in which the GPU was busy; 0 where it was not there, None where it is not known."""
+    during: float
+    evidence: str
+
+    @property
+    def gained(self) -> float:
+        return self.during - self.before if self.before is not None else 0.0
+
+    @property
+    def name(self) -> str:
+        """As `prod/batch-7c5d8b9f6d-x2v9k (workload batch)`; the workload where the pod's name tells it."""
+        whole = f"{self.namespace}/{self.pod}" if self.namespace else self.pod
+        owner = owner_by_name(self.pod)
+        return f"{whole} (workload {owner})" if owner else whole
+
+
+def cpu_neighbour_seen(incident: Incident) -> Answer:
+    """Another pod on the nodes that became slow uses more CPU than before."""
+    nodes = slow_nodes(incident)
+    if incident.onset is None or not nodes:
+        return Answer("unknown", "on which node the pods became slow is not known")
+    seen = list(_neighbours(incident, "neighbour_cpu"))
+    there = [one for one in seen if one.place in nodes]
+    if not there:
+        told = f"of the other pods on {names(nodes)} none is seen"
+        return Answer("unknown", told if seen else _unseen(incident, "neighbour_cpu"))
+    evidence = (there[0].evidence,)
+    if found := cpu_neighbour(incident):
+        said = f"{found.name} on {found.place}: {amount(found.before, 'cores')} before, {amount(found.during, 'cores')} during"
+        return Answer("yes", said, evidence)
+    spaces = {one.namespace for one in seen}
+    if spaces == {incident.snapshot.asked.namespace}:
+        return Answer("unknown", f"only pods of namespace {spaces.pop()} are seen", evidence)
+    said = f"of the {len(there)} largest other pods on {names(nodes)} none uses much more CPU than before"
+    return Answer("no", f"{said}: it may be a process of the node's own", evidence)
+
+
+def cpu_neighbour(incident: Incident) -> Neighbour | None:
+    """The pod of others that gained most CPU on the nodes that became slow."""
+    nodes = slow_nodes(incident)
+    there = [one for one in _neighbours(incident, "neighbour_cpu") if one.place in nodes]
+    gained = [one for one in there if one.gained > max(_LEAST_CORES, 0.3 * (one.before or 0.0))]
+    return max(gained, key=lambda one: (one.gained, one.name), default=None)
+
+
+def slow_nodes(incident: Incident) -> list[str]:
+    """Nodes whose pods compute longer than before; empty: none can be told."""
+    groups = incident.history.groups("infer", "node", incident.who())
+    return [
+        node for node in groups if incident.movement("infer", by="node", group=node).up(1.3, 0.5) == "yes"
+    ]
+
+
+def gpu_neighbour_seen(incident: Incident) -> Answer:
+    """Another pod holds a GPU of ours."""
+    found = gpu_neighbour(incident)
+    if found is not None:
+        since = ", and did not before" if found.before == 0 else ""
+        return Answer("yes", f"{found.name} holds {found.place} too{since}", (found.evidence,))
+    told = _unseen(incident, "gpu_holders")
+    if any(facts.measure == "gpu_holders" and facts.series for _, facts in incident.facts(Ranges)):
+        told = "of pods that share a GPU dcgm-exporter names one, unless KUBERNETES_VIRTUAL_GPUS=true"
+    return Answer("unknown", told)
+
+
+def gpu_neighbour(incident: Incident) -> Neighbour | None:
+    """A pod of others that holds a GPU of ours while it lasts: who came with it before who was there."""
+    held = list(_neighbours(incident, "gpu_holders"))
+    return min(held, key=lambda one: (one.before != 0, -one.during, one.name), default=None)
+
+
+def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
+    """The pods of others that the measure is known of, while it lasts."""
+    own = _own_pods(incident)
+    asked = incident.snapshot.asked.namespace
+    for evidence, ranges in incident.facts(Ranges):
+        if ranges.measure != measure or evidence.probe != "platform":
+            continue
+        for series in ranges.series:
+            namespace, pod = series.labels.get("namespace", ""), series.labels.get("pod", "")
+            during = median(incident.within(ranges, series, "during"))
+            if not pod or during is None or (pod in own and namespace in ("", asked)):
+                continue
+            # An idle GPU is held all the same; of a pod that has no series the exporter says that it is not there.
+            known = incident.within(ranges, series, "before") if incident.onset else []
+            there = ranges.measure == "gpu_holders" and bool(known)
+            before = None if incident.onset is None or there else median(known) or 0.0
+            place = series.labels.get("node") or series.labels.get("gpu", "")
+            yield Neighbour(namespace, pod, place, before, during, evidence.id)
+
+
+def _own_pods(incident: Incident) -> set[str]:
+    placed = {pod.pod for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
+    return placed | set(incident.history.groups("throughput", "pod", incident.who("all")))
+
+
+def _unseen(incident: Incident, measure: str) -> str:
+    for one in incident.snapshot.evidence:
+        if one.missing and one.id == f"platform/{measure}":
+            return one.missing.remedy
+    return incident.history.missing(measure)
