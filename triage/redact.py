@@ -111,7 +111,9 @@ class Redactor:
             case bool() | int() | float() | None:
                 return value
             case list() | tuple():
-                if depth < _DEPTH and PLAIN.issuperset(map(type, value)):  # a fleet's ranges are millions of numbers
+                if depth < _DEPTH and PLAIN.issuperset(
+                    map(type, value)
+                ):  # a fleet's ranges are millions of numbers
                     return value
                 items = list(self._items(value, depth, secret))
                 return items if isinstance(value, list) else tuple(items)

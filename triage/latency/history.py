@@ -224,19 +224,14 @@ class _Pooled:
         return _Pooled(self.start, self.step, self.smear, values, self.evidence + other.evidence)
 
 
-<<<<<<< HEAD
-def _tells_of(evidence: Evidence, measure: str, view: View) -> bool:
-    """Whether it was asked for this measure: `PROBE/MEASURE`, `PROBE/MEASURE:SERVER`, `close/MEASURE`, or `past/MEASURE/AGO`."""
-=======
 def owner_by_name(pod: str) -> str:
     """The name of the Deployment whose pod this is by its name; empty: the name does not tell."""
     named = _HASHED.match(pod)
     return named["owner"] if named else ""
 
 
-def _tells_of(evidence: Evidence, measure: str, ago: str) -> bool:
-    """Whether it was asked for this measure: `PROBE/MEASURE`, `PROBE/MEASURE:SERVER`, or `past/MEASURE/AGO`."""
->>>>>>> who
+def _tells_of(evidence: Evidence, measure: str, view: View) -> bool:
+    """Whether it was asked for this measure: `PROBE/MEASURE`, `PROBE/MEASURE:SERVER`, `close/MEASURE`, or `past/MEASURE/AGO`."""
     probe, _, rest = evidence.id.partition("/")
     if view:
         return evidence.id == (f"close/{measure}" if view == "close" else f"past/{measure}/{view}")
