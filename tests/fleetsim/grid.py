@@ -51,6 +51,9 @@ class Grid:
     def peaks(self, points: Points) -> Column:
         return self._over(points, max)
 
+    def leasts(self, points: Points) -> Column:
+        return self._over(points, min)
+
     def as_it_stood(self, points: Sequence[tuple[float, float | None]]) -> Column:
         """The last scrape's value; None where that was NaN, or too long ago."""
         times = [at for at, _ in points]

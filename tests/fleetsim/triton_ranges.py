@@ -38,7 +38,8 @@ CACHE_COUNTERS = (
 QUANTILES = ("request_p99", "request_p50", "queue_p99", "queue_p50", "infer_p99", "infer_p50")
 MEASURES = (
     *(counter.measure for counter in (*COUNTERS, *CACHE_COUNTERS)),
-    "failure", "pending", "pending_peak", *QUANTILES, "gpu_busy", "gpu_memory_used", "gpu_memory_total", "node_cpu_busy",
+    "failure", "pending", "pending_peak", "pending_least", *QUANTILES, "gpu_busy", "gpu_memory_used", "gpu_memory_total",
+    "node_cpu_busy",
 )  # fmt: skip
 MAXIMA = frozenset(QUANTILES)
 MEANS = frozenset({"gpu_busy", "node_cpu_busy"})
@@ -84,6 +85,7 @@ def _model(
     pending = [(at, float(page.pending)) for at, page in pages]
     columns["pending"][key] = grid.means(pending)
     columns["pending_peak"][key] = grid.peaks(pending)
+    columns["pending_least"][key] = grid.leasts(pending)
     # A summary that is off, or of a model with a response cache, is not there at all.
     if any(page.quantiles for _, page in pages):
         for place, measure in enumerate(QUANTILES):

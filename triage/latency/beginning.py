@@ -92,7 +92,7 @@ def _find(history: History, who: Who, *, spells: bool, view: View = "") -> Begin
         step = trace.step
         smear = reading.smear + (_SPELL_STEPS * step if spells else 0.0)
         found = find_onset(trace, smear, seed=_SEED, prompt=reading.prompt)
-        if isinstance(found, Found) and found.during - found.before > _felt(history, who, row):
+        if isinstance(found, Found) and found.during - found.before > _felt(history, who, row, found):
             width = found.onset.latest - found.onset.earliest
             dated.append(_Dated(symptom, found, width + number * step, reading.evidence))
             continue
@@ -114,11 +114,12 @@ def _first(dated: list[_Dated], step: float) -> _Dated:
     return min(early, key=lambda one: one.onset.onset.at)
 
 
-def _felt(history: History, who: Who, row: Quantity) -> float:
-    """A rise by less is no symptom: of a part of a request's time a tenth of the whole, of what waits half a request."""
+def _felt(history: History, who: Who, row: Quantity, found: Found) -> float:
+    """A rise by less is no symptom: of a part of a request's time a tenth of the whole before, of what waits half a request."""
     if row.unit == "ms":
         whole = history.read("latency", who).trace
-        return 0.1 * (median([v for v in whole.values if v is not None]) or 0.0) if whole else 0.0
+        before = whole.between(whole.start, found.onset.earliest).present() if whole else []
+        return 0.1 * max(median([value for _, value in before]) or 0.0, found.before)
     return {"requests": 0.5, "requests/s": 0.05, "share": 0.01}.get(row.unit, 0.0)
 
 

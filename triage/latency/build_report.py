@@ -201,7 +201,10 @@ class _Writer:
         bold = BANDS.index(self._first.confidence) <= BANDS.index("likely")
         for other in self._walk.candidates[1:]:
             if other.leaf.category == "cannot_tell" or (
-                bold and other.confidence == "possible" and other.lacks_evidence
+                bold
+                and other.confidence == "possible"
+                and other.lacks_evidence
+                and other.leaf.id not in self._first.rivals
             ):
                 continue
             yield Alternative(

@@ -32,7 +32,8 @@ class Measure(Protocol):
     def family(self) -> str | None: ...
     @property
     def kind(self) -> str | None:
-        """`rate`, `mean`, `peak` or `quantile`; None, and no family, for a row that no single family of Triton's answers."""
+        """`rate`, `mean`, `peak`, `least` or `quantile`; None, and no family, for a row that no single family of Triton's
+        answers."""
         ...
 
     @property

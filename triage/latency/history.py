@@ -54,6 +54,9 @@ class History:
     evidence: Sequence[Evidence]
     measures: Mapping[str, Measure]
     quantities: Mapping[str, Quantity]
+    untimed: frozenset[str] = frozenset()
+    """Decoupled models: what Triton says of their durations ends when `execute()` returns, and is no time of a request
+    (triton-inference-server/server#8463)."""
     _read: dict[tuple[str, Who, View], Reading] = field(default_factory=dict)
 
     def read(self, quantity: str, who: Who = Who(), view: View = "") -> Reading:
@@ -97,6 +100,10 @@ class History:
                 return labels.get(by, "")
 
     def _make(self, quantity: Quantity, who: Who, view: View) -> Reading:
+        if who.of == "model" and who.model in self.untimed and self._is_timed(quantity):
+            return Reading(
+                None, missing=f"{who.model} is decoupled: Triton does not see how long its requests take"
+            )
         used: list[str] = []
         parts: dict[str, _Pooled] = {}
         for measure in dict.fromkeys(quantity.measures):
@@ -131,6 +138,13 @@ class History:
         smear = max(one.smear for one in grid)
         prompt = all(name in self.measures and self.measures[name].prompt for name in parts)
         return Reading(Trace(start, first.step, values), smear, tuple(dict.fromkeys(used)), prompt=prompt)
+
+    def _is_timed(self, quantity: Quantity) -> bool:
+        """Whether it rests on a duration that Triton measures."""
+        rows = (self.measures[name] for name in quantity.measures if name in self.measures)
+        return any(
+            (row.family or "").startswith("nv_inference_") and row.unit.startswith("ms") for row in rows
+        )
 
     def _zero_before_birth(
         self, values: tuple[float | None, ...], witness: str, who: Who, view: View

@@ -104,7 +104,8 @@ class Incident:
 
     def __post_init__(self) -> None:
         self.quantities = Quantities(self.quantities)
-        self.history = History(self.snapshot.evidence, self.measures, self.quantities)
+        untimed = frozenset(model for model, settings in self.settings.items() if settings.decoupled)
+        self.history = History(self.snapshot.evidence, self.measures, self.quantities, untimed)
         self.model = self.snapshot.asked.model or model_in_question(self.history, self.settings)
         began = find_beginning(self.history, self.who())
         self.symptom, self.onset, self.no_onset = began.symptom, began.onset, began.missing

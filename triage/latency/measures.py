@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from telemetry.located_yaml import InvalidFileError, Problem, parse_located, read_text
 
 Source = Literal["triton", "platform", "gateway"]
-Kind = Literal["rate", "mean", "peak", "last", "quantile", "histogram", "expression"]
-"""rate: of a counter, a second. mean, peak: of a gauge, over the window. last: a gauge as it stands. quantile: of a summary, as it
-stands. histogram: a quantile of the buckets' rates. expression: PromQL with `$window` and the target's names."""
+Kind = Literal["rate", "mean", "peak", "least", "last", "quantile", "histogram", "expression"]
+"""rate: of a counter, a second. mean, peak, least: of a gauge, over the window. last: a gauge as it stands. quantile: of a summary,
+as it stands. histogram: a quantile of the buckets' rates. expression: PromQL with `$window` and the target's names."""
 Pool = Literal["sum", "mean", "max", "min"]
 PLACES = ("namespace", "pods", "own", "workload", "services", "nodes", "hpa", "model")
 """What a scope may name of the target. `own` is narrower than `pods` where only the workload's name is known: names as Kubernetes

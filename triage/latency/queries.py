@@ -168,6 +168,8 @@ def _read(alternative: Alternative, family: str, selector: str, window: float) -
             return f"avg_over_time({series}{over})"
         case "peak":
             return f"max_over_time({series}{over})"
+        case "least":
+            return f"min_over_time({series}{over})"
         case "quantile":  # NaN where there was no traffic, and max() would keep it
             return f"{series} >= 0"
         case _:

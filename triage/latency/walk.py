@@ -26,6 +26,8 @@ class Candidate:
     """What more there is to tell of it; decides nothing."""
     consequence_of: str = ""
     """The leaf that this one follows from, where both fit."""
+    rivals: tuple[str, ...] = ()
+    """Leaves that it would follow from, and that no source tells of."""
 
     @property
     def lacks_evidence(self) -> bool:
@@ -34,9 +36,10 @@ class Candidate:
 
     @property
     def faint(self) -> bool:
-        """The check that tells it from others, the first of its mechanism, could not be made: it is named as what fits too, and
-        never as the verdict."""
-        return bool(self.mechanism) and self.mechanism[0].answer.value == "unknown"
+        """A part of its mechanism could not be looked at; or its cause could not, and it is itself not all there. Then it is named
+        as what fits too, and never as the verdict."""
+        absent = any(check.answer.value == "no" for check in self.requires)
+        return self.lacks_evidence or (bool(self.rivals) and (absent or not self.bold))
 
     @property
     def bold(self) -> bool:
@@ -92,11 +95,12 @@ def walk(tree: Tree, incident: Incident) -> Walk:
             ruled_out[leaf.id] = (leaf, missing)
         elif not leaf.mechanism or any(c.answer.value == "yes" for c in candidate.mechanism):
             fitting[leaf.id] = candidate
-    if all(candidate.faint for candidate in fitting.values()):  # no way led to the leaf that says so
+    judged = [_beside_rivals(candidate, [*fitting.values()]) for candidate in fitting.values()]
+    if all(candidate.faint for candidate in judged):  # no way led to the leaf that says so
         leaf = next(leaf for leaf in tree.leaves if leaf.category == "cannot_tell")
-        fitting[leaf.id] = _judge(tree, ask, leaf, "cannot_tell")
+        judged.append(_judge(tree, ask, leaf, "cannot_tell"))
     order = {leaf.id: number for number, leaf in enumerate(tree.leaves)}
-    candidates = sorted(_root_first([*fitting.values()]), key=lambda c: (c.rank, order[c.leaf.id]))
+    candidates = sorted(_root_first(judged), key=lambda c: (c.rank, order[c.leaf.id]))
     return Walk(candidates, [*ruled_out.values()], [*path.values()])
 
 
@@ -120,6 +124,33 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
     if unseen:
         word = lower(word, "possible")
     return Candidate(leaf, lower(word, cap), mechanism, excludes, requires, against, tuple(gaps), shows)
+
+
+def _beside_rivals(one: Candidate, fitting: Sequence[Candidate]) -> Candidate:
+    """Likely at most where there are leaves that would be its cause and that no source tells of: a part of their mechanism could
+    not be looked at, and all that is known of them fits."""
+    rivals = [other for other in fitting if _is_unseen_cause(other, one)]
+    if not rivals or one.leaf.category == "cannot_tell":
+        return one
+    unseen = dict.fromkeys(_untold(other)[0].says for other in rivals)
+    gaps = (*one.gaps, f"not seen: whether {', or '.join(unseen)}")
+    word = lower(one.confidence, "likely")
+    return replace(one, confidence=word, gaps=gaps, rivals=tuple(other.leaf.id for other in rivals))
+
+
+def _untold(one: Candidate) -> list[Checked]:
+    """The parts of its mechanism that no source tells of."""
+    return [c for c in one.mechanism if c.answer.value == "unknown" and not c.answer.evidence]
+
+
+def _is_unseen_cause(other: Candidate, one: Candidate) -> bool:
+    if one.leaf.id not in other.leaf.over or other.leaf.id in one.leaf.over:
+        return False
+    return (
+        bool(_untold(other))
+        and not other.against
+        and not any(check.answer.value == "no" for check in other.requires)
+    )
 
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:

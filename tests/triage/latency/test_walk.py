@@ -88,7 +88,9 @@ def test_of_two_that_may_each_follow_from_the_other_the_surer_one_is_the_cause()
 def test_a_cause_that_is_merely_possible_is_not_over_what_is_sure() -> None:
     cause = leaf("throttled", "infer_rose", "throttled_rose", over=["slow"])
     found = walked(tree(leaf("slow", "infer_rose"), cause), SLOW)
-    assert [(c.leaf.id, c.consequence_of) for c in found.candidates][:2] == [("slow", ""), ("throttled", "")]
+    told = {c.leaf.id: (c.confidence, c.consequence_of) for c in found.candidates}
+    assert found.candidates[0].leaf.id == "slow"
+    assert (told["slow"], told["throttled"][1]) == (("likely", ""), "")
 
 
 def test_what_lacks_evidence_is_never_first_before_what_is_bold() -> None:
@@ -162,3 +164,21 @@ def test_a_way_that_was_explored_for_want_of_an_answer_caps_the_word() -> None:
 def test_the_path_tells_each_question_once() -> None:
     found = walked(tree(leaf("a", "infer_rose"), leaf("b", "queue_rose")), SLOW)
     assert [(step.node, step.answer.value) for step in found.path] == [("top", "yes")]
+
+
+def test_a_cause_that_no_source_tells_of_leaves_its_consequence_likely_at_most() -> None:
+    unseen = leaf("unseen", "infer_rose", "throttled_rose", over=["slow"])
+    found = walked(tree(leaf("slow", "infer_rose"), unseen), SLOW)
+    assert (found.candidates[0].confidence, found.candidates[0].rivals) == ("likely", ("unseen",))
+    assert found.candidates[0].gaps == ("not seen: whether throttled rose",)
+    seen = walked(tree(leaf("slow", "infer_rose"), unseen), SLOW, UNTHROTTLED)
+    assert (seen.candidates[0].confidence, seen.candidates[0].rivals) == ("confirmed", ())
+
+
+def test_what_lacks_what_it_requires_is_no_verdict_beside_a_cause_that_no_source_tells_of() -> None:
+    unseen = leaf("unseen", "infer_rose", "throttled_rose", over=["slow"])
+    slow = leaf("slow", "infer_rose", requires=["batches"])
+    absent = walked(tree(slow, unseen), SLOW, settings(dynamic_batching=False))
+    assert absent.candidates[0].leaf.id == "nothing"
+    there = walked(tree(slow, unseen), SLOW, settings(dynamic_batching=True))
+    assert there.candidates[0].leaf.id == "slow"

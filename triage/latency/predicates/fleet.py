@@ -2,13 +2,22 @@
 
 from triage.answers import Answer
 from triage.latency.changes import rolled_out_at
-from triage.latency.facts import HpaView, PodPlacements, Rollouts
+from triage.latency.facts import HpaView, NoHpa, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.points import mean
 from triage.wording import names
 
 
+def _no_autoscaler(incident: Incident) -> Answer | None:
+    """The cluster's answer that there is none; None: there is one, or nobody said."""
+    for evidence, _ in incident.facts(NoHpa):
+        return Answer("no", "the workload has no autoscaler", (evidence.id,))
+    return None
+
+
 def hpa_at_max(incident: Incident) -> Answer:
+    if none := _no_autoscaler(incident):
+        return none
     for evidence, hpa in incident.facts(HpaView):
         limited = [
             c
@@ -31,6 +40,8 @@ def hpa_at_max(incident: Incident) -> Answer:
 
 
 def hpa_blind(incident: Incident) -> Answer:
+    if none := _no_autoscaler(incident):
+        return none
     for evidence, hpa in incident.facts(HpaView):
         for condition in hpa.conditions:
             if condition.type in ("ScalingActive", "AbleToScale") and condition.status == "False":

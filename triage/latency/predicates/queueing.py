@@ -9,6 +9,8 @@ from triage.latency.predicates.computing import computes_slower
 _BUSY = 0.85
 """Of all instances: in a queue with random arrivals the wait is then six times the service (M/M/1: rho / (1 - rho))."""
 _IDLE = 0.6
+_NEARLY_ALWAYS = 0.8
+"""Of the points."""
 _GPU_IDLE = 0.4
 _BURSTY = 5.0
 """Times the wait of independent arrivals: half the sum of both squared variations in Kingman's formula (1961), 1 for those."""
@@ -224,7 +226,10 @@ def queue_full(incident: Incident) -> Answer:
 
 
 def drifts(incident: Incident) -> Answer:
-    """What waits climbs and climbs, while less and less is executed."""
+    """What waits climbs and climbs, while less and less is executed; or requests wait at every look while instances stand idle."""
+    beside = waits_beside_idle(incident)
+    if beside.value == "yes":
+        return beside
     waiting, done = incident.read("waiting"), incident.read("executions")
     now, work = incident.values(waiting, "during"), incident.values(done, "during")
     if len(now) < 6 or len(work) < 6:
@@ -232,7 +237,25 @@ def drifts(incident: Incident) -> Answer:
     (first, second), (earlier, later) = halves(now), halves(work)
     said = f"waiting {first:.3g} then {second:.3g}; executions {earlier:.3g}/s then {later:.3g}/s"
     drifted = second > max(1.0, 1.5 * first) and later < 0.9 * earlier
+    if not drifted and beside.value == "unknown":
+        return Answer("unknown", beside.because, beside.evidence)
     return Answer("yes" if drifted else "no", said, waiting.evidence + done.evidence)
+
+
+def waits_beside_idle(incident: Incident) -> Answer:
+    """Requests wait nearly always, and instances are idle for a good part of the time. A scheduler that leaves no instance idle
+    beside a request cannot show that: something waits only while all are busy, so for no larger share of the time than they are
+    (Kleinrock, Queueing Systems, volume 2, 1976, section 3.2: work conservation)."""
+    least = incident.read("waiting_least")
+    values = incident.values(least, "during")
+    share, because, evidence = busy(incident)
+    if len(values) < 6 or share is None:
+        return Answer("unknown", least.missing or because, least.evidence)
+    always = sum(value >= 1 for value in values) / len(values)
+    said = f"{because}, and in {always:.0%} of the points requests waited at every scrape"
+    return Answer(
+        "yes" if share < _IDLE and always >= _NEARLY_ALWAYS else "no", said, least.evidence + evidence
+    )
 
 
 def even_traffic(incident: Incident) -> Answer:

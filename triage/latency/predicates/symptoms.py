@@ -9,6 +9,8 @@ from triage.latency.points import last
 from triage.latency.predicates.failing import gap_grew
 from triage.wording import names
 
+_COVERS = 0.8
+"""Of the window, for finding nothing to mean that there was nothing."""
 EARLIER: tuple[tuple[View, str], ...] = (("1d", "a day ago"), ("7d", "a week ago"))
 
 
@@ -26,15 +28,24 @@ def moved(incident: Incident) -> Answer:
             f"without a history only the server's life is there to compare with: {whole.from_to}",
             whole.evidence,
         )
+    if untold := _not_covered(incident):
+        return Answer("unknown", untold)
     readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
-    seen = [
-        reading
-        for reading in readings
-        if reading.trace is not None and len(incident.values(reading, "ever")) >= 12
-    ]
-    if seen:
-        return Answer("no", incident.no_onset or "nothing rose", tuple(e for r in seen for e in r.evidence))
-    return Answer("unknown", incident.no_onset or "nothing was measured for long enough")
+    seen = tuple(e for reading in readings if reading.trace for e in reading.evidence)
+    return Answer("no", incident.no_onset or "nothing rose", seen)
+
+
+def _not_covered(incident: Incident) -> str:
+    """Why Triton's time per request is not known of most of the window that was asked about, in words; empty where it is."""
+    reading, asked = incident.read("latency"), incident.snapshot.asked
+    values = incident.values(reading, "ever")
+    if reading.trace is None or len(values) < 12:
+        return reading.missing or f"too few points of the {incident.quantities['latency'].says}"
+    if asked.start is not None and asked.end is not None:
+        covered = (reading.trace.end - reading.trace.start) / max(asked.end - asked.start, 1.0)
+        if covered < _COVERS:
+            return f"{incident.quantities['latency'].says}: known of {covered:.0%} of the window only"
+    return ""
 
 
 def nothing_rose(incident: Incident) -> Answer:
@@ -66,6 +77,8 @@ def ended(incident: Incident) -> Answer:
     if incident.onset is None:
         return Answer("unknown", incident.no_onset or "when it began is not known")
     evidence = incident.read(incident.symptom).evidence
+    if untold := incident.onset.ended and _not_covered(incident):
+        return Answer("unknown", untold, evidence)
     if incident.onset.ended is not None:
         return Answer("yes", f"{incident.quantities[incident.symptom].says} fell back", evidence)
     return Answer("no", "it has not fallen back", evidence)
@@ -73,31 +86,33 @@ def ended(incident: Incident) -> Answer:
 
 def stalled(incident: Incident) -> Answer:
     """Requests wait and none completes, in all pods or in some, for longer than three times what a slow request usually takes."""
-    waiting, done = incident.read("waiting"), incident.read("throughput")
+    waiting, done = incident.read("waiting"), incident.read("arrivals")
     if waiting.trace is None or done.trace is None:
         return Answer("unknown", waiting.missing or done.missing)
     evidence = waiting.evidence + done.evidence
     if len(last(waiting, 4)) < 3 or len(last(done, 3)) < 3:
         return Answer("unknown", "the last points of the window are not there", evidence)
     pods = incident.history.groups("waiting", "pod", incident.who()) or [""]
-    stood = {pod: seconds for pod in pods if (seconds := _stood_still(incident, pod)) > 0}
+    times = {pod: _stood_still(incident, pod) for pod in pods}
+    stood = {pod: seconds for pod, seconds in times.items() if seconds}
     if stood:
         where = f" in {names(sorted(stood))}" if "" not in stood else ""
         return Answer(
             "yes", f"requests waited and none completed for {max(stood.values()):.0f} s{where}", evidence
         )
+    if None in times.values():
+        return Answer("unknown", "how long a request usually takes is not known", evidence)
     return Answer("no", "requests complete in every pod that has some", evidence)
 
 
-def _stood_still(incident: Incident, pod: str) -> float:
+def _stood_still(incident: Incident, pod: str) -> float | None:
     """The longest time, in seconds, in which a pod that had answered before had requests waiting and completed none; 0 where that
-    is no longer than requests may take."""
+    is no longer than requests may take, None where it is not known how long that is."""
     by: By | None = "pod" if pod else None
     waiting = incident.read("waiting", by=by, group=pod).trace
-    done = incident.read("throughput", by=by, group=pod).trace
+    done = incident.read("arrivals", by=by, group=pod).trace
     if waiting is None or done is None:
         return 0.0
-    usual = incident.movement("p99").before or incident.movement("latency").before or 0.0
     longest = run = 0
     answered = False
     for waits, completes in zip(waiting.values, done.values, strict=False):
@@ -106,7 +121,12 @@ def _stood_still(incident: Incident, pod: str) -> float:
         longest = max(longest, run)
         answered = answered or (completes or 0.0) > 0
     seconds = longest * waiting.step
-    return seconds if longest >= 4 and seconds > 3 * usual / 1000 else 0.0
+    usual = incident.movement("p99").before or incident.movement("latency").before
+    if longest < 4:
+        return 0.0
+    if usual is None:
+        return None
+    return seconds if seconds > 3 * usual / 1000 else 0.0
 
 
 def usual_for_this_hour(incident: Incident) -> Answer:
