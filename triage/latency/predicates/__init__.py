@@ -39,6 +39,7 @@ from triage.latency.predicates.fleet import (
     pods_wait_for_a_node,
 )
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
+from triage.latency.predicates.mixes import another_model_grew, hardware_full
 from triage.latency.predicates.nodes import bad_node, one_node_alone
 from triage.latency.predicates.queueing import (
     bursts,
@@ -55,6 +56,7 @@ from triage.latency.predicates.queueing import (
     queueing_grew,
     two_speeds,
 )
+from triage.latency.predicates.sizes import requests_are_larger, sizes_explain_it, sizes_seen
 from triage.latency.predicates.symptoms import (
     ended,
     inside,
@@ -99,6 +101,11 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         one_node_alone,
         always_slow_node,
         bad_node,
+        another_model_grew,
+        requests_are_larger,
+        sizes_explain_it,
+        sizes_seen,
+        hardware_full,
         cpu_neighbour_seen,
         gpu_neighbour_seen,
         failing_in_backend,
