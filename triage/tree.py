@@ -39,6 +39,8 @@ LATENCY_PLACEHOLDERS = (
     "delay_needed",
     "neighbour",
     "gpu_neighbour",
+    "caller",
+    "caller_load",
     "larger_by",
     "other_model",
     "other_model_load",

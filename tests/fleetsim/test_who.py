@@ -8,7 +8,7 @@ import pytest
 
 from tests.accuracy.judge import rules
 from tests.fleetsim.causes_of_mixes import users_of_both, with_another_model
-from tests.fleetsim.drawing import Play, asked_model, at_onset, draw_setup
+from tests.fleetsim.drawing import Play, asked_model, at_onset, capacity, draw_setup
 from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.incidents import CAUSES, incident, play_out
 from tests.fleetsim.incidents import Incident as Played
@@ -51,6 +51,24 @@ def test_the_pod_on_the_same_gpu_is_named() -> None:
     snapshot = played("gpu_shared", 0).snapshot
     found = figures(Incident(snapshot, rules().measures, rules().quantities))
     assert found["gpu_neighbour"] == "data/notebook-0"
+
+
+def test_the_caller_that_sends_the_added_requests_is_named() -> None:
+    """Two workloads send; only the smaller one sends more."""
+    setup = draw_setup(
+        random.Random("callers"), gpu=True, batching=False, grows=True, autoscaler=None, swing=0.0
+    )
+    most = 1.3 * capacity(setup)
+
+    def users(fleet: Fleet) -> list[Stream]:
+        batch = lambda now: most - 0.8 * setup.rate if fleet.struck else 0.2 * setup.rate  # noqa: E731
+        web = lambda now: 0.8 * fleet.usual_rate(now)  # noqa: E731
+        return [Stream(setup.model, web, caller="web"), Stream(setup.model, batch, caller="batch-scorer")]
+
+    report = judged(Play(replace(setup, users=users), lambda fleet: None))
+    assert report.verdict.category in ("overload", "too_few_instances")
+    assert [action.do for action in report.actions if "prod/batch-scorer" in action.do]
+    assert any("from prod/batch-scorer" in fact.text for fact in report.why)
 
 
 def judged(play: Play) -> Report:

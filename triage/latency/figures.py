@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 
+from triage.latency.callers import caller
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
@@ -131,6 +132,8 @@ def _places(incident: Incident) -> dict[str, str | None]:
         found["gpu_neighbour"] = sharer.name
     if other := crowding(incident):
         found |= {"other_model": other.model, "other_model_load": other.from_to}
+    if sender := caller(incident):
+        found |= {"caller": sender.name, "caller_load": sender.from_to}
     if larger := larger_requests(incident):
         unit = larger.quantity.unit
         found["larger_by"] = f"from {amount(larger.before, unit)} to {amount(larger.during, unit)}"

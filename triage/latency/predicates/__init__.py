@@ -4,6 +4,7 @@ tree by its name here. Pure."""
 from collections.abc import Callable, Mapping
 
 from triage.answers import Answer
+from triage.latency.callers import callers_seen
 from triage.latency.incident import Incident
 from triage.latency.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.latency.predicates.computing import (
@@ -101,6 +102,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         one_node_alone,
         always_slow_node,
         bad_node,
+        callers_seen,
         another_model_grew,
         requests_are_larger,
         sizes_explain_it,
