@@ -38,6 +38,14 @@ def gateway_ranges(pages: Sequence[GatewayPage], grid: Grid) -> Iterable[Ranges]
         for code in codes
     ]
     yield _ranges("gateway_requests", grid, requests)
+    senders = [
+        Series(
+            {"source_namespace": "prod", "source": name},
+            grid.rates([(page.at, float(page.callers.get(name, 0))) for page in pages]),
+        )
+        for name in sorted({name for page in pages for name in page.callers})
+    ]
+    yield _ranges("gateway_callers", grid, senders)
     clients = [(page.at, page.clients) for page in pages]
     upstream = [(page.at, page.upstream) for page in pages]
     yield _ranges("gateway_p99", grid, [Series({}, _quantiles(clients, grid, 0.99))])

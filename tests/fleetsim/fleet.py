@@ -117,6 +117,7 @@ class Fleet:
 
     def request(self, stream: Stream) -> Request:
         request = Request(stream.model)
+        request.caller = stream.caller
         request.client = self.rng.randrange(200)
         stream.shape(request, self.rng)
         return request

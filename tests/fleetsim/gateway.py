@@ -63,6 +63,7 @@ class GatewayPage:
     timeouts: int
     waiting: int
     request_bytes: float
+    callers: dict[str, int]
 
 
 class Gateway:
@@ -77,6 +78,7 @@ class Gateway:
         self.connect_ms: Callable[[], float] = lambda: 0.0
         """Of looking up the fleet's name and the like, before an attempt."""
         self.codes: dict[str, int] = {"2xx": 0, "5xx": 0}
+        self.callers: dict[str, int] = {}
         self.clients, self.upstream = Histogram(), Histogram()
         self.retries = self.timeouts = self.active = 0
         self.request_bytes = 0.0
@@ -123,6 +125,7 @@ class Gateway:
                 self.timeouts,
                 len(self.queue),
                 self.request_bytes,
+                dict(self.callers),
             )
         )
 
@@ -236,6 +239,9 @@ class _Exchange:
         gateway = self._gateway
         code = f"{status // 100}xx"
         gateway.codes[code] = gateway.codes.get(code, 0) + 1
+        caller = self._wanted.caller
+        if caller:
+            gateway.callers[caller] = gateway.callers.get(caller, 0) + 1
         gateway.clients.observe((gateway.loop.now - self._began) * 1000 + self._own_ms)
         gateway.left()
         if self._on_end is not None:

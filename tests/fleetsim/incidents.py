@@ -8,6 +8,7 @@ from tests.fleetsim import (
     causes_of_fleets,
     causes_of_hosts,
     causes_of_load,
+    causes_of_mixes,
     causes_of_networks,
     causes_of_schedulers,
     no_fault,
@@ -43,6 +44,7 @@ CAUSES: Mapping[str, Cause] = {
         *causes_of_hosts.CAUSES,
         *causes_of_networks.CAUSES,
         *causes_of_fleets.CAUSES,
+        *causes_of_mixes.CAUSES,
     ),
     **_named(*no_fault.CAUSES),
 }

@@ -98,6 +98,7 @@ class Request:
 
     __slots__ = (
         "bytes",
+        "caller",
         "client",
         "done",
         "ends",
@@ -119,6 +120,7 @@ class Request:
         self.items = 1
         self.priority = 0
         self.bytes = 2000.0
+        self.caller = ""
         self.client = 0
         self.key = 0
         self.tokens = 0
@@ -140,6 +142,7 @@ class Request:
             self.priority,
             self.bytes,
         )
+        other.caller = self.caller
         other.client, other.key, other.tokens = self.client, self.key, self.tokens
         other.sequence, other.ends = self.sequence, self.ends
         return other

@@ -40,6 +40,8 @@ class Stream:
     """Requests at once."""
     direct: bool = False
     """Straight to the pods, past the gateway."""
+    caller: str = ""
+    """The workload that sends, where the gateway knows it."""
     constant: bool = False
     """At even distances, as load generators send; people come at random."""
 

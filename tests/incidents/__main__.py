@@ -65,7 +65,9 @@ async def _run(name: str, arguments: argparse.Namespace) -> int:
             arguments.out.resolve() / name,
             baseline_seconds=arguments.baseline,
             incident_seconds=arguments.incident,
-            observer=triaged_by(ensure_prometheus()) if arguments.triage else record_pages,
+            observer=triaged_by(ensure_prometheus(), incident.page_names)
+            if arguments.triage
+            else record_pages,
         )
     except CannotRunIncident as problem:
         print(problem, file=sys.stderr)

@@ -35,6 +35,8 @@ class RealIncident:
     control: tuple[str, ...] = EXPLICIT
     """How the servers' models are loaded."""
     needs_control_groups: bool = False
+    page_names: str = ""
+    """The model that the page names, for which it is asked; empty: none."""
 
     def __str__(self) -> str:
         return self.id

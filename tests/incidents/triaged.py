@@ -26,8 +26,8 @@ BUNDLE = "bundle.json.gz"
 REPORT = "report.txt"
 
 
-def triaged_by(tools: PrometheusTools) -> Observer:
-    """An observer that leaves the bundle and the report in the world's folder."""
+def triaged_by(tools: PrometheusTools, model: str = "") -> Observer:
+    """An observer that leaves the bundle and the report in the world's folder. `model`: the one that is asked about, if any."""
 
     @asynccontextmanager
     async def observe(world: World) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ def triaged_by(tools: PrometheusTools) -> Observer:
             began = now()
             try:
                 yield
-                await _ask(world, prometheus, began)
+                await _ask(world, prometheus, began, model)
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
@@ -97,11 +97,12 @@ async def _kubelet(world: World) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _ask(world: World, prometheus: PrometheusServer, began: float) -> None:
+async def _ask(world: World, prometheus: PrometheusServer, began: float, model: str) -> None:
     """As a person would, from a laptop without a kubeconfig."""
     window = "..".join(datetime.fromtimestamp(at, UTC).isoformat() for at in (began, now()))
     arguments = ["p99", "deploy/web", "-n", NAMESPACE, "--window", window]
     arguments += ["--prometheus", prometheus.url, "--kubeconfig", "/nonexistent", "--capture", "3s"]
+    arguments += ["--model", model] if model else []
     for server in world.pods.values():
         arguments += ["--triton", server.url, "--metrics", server.metrics_url]
     arguments += ["--save", str(world.folder / BUNDLE)]

@@ -68,11 +68,16 @@ async def server(
     for code, rate in (("200", 8.0), ("201", 1.0), ("503", 4.0), ("0", 1.0)):
         labels = {
             "reporter": "source",
+            "source_workload": f"batch-{code}",
+            "source_workload_namespace": "prod",
             "destination_workload": "triton",
             "destination_workload_namespace": "serving",
             "response_code": code,
         }
         samples.add("istio_requests_total", labels, partial(mul, rate))
+    for place in range(10):  # small ones, of which four are too many
+        more = {**labels, "source_workload": f"caller-{place}", "response_code": "200"}
+        samples.add("istio_requests_total", more, partial(mul, 1e-7 * place))
     for place, (namespace, pod) in enumerate(NEIGHBOURS):
         labels = {"node": "node-0", "namespace": namespace, "pod": pod, "container": "main"}
         samples.add("container_cpu_usage_seconds_total", labels, partial(late, 0.1 * place))
@@ -171,6 +176,15 @@ async def test_the_platform_and_the_gateway_are_told_in_our_names_and_units(serv
     requests = told["gateway/gateway_requests"]
     assert [middle(requests, code=code) for code in ("2xx", "5xx", "other")] == [9.0, 4.0, 1.0]
     assert middle(told["gateway/gateway_timeouts"]) == 0.0  # the mesh counts, and none timed out
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_ten_largest_callers_are_told_by_their_workloads(server: PrometheusServer) -> None:
+    callers = (await ask_all(server.url, TARGET))["gateway/gateway_callers"]
+    assert isinstance(callers, Ranges)
+    assert len(callers.series) == 10
+    assert middle(callers, source_namespace="prod", source="batch-200") == 8.0
+    assert "caller-3" not in {one.labels["source"] for one in callers.series}
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 
+from triage.latency.callers import caller
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
@@ -11,6 +12,8 @@ from triage.latency.neighbours import cpu_neighbour, gpu_neighbour
 from triage.latency.number import amount
 from triage.latency.owner import freeze_command, undo_command
 from triage.latency.predicates.computing import slowest_part
+from triage.latency.predicates.mixes import crowding
+from triage.latency.predicates.sizes import larger_requests
 from triage.latency.warm_path import warm_path
 
 COMFORTABLE = 0.7
@@ -127,6 +130,13 @@ def _places(incident: Incident) -> dict[str, str | None]:
         found |= {"neighbour": neighbour.name, "node": neighbour.place}
     if sharer := gpu_neighbour(incident):
         found["gpu_neighbour"] = sharer.name
+    if other := crowding(incident):
+        found |= {"other_model": other.model, "other_model_load": other.from_to}
+    if sender := caller(incident):
+        found |= {"caller": sender.name, "caller_load": sender.from_to}
+    if larger := larger_requests(incident):
+        unit = larger.quantity.unit
+        found["larger_by"] = f"from {amount(larger.before, unit)} to {amount(larger.during, unit)}"
     if part := slowest_part(incident):
         found["part"] = part[0]
     triton = next(

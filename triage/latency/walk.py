@@ -113,13 +113,13 @@ def _judge(tree: Tree, ask: Ask, leaf: Leaf, cap: Confidence) -> Candidate:
     against = tuple(
         c for c in (checked(tree, ask, name) for name in leaf.contradicted_by) if c.answer.value == "yes"
     )
+    shows = tuple(checked(tree, ask, name) for name in leaf.shows)
     if leaf.category == "cannot_tell":
-        return Candidate(leaf, "cannot_tell", mechanism, excludes, requires, against, ())
+        return Candidate(leaf, "cannot_tell", mechanism, excludes, requires, against, (), shows)
     unseen = [c for c in (*mechanism, *excludes) if c.answer.value == "unknown"]
     gaps = [f"not seen: whether {c.says}" for c in unseen]
     gaps += [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
     gaps += [f"against it: {c.answer.because}" for c in against]
-    shows = tuple(checked(tree, ask, name) for name in leaf.shows)
     word = BANDS[min(len(gaps), 2)]
     if unseen:
         word = lower(word, "possible")

@@ -4,6 +4,7 @@ tree by its name here. Pure."""
 from collections.abc import Callable, Mapping
 
 from triage.answers import Answer
+from triage.latency.callers import callers_seen
 from triage.latency.incident import Incident
 from triage.latency.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.latency.predicates.computing import (
@@ -39,6 +40,7 @@ from triage.latency.predicates.fleet import (
     pods_wait_for_a_node,
 )
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
+from triage.latency.predicates.mixes import another_model_grew, hardware_full
 from triage.latency.predicates.nodes import bad_node, one_node_alone
 from triage.latency.predicates.queueing import (
     bursts,
@@ -55,6 +57,7 @@ from triage.latency.predicates.queueing import (
     queueing_grew,
     two_speeds,
 )
+from triage.latency.predicates.sizes import requests_are_larger, sizes_explain_it, sizes_seen
 from triage.latency.predicates.symptoms import (
     ended,
     inside,
@@ -99,6 +102,12 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         one_node_alone,
         always_slow_node,
         bad_node,
+        callers_seen,
+        another_model_grew,
+        requests_are_larger,
+        sizes_explain_it,
+        sizes_seen,
+        hardware_full,
         cpu_neighbour_seen,
         gpu_neighbour_seen,
         failing_in_backend,

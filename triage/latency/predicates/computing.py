@@ -96,9 +96,19 @@ def a_part_moved(incident: Incident) -> Answer:
 
 
 def slowest_part(incident: Incident) -> tuple[str, Movement] | None:
-    found = [(name, incident.movement_of(name, "latency")) for name in incident.parts()]
+    parts = [name for name in incident.parts() if _may_be_called(incident, name)]
+    found = [(name, incident.movement_of(name, "latency")) for name in parts]
     moved = [(name, one) for name, one in found if one.up(1.3, 0.5) == "yes"]
     return max(moved, key=lambda row: row[1].difference, default=None)
+
+
+def _may_be_called(incident: Incident, name: str) -> bool:
+    """By the configuration; else a model that this one calls ends as many requests as this one does, whatever happens to them."""
+    settings = incident.settings.get(incident.model)
+    own, its = incident.movement("throughput"), incident.movement_of(name, "throughput")
+    if (settings and settings.parts) or not (own.before and own.during and its.before and its.during):
+        return True
+    return 1 / 1.5 <= its.during / its.before / (own.during / own.before) <= 1.5
 
 
 def version_is_slower(incident: Incident) -> Answer:
@@ -203,10 +213,11 @@ def always_slow_node(incident: Incident) -> Answer:
 
 
 def gpu_busier(incident: Incident) -> Answer:
-    """The GPU is busier than what is computed here explains: an execution that takes twice as long keeps it busy twice as long."""
+    """The GPU is busier than what all models here compute explains: an execution that takes twice as long keeps it busy twice as
+    long."""
     known = ""
     for name in ("gpu_sm_busy", "gpu_busy"):
-        gpu, own = incident.movement(name), incident.movement("computing")
+        gpu, own = incident.movement(name), incident.movement("computing", "all")
         known = known or gpu.missing or own.missing
         if not (gpu.known and own.known and gpu.before and own.before):
             continue
