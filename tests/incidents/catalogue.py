@@ -1,5 +1,6 @@
 """Every incident that can be run."""
 
+from tests.incidents.autoscaled import AUTOSCALED
 from tests.incidents.batches import BATCHES
 from tests.incidents.loads import LOADS
 from tests.incidents.models_slow import MODELS_SLOW
@@ -8,4 +9,4 @@ from tests.incidents.nodes import NODES
 from tests.incidents.paths import PATHS
 from tests.incidents.queues import QUEUES
 
-INCIDENTS = (*QUEUES, *BATCHES, *MODELS_SLOW, *LOADS, *NODES, *PATHS, *NO_FAULTS)
+INCIDENTS = (*QUEUES, *BATCHES, *MODELS_SLOW, *LOADS, *NODES, *PATHS, *NO_FAULTS, *AUTOSCALED)

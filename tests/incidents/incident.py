@@ -1,13 +1,16 @@
 """A latency incident as its author knows it: what runs, what users send, what happens at the onset, and what proves it."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tests.incidents.autoscaler import Autoscaler
+from tests.incidents.cluster import Template
 from tests.incidents.evidence import Check, Evidence
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.traffic import Stream
-from tests.incidents.world import EXPLICIT, Pod, World
+from tests.incidents.world import EXPLICIT, World
 
 Act = Callable[[World, float], Coroutine[Any, Any, None]]
 """Done to the world from the onset on; gets the seconds that the incident lasts, and is ended with it."""
@@ -35,6 +38,12 @@ class RealIncident:
     control: tuple[str, ...] = EXPLICIT
     """How the servers' models are loaded."""
     needs_control_groups: bool = False
+    lasts: float = 60.0
+    """Seconds that it needs to show itself."""
+    autoscaler: Autoscaler | None = None
+    """Needs a cluster."""
+    template: Template = field(default_factory=Template)
+    """What the Deployment says of the pods, where there is a cluster."""
 
     def __str__(self) -> str:
         return self.id

@@ -3,9 +3,10 @@
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import INFER, at_least, at_most, infer_rose, p99_rose, per_request_ms
 from tests.incidents.traffic import Stream
-from tests.incidents.world import Pod, World
+from tests.incidents.world import World
 
 BURNING = Model(instances=1, parameters={"burns": "yes"})
 QUOTA_CORES = 0.12

@@ -1,10 +1,10 @@
 """Triton is well, or one of its pods is: the way to it is not."""
 
-import asyncio
-
+from tests.incidents.cluster import IMAGE, Template
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import (
     SUCCESS,
     at_least,
@@ -14,7 +14,7 @@ from tests.incidents.proofs import (
     triton_stayed,
 )
 from tests.incidents.traffic import Stream
-from tests.incidents.world import Pod, World
+from tests.incidents.world import World
 
 
 async def _stick(world: World, _: float) -> None:
@@ -168,13 +168,7 @@ OBSERVER_EFFECT = RealIncident(
 
 
 async def _rollout(world: World, _: float) -> None:
-    """Without grace: the old pods are killed while the gateway still sends to them."""
-    for old in world.names():
-        world.note(f"started {await world.start_pod(Pod('node-c'))}")
-        world.pods[old].kill()
-        world.note(f"killed {old}")
-        await asyncio.sleep(2)
-        await world.stop_pod(old)
+    await world.roll_out(Template(image=f"{IMAGE}-py3"), Pod("node-c"), grace=False)
 
 
 def _rolled(evidence: Evidence) -> list[Check]:

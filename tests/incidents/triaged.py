@@ -1,6 +1,5 @@
-"""Watches an incident with a real Prometheus, and asks triton-triage about it while the servers still run.
-
-The control groups' counts are served under cAdvisor's names: they are the kernel's own, only the kubelet between is missing."""
+"""Watches an incident with a real Prometheus, and asks triton-triage about it while the servers still run: as a person on call,
+with rights in the namespace alone, where there is a cluster; else from a laptop without a kubeconfig."""
 
 import asyncio
 import contextlib
@@ -12,16 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
 from tests.incidents.client import now
+from tests.incidents.cluster import NAMESPACE
+from tests.incidents.exporters import Exporters, exporters
 from tests.incidents.observer import Observer, record_pages
 from tests.incidents.world import World
-from tests.local_process import free_ports
+from tests.latency.fleet_under_load import PROMPT_DISCOVERY
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer, Target
 
-NAMESPACE = "incidents"
 BUNDLE = "bundle.json.gz"
 REPORT = "report.txt"
 
@@ -33,10 +31,10 @@ def triaged_by(tools: PrometheusTools) -> Observer:
     async def observe(world: World) -> AsyncIterator[None]:
         async with (
             record_pages(world),
-            _kubelet(world) as kubelet,
-            PrometheusServer(tools, world.folder / "prometheus") as prometheus,
+            exporters(world) as platform,
+            PrometheusServer(tools, world.folder / "prometheus", arguments=PROMPT_DISCOVERY) as prometheus,
         ):
-            following = asyncio.create_task(_follow(world, kubelet, prometheus))
+            following = asyncio.create_task(_follow(world, platform, prometheus))
             began = now()
             try:
                 yield
@@ -48,7 +46,7 @@ def triaged_by(tools: PrometheusTools) -> Observer:
     return observe
 
 
-async def _follow(world: World, kubelet: str, prometheus: PrometheusServer) -> None:
+async def _follow(world: World, platform: Exporters, prometheus: PrometheusServer) -> None:
     known: list[str] = []
     while True:
         names = world.names()
@@ -61,47 +59,16 @@ async def _follow(world: World, kubelet: str, prometheus: PrometheusServer) -> N
                 )
                 for name, server in sorted(world.pods.items())
             ]
-            targets += [Target(urlsplit(world.gateway.url).netloc), Target(kubelet)]
+            targets += [Target(urlsplit(world.gateway.url).netloc), *platform.targets()]
             prometheus.set_targets(targets)
         await asyncio.sleep(0.2)
 
 
-@asynccontextmanager
-async def _kubelet(world: World) -> AsyncIterator[str]:
-    """What cAdvisor would say of the pods' containers."""
-
-    async def metrics(request: web.Request) -> web.Response:
-        lines = []
-        for name, server in world.pods.items():
-            if server.group is None:
-                continue
-            usage = server.group.usage()
-            labels = f'{{namespace="{NAMESPACE}",pod="{name}",container="triton",image="tritonserver"}}'
-            lines += [
-                f"container_cpu_cfs_periods_total{labels} {usage.periods}",
-                f"container_cpu_cfs_throttled_periods_total{labels} {usage.throttled_periods}",
-                f"container_cpu_usage_seconds_total{labels} {usage.cpu_seconds}",
-                f"container_memory_working_set_bytes{labels} {usage.memory_bytes}",
-            ]
-        return web.Response(text="\n".join(lines) + "\n")
-
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    (port,) = free_ports(1)
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
-
-
 async def _ask(world: World, prometheus: PrometheusServer, began: float) -> None:
-    """As a person would, from a laptop without a kubeconfig."""
     window = "..".join(datetime.fromtimestamp(at, UTC).isoformat() for at in (began, now()))
+    kubeconfig = str(world.cluster.kubeconfig) if world.cluster else "/nonexistent"
     arguments = ["p99", "deploy/web", "-n", NAMESPACE, "--window", window]
-    arguments += ["--prometheus", prometheus.url, "--kubeconfig", "/nonexistent", "--capture", "3s"]
+    arguments += ["--prometheus", prometheus.url, "--kubeconfig", kubeconfig, "--capture", "3s"]
     for server in world.pods.values():
         arguments += ["--triton", server.url, "--metrics", server.metrics_url]
     arguments += ["--save", str(world.folder / BUNDLE)]
