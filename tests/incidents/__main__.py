@@ -28,6 +28,9 @@ def main() -> int:
         action="store_true",
         help="in a cluster, watched by a Prometheus, and ask triton-triage at the end",
     )
+    parser.add_argument(
+        "--earlier", type=Path, help="folder of a run that was the same hour a day and a week ago"
+    )
     arguments = parser.parse_args()
     names = [str(each) for each in INCIDENTS] if arguments.all else arguments.names
     if not names:
@@ -68,7 +71,7 @@ async def _run(name: str, arguments: argparse.Namespace) -> int:
             arguments.out.resolve() / name,
             baseline_seconds=arguments.baseline,
             incident_seconds=arguments.incident,
-            observer=triaged_by(ensure_prometheus()) if arguments.triage else record_pages,
+            observer=triaged_by(ensure_prometheus(), arguments.earlier) if arguments.triage else record_pages,
             control_plane=ensure_tools() if arguments.triage else None,
         )
     except CannotRunIncident as problem:

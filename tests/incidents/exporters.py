@@ -128,5 +128,7 @@ def _pod(pod: Object) -> Iterator[str]:
 
 
 def _plain(quantity: str) -> float:
-    """Of the few forms that the incidents' templates have."""
-    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+    """Of the forms that the API server gives the incidents' limits: plain, `600M`, `500m`."""
+    scales = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
+    scale = scales.get(quantity[-1])
+    return float(quantity) if scale is None else float(quantity[:-1]) * scale

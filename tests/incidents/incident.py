@@ -17,6 +17,10 @@ Act = Callable[[World, float], Coroutine[Any, Any, None]]
 Proof = Callable[[Evidence], list[Check]]
 
 
+SUMMARY_SECONDS = 62.0
+"""A settling of so many: what was slow at first is in Triton's summaries for a minute."""
+
+
 @dataclass(frozen=True)
 class RealIncident:
     id: str
@@ -38,6 +42,10 @@ class RealIncident:
     control: tuple[str, ...] = EXPLICIT
     """How the servers' models are loaded."""
     needs_control_groups: bool = False
+    settles: float = 2.0
+    """Seconds of calm before anybody looks: the first requests pay for connections and first executions."""
+    felt: Callable[[Evidence], float] | None = None
+    """When users began to feel it, in seconds since 1970, where that is later than the cause."""
     lasts: float = 60.0
     """Seconds that it needs to show itself."""
     autoscaler: Autoscaler | None = None

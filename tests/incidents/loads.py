@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.incidents.cluster import Template
 from tests.incidents.evidence import Check, Evidence
-from tests.incidents.incident import RealIncident
+from tests.incidents.incident import SUMMARY_SECONDS, RealIncident
 from tests.incidents.models import Model
 from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import (
@@ -151,6 +151,7 @@ COLD_START = RealIncident(
     models=(LAZY,),
     calm=(Stream(16, work_ms=40),),
     act=_new_pods,
+    settles=SUMMARY_SECONDS,
     proof=_cold_start,
 )
 

@@ -69,4 +69,26 @@ BAD_ALERT_RULE = RealIncident(
     ],
 )
 
-NO_FAULTS = (LOAD_TEST, RECOVERED, BAD_ALERT_RULE)
+QUIET, PEAK = Stream(7, work_ms=80), Stream(19, work_ms=80)
+
+
+def _usual(evidence: Evidence) -> list[Check]:
+    return [
+        p99_rose(evidence, 1.5),
+        queue_rose(evidence, 20),
+        infer_stayed(evidence, 15),
+        at_most("errors", evidence.error_share(evidence.incident), 0),
+    ]
+
+
+USUAL_FOR_THIS_HOUR = RealIncident(
+    id="usual-for-this-hour",
+    label="usual_for_this_hour",
+    about="The daily peak begins, as it did a day and a week ago (`--earlier` a run of the same).",
+    models=(Model(instances=1),),
+    calm=(QUIET,),
+    during=(PEAK,),
+    proof=_usual,
+)
+
+NO_FAULTS = (LOAD_TEST, RECOVERED, BAD_ALERT_RULE, USUAL_FOR_THIS_HOUR)

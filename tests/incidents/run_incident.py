@@ -22,9 +22,6 @@ from tests.incidents.traffic import schedule
 from tests.incidents.world import World
 from tests.tritons.install import TritonInstall
 
-SETTLE_SECONDS = 2.0
-"""Before the baseline: the first requests pay for connections and first executions."""
-
 
 class CannotRunIncident(Exception):
     """This machine cannot show the incident; the message says what it lacks."""
@@ -70,7 +67,7 @@ async def run_incident(
             await stack.enter_async_context(autoscaling(world, incident.autoscaler))
         client = Client(world.gateway.url)
         name = f"{incident.id}/{seed}"
-        await client.send(schedule(incident.calm, SETTLE_SECONDS, seed=f"{name}/settle"), start=now())
+        await client.send(schedule(incident.calm, incident.settles, seed=f"{name}/settle"), start=now())
         client.answers.clear()
         async with observer(world):
             (folder / "configurations.json").write_text(json.dumps(await _configurations(world)))
@@ -154,7 +151,7 @@ def _result(incident: RealIncident, evidence: Evidence) -> dict[str, Any]:
         "id": incident.id,
         "label": incident.label,
         "about": incident.about,
-        "onset": evidence.onset,
+        "onset": incident.felt(evidence) if incident.felt else evidence.onset,
         **{
             name: {
                 "start": phase.start,

@@ -14,28 +14,34 @@ from urllib.parse import urlsplit
 from tests.incidents.client import now
 from tests.incidents.cluster import NAMESPACE
 from tests.incidents.exporters import Exporters, exporters
+from tests.incidents.history import openmetrics
 from tests.incidents.observer import Observer, record_pages
 from tests.incidents.world import World
 from tests.latency.fleet_under_load import PROMPT_DISCOVERY
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer, Target
 
+STARTING_SECONDS = 3.0
+"""Between the making of a history and the first request of the baseline."""
 BUNDLE = "bundle.json.gz"
+WHOLE_SECONDS = 5.0
+"""After the first scrape rates are of whole windows; the first ones of young counters are extrapolated, each bucket on its own."""
 REPORT = "report.txt"
 
 
-def triaged_by(tools: PrometheusTools) -> Observer:
-    """An observer that leaves the bundle and the report in the world's folder."""
+def triaged_by(tools: PrometheusTools, earlier: Path | None = None) -> Observer:
+    """An observer that leaves the bundle and the report in the world's folder.
+
+    `earlier`: the folder of a run that was the same hour a day and a week ago."""
 
     @asynccontextmanager
     async def observe(world: World) -> AsyncIterator[None]:
-        async with (
-            record_pages(world),
-            exporters(world) as platform,
-            PrometheusServer(tools, world.folder / "prometheus", arguments=PROMPT_DISCOVERY) as prometheus,
-        ):
+        server = PrometheusServer(tools, world.folder / "prometheus", arguments=PROMPT_DISCOVERY)
+        if earlier is not None:
+            await server.backfill(openmetrics(earlier, now() + STARTING_SECONDS))
+        async with record_pages(world), exporters(world) as platform, server as prometheus:
             following = asyncio.create_task(_follow(world, platform, prometheus))
-            began = now()
+            began = now() + WHOLE_SECONDS
             try:
                 yield
                 await _ask(world, prometheus, began)
@@ -49,15 +55,16 @@ def triaged_by(tools: PrometheusTools) -> Observer:
 async def _follow(world: World, platform: Exporters, prometheus: PrometheusServer) -> None:
     known: list[str] = []
     while True:
-        names = world.names()
-        if names != known:
-            known = names
+        # Prometheus finds a pod as soon as it has an address, before it is ready.
+        servers = {**world.starting, **world.pods}
+        if sorted(servers) != known:
+            known = sorted(servers)
             targets = [
                 Target(
                     urlsplit(server.metrics_url).netloc,
                     {"pod": name, "namespace": NAMESPACE, "node": server.plan.node},
                 )
-                for name, server in sorted(world.pods.items())
+                for name, server in sorted(servers.items())
             ]
             targets += [Target(urlsplit(world.gateway.url).netloc), *platform.targets()]
             prometheus.set_targets(targets)
