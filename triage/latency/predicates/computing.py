@@ -55,6 +55,22 @@ def infer_tail_matters(incident: Incident) -> Answer:
     return Answer("yes" if matters else "no", said, tail.evidence + whole.evidence)
 
 
+def durations_vary(incident: Incident) -> Answer:
+    """Some requests compute far longer than most: only then can keeping the order of answers hold any of them. By the tail, or,
+    where those are fewer than its share, by what they add to the mean."""
+    mean, middle, tail = (incident.movement(name) for name in ("infer", "infer_median", "infer_tail"))
+    if not middle.during or mean.during is None:
+        return Answer(
+            "unknown", middle.missing or mean.missing or "too few points since it began", middle.evidence
+        )
+    said = (
+        f"{mean.quantity.says}: {amount(mean.during, 'ms')}; median: {amount(middle.during, 'ms')}"
+        f"; 99th percentile: {amount(tail.during, 'ms') if tail.during is not None else 'not measured'}"
+    )
+    varies = mean.during > 1.3 * middle.during or (tail.during or 0.0) > 3 * middle.during
+    return Answer("yes" if varies else "no", said, middle.evidence + mean.evidence)
+
+
 def rare_batch_size(incident: Incident) -> Answer:
     """A batch size that was executed a few times only, and took many times as long as the others."""
     for evidence, facts in incident.facts(Statistics):
