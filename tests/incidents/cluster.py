@@ -47,6 +47,8 @@ class Template:
 
     image: str = IMAGE
     arguments: tuple[str, ...] = ()
+    steady_seconds: int = 0
+    """So long a new pod must have been ready before an old one ends."""
     memory_bytes: int = 0
     """The container's limit; 0: none."""
 
@@ -236,6 +238,7 @@ class Cluster:
             "metadata": {"name": WORKLOAD, "namespace": NAMESPACE},
             "spec": {
                 "replicas": self._replicas,
+                "minReadySeconds": template.steady_seconds,
                 "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "selector": {"matchLabels": labels},
                 "template": {

@@ -120,7 +120,7 @@ READINESS_FLIP = RealIncident(
 )
 
 LAZY = Model(instances=2, parameters={"lazy_ms": "4000"})
-NEW_PODS = 3
+NEW_PODS = 4
 APART_SECONDS = 6.0
 
 
@@ -152,6 +152,7 @@ COLD_START = RealIncident(
     calm=(Stream(16, work_ms=40),),
     act=_new_pods,
     settles=SUMMARY_SECONDS,
+    lasts=45.0,
     proof=_cold_start,
 )
 

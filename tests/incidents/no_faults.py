@@ -6,7 +6,7 @@ from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
 from tests.incidents.proofs import at_least, at_most, infer_stayed, p99_did_not_rise, p99_rose, queue_rose
-from tests.incidents.traffic import Stream
+from tests.incidents.traffic import Arrivals, Stream
 from tests.incidents.world import World
 
 USERS = Stream(10, work_ms=80)
@@ -27,7 +27,7 @@ LOAD_TEST = RealIncident(
     label="load_test",
     about="A planned load test runs beside the users: an even rate from the first second to the last.",
     calm=(USERS,),
-    during=(USERS, Stream(36, work_ms=80, kind="load-test")),
+    during=(USERS, Stream(28, work_ms=80, kind="load-test", arrivals=Arrivals.EVEN)),
     proof=_tested,
 )
 

@@ -4,6 +4,7 @@ with rights in the namespace alone, where there is a cluster; else from a laptop
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ BUNDLE = "bundle.json.gz"
 WHOLE_SECONDS = 5.0
 """After the first scrape rates are of whole windows; the first ones of young counters are extrapolated, each bucket on its own."""
 REPORT = "report.txt"
+KUBECONFIG = "on-call.kubeconfig"
 
 
 def triaged_by(tools: PrometheusTools, earlier: Path | None = None) -> Observer:
@@ -73,7 +75,10 @@ async def _follow(world: World, platform: Exporters, prometheus: PrometheusServe
 
 async def _ask(world: World, prometheus: PrometheusServer, began: float) -> None:
     window = "..".join(datetime.fromtimestamp(at, UTC).isoformat() for at in (began, now()))
-    kubeconfig = str(world.cluster.kubeconfig) if world.cluster else "/nonexistent"
+    kubeconfig = "/nonexistent"
+    if world.cluster is not None:
+        shutil.copy(world.cluster.kubeconfig, world.folder / KUBECONFIG)
+        kubeconfig = KUBECONFIG
     arguments = ["p99", "deploy/web", "-n", NAMESPACE, "--window", window]
     arguments += ["--prometheus", prometheus.url, "--kubeconfig", kubeconfig, "--capture", "3s"]
     for server in world.pods.values():
@@ -86,6 +91,7 @@ async def _ask(world: World, prometheus: PrometheusServer, began: float) -> None
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        cwd=world.folder,  # where it was recorded is nobody's business
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     with contextlib.suppress(ProcessLookupError):
