@@ -124,10 +124,10 @@ def _pod(pod: Object) -> Iterator[str]:
         for resource, amount in container.get("resources", {}).get("limits", {}).items():
             unit = {"memory": "byte", "cpu": "core"}[resource]
             of_container = f'{of_pod},container="{container["name"]}",resource="{resource}",unit="{unit}"'
-            yield f"kube_pod_container_resource_limits{{{of_container}}} {_plain(amount)}"
+            yield f"kube_pod_container_resource_limits{{{of_container}}} {plain_number(amount)}"
 
 
-def _plain(quantity: str) -> float:
+def plain_number(quantity: str) -> float:
     """Of the forms that the API server gives the incidents' limits: plain, `600M`, `500m`."""
     scales = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
     scale = scales.get(quantity[-1])

@@ -235,7 +235,7 @@ class World:
     async def statistics(self) -> dict[str, Any]:
         """Of the statistics API, by pod; None of a pod that does not answer."""
         found = {}
-        for name, server in self.pods.items():
+        for name, server in list(self.pods.items()):
             try:
                 found[name] = await server.call("GET", "/v2/models/stats", seconds=3.0)
             except (aiohttp.ClientError, TimeoutError, OSError):
