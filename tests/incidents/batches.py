@@ -105,7 +105,7 @@ NEW_SHAPE = RealIncident(
     proof=_shapes,
 )
 
-MIX = Stream(16, work_ms=10, batched=True, heavy_share=0.005, heavy_ms=1500)
+MIX = Stream(60, work_ms=10, batched=True, heavy_share=0.004, heavy_ms=1500)
 UNORDERED = Model(instances=6, max_batch_size=2, settings={"dynamic_batching": {}})
 
 
