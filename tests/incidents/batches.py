@@ -211,10 +211,9 @@ def _drifted(evidence: Evidence) -> list[Check]:
 
 
 def _collapsed(evidence: Evidence) -> float:
-    """When fewer than half of the usual executions began within two seconds."""
-    usual = len(evidence.executed(evidence.baseline)) / evidence.baseline.seconds
-    at = evidence.onset
-    while at < evidence.incident.end - 2 and len(evidence.executed(Phase(at, at + 2))) >= usual:
+    """When the median of what users wait first was five times the usual: it takes its time."""
+    usual, at = evidence.latency_ms(evidence.baseline, 0.5), evidence.onset
+    while at < evidence.incident.end and not evidence.latency_ms(Phase(at, at + 2), 0.5) > 5 * usual:
         at += 0.5
     return at
 
@@ -227,7 +226,7 @@ BATCHER_COUNTER_DRIFT = RealIncident(
     pods=(Pod("node-a"),),
     calm=(PAIRS,),
     act=_timeout,
-    lasts=90.0,
+    lasts=100.0,
     felt=_collapsed,
     proof=_drifted,
 )
