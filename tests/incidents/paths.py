@@ -196,7 +196,7 @@ ROLLOUT = RealIncident(
     about="Pods are replaced one by one without grace: requests that they hold, or still get, are reset and sent again.",
     models=(Model(instances=4),),
     pods=(Pod("node-a"), Pod("node-a"), Pod("node-b"), Pod("node-b")),
-    calm=(Stream(40, work_ms=40, retries=3, retry_after_seconds=0.25),),
+    calm=(Stream(40, work_ms=40, retries=3, retry_after_seconds=0.5),),
     act=_rollout,
     lasts=45.0,
     proof=_rolled,
