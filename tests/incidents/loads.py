@@ -22,7 +22,7 @@ from tests.incidents.proofs import (
 from tests.incidents.traffic import Stream
 from tests.incidents.world import POLLING, World
 
-LOAD_SECONDS = 5.0
+LOAD_SECONDS = 3.5
 NEWCOMER = Model("newcomer", instances=1)
 
 
@@ -50,7 +50,7 @@ def _blocked(evidence: Evidence) -> list[Check]:
 LOAD_BLOCKS_HTTP = RealIncident(
     id="load-blocks-http",
     label="load_blocks_http",
-    about="A model that takes 5 s to load is loaded over HTTP again and again; kept connections of the same thread stand still.",
+    about="A model that takes seconds to load is loaded over HTTP again and again; kept connections of its thread stand still.",
     models=(Model(instances=4), NEWCOMER),
     calm=(Stream(16, work_ms=40),),
     act=_loads_in_place,
@@ -144,6 +144,12 @@ def _cold_start(evidence: Evidence) -> list[Check]:
     ]
 
 
+def _new_pods_first(evidence: Evidence) -> float:
+    """When the first request was sent that a new pod answered: before that nobody feels it."""
+    pods = {answer.pod for answer in evidence.sent(evidence.baseline)} | {""}
+    return min(answer.due for answer in evidence.sent(evidence.incident) if answer.pod not in pods)
+
+
 COLD_START = RealIncident(
     id="cold-start",
     label="cold_start",
@@ -151,6 +157,7 @@ COLD_START = RealIncident(
     models=(LAZY,),
     calm=(Stream(16, work_ms=40),),
     act=_new_pods,
+    felt=_new_pods_first,
     settles=SUMMARY_SECONDS,
     lasts=45.0,
     proof=_cold_start,
@@ -180,6 +187,7 @@ BAD_NODE = RealIncident(
     models=(Model(instances=4),),
     calm=(Stream(16, work_ms=40),),
     act=_replace,
+    felt=_new_pods_first,
     proof=_bad_node,
 )
 
