@@ -211,11 +211,11 @@ def _drifted(evidence: Evidence) -> list[Check]:
 
 
 def _collapsed(evidence: Evidence) -> float:
-    """When the median of what users wait first was five times the usual: it takes its time."""
-    usual, at = evidence.latency_ms(evidence.baseline, 0.5), evidence.onset
-    while at < evidence.incident.end and not evidence.latency_ms(Phase(at, at + 2), 0.5) > 5 * usual:
-        at += 0.5
-    return at
+    """Since when the median of what users wait has been five times the usual to the end: it takes its time."""
+    usual, at = evidence.latency_ms(evidence.baseline, 0.5), evidence.incident.end
+    while at > evidence.onset and evidence.latency_ms(Phase(at - 2, at), 0.5) > 5 * usual:
+        at -= 0.5
+    return at - 2
 
 
 BATCHER_COUNTER_DRIFT = RealIncident(
