@@ -15,6 +15,7 @@ from tests.incidents.proofs import (
     at_most,
     infer_rose,
     infer_stayed,
+    new_pods_first,
     p99_rose,
     queue_rose,
     triton_stayed,
@@ -144,12 +145,6 @@ def _cold_start(evidence: Evidence) -> list[Check]:
     ]
 
 
-def _new_pods_first(evidence: Evidence) -> float:
-    """When the first request was sent that a new pod answered: before that nobody feels it."""
-    pods = {answer.pod for answer in evidence.sent(evidence.baseline)} | {""}
-    return min(answer.due for answer in evidence.sent(evidence.incident) if answer.pod not in pods)
-
-
 COLD_START = RealIncident(
     id="cold-start",
     label="cold_start",
@@ -157,7 +152,7 @@ COLD_START = RealIncident(
     models=(LAZY,),
     calm=(Stream(16, work_ms=40),),
     act=_new_pods,
-    felt=_new_pods_first,
+    felt=new_pods_first,
     settles=SUMMARY_SECONDS,
     lasts=45.0,
     proof=_cold_start,
@@ -187,7 +182,7 @@ BAD_NODE = RealIncident(
     models=(Model(instances=4),),
     calm=(Stream(16, work_ms=40),),
     act=_replace,
-    felt=_new_pods_first,
+    felt=new_pods_first,
     proof=_bad_node,
 )
 

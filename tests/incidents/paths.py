@@ -9,6 +9,7 @@ from tests.incidents.proofs import (
     SUCCESS,
     at_least,
     infer_stayed,
+    new_pods_first,
     p99_rose,
     queue_rose,
     triton_stayed,
@@ -171,6 +172,7 @@ OBSERVER_EFFECT = RealIncident(
     models=(Model(instances=4),),
     calm=(Stream(4, work_ms=20, numbers=100_000),),
     act=_trace,
+    felt=new_pods_first,
     proof=_observed,
 )
 
