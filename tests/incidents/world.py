@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,8 @@ ARGUMENTS = (
     # A load call holds its thread's connections: with so many threads hardly a user's is among them.
     "--http-thread-count=32",
 )
+ENDPOINT_SECONDS = 2.0
+"""Between the end of a pod and the moment from which gateways know of it."""
 HOG = "while True: pass"
 
 
@@ -168,9 +171,10 @@ class World:
             going = await self.cluster.next_ending(ended) if self.cluster is not None else name
             ended.add(going)
             if not grace:
+                self.gateway.upstreams[going].stale_until = time.monotonic() + ENDPOINT_SECONDS
                 self.pods[going].kill()
                 self.note(f"killed {going}")
-                await asyncio.sleep(2)
+                await asyncio.sleep(ENDPOINT_SECONDS)
             await self.stop_pod(going)
             self.note(f"stopped {going}")
 
