@@ -85,7 +85,8 @@ NOISY_NEIGHBOUR = RealIncident(
     about="Six other programs take the core that stands for node-a; the pod on the other core is well.",
     models=(BURNING,),
     pods=(Pod("node-a", core=0), Pod("node-b", core=1)),
-    calm=(Stream(6, work_ms=20),),
+    # Less than its fair share in all, and each request longer than the credit of one that slept.
+    calm=(Stream(3, work_ms=60),),
     act=_neighbour,
     proof=_noisy,
 )
