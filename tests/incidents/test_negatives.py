@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.accuracy.judge import rules
 from tests.incidents.negatives import NEGATIVES, Negative
-from tests.incidents.test_recorded import NAMES, TRUTHS, recorded, told
+from tests.incidents.test_recorded import NAMES, TRUTHS, latency_rules, recorded, told
 from triage.latency.incident import Incident
 
 NOTHING_FELT = "bad-alert-rule"
@@ -38,7 +37,7 @@ def test_neither_is_told_as_the_other(name: str) -> None:
 def _rise(name: str, negative: Negative) -> float:
     """The quantity's mean from the true onset on, for that before."""
     incident, onset = (
-        Incident(recorded(name), rules().measures, rules().quantities),
+        Incident(recorded(name), latency_rules().measures, latency_rules().quantities),
         float(TRUTHS[name]["onset"]),
     )
     trace = incident.read(negative.look, by=None).trace

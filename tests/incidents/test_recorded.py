@@ -30,6 +30,9 @@ CHANGES = {"rollout_or_termination", "slower_version", "cold_start", "observer_e
 INNOCENT = ("value of env LOG_FORMAT changed",)
 
 
+latency_rules = cache(rules)
+
+
 @cache
 def recorded(name: str) -> Snapshot:
     return load_snapshot(RECORDED / f"{name}.json.gz")
@@ -37,7 +40,7 @@ def recorded(name: str) -> Snapshot:
 
 @cache
 def told(name: str) -> Report:
-    return report_of(recorded(name), rules())
+    return report_of(recorded(name), latency_rules())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +65,7 @@ def _with_a_source(name: str) -> list[str]:
 )
 def test_with_a_source_gone_no_other_cause_is_named(name: str, source: str) -> None:
     """It stays, or cannot be told, or what is left is a consequence that the whole evidence shows as well."""
-    report = report_of(_without(recorded(name), *PROBES.get(source, (source,))), rules())
+    report = report_of(_without(recorded(name), *PROBES.get(source, (source,))), latency_rules())
     also_seen = {other.category for other in told(name).alternatives}
     left = report.verdict.category
     bold = report.verdict.confidence in ("confirmed", "likely")
@@ -78,7 +81,7 @@ def test_an_innocent_rollout_shortly_before_is_not_blamed(name: str) -> None:
     replaced = {probe for probe, _ in decoys}
     evidence = [one for one in snapshot.evidence if one.probe not in replaced]
     evidence += [_evidence(probe, facts) for probe, facts in decoys]
-    report = report_of(msgspec.structs.replace(snapshot, evidence=tuple(evidence)), rules())
+    report = report_of(msgspec.structs.replace(snapshot, evidence=tuple(evidence)), latency_rules())
     assert report.verdict.category == TRUTHS[name]["label"] or report.verdict.category not in CHANGES
 
 
