@@ -64,7 +64,7 @@ BURNING = Model(instances=1, parameters={"burns": "yes"})
 
 async def _burning_loads(world: World, seconds: float) -> None:
     for number in range(1 + int(seconds // 4)):
-        model = Model("newcomer", instances=2, parameters={"initialize_burn_s": "0.8", "number": str(number)})
+        model = Model("newcomer", instances=3, parameters={"initialize_burn_s": "0.8", "number": str(number)})
         world.write(model)
         await asyncio.sleep(4)
 
@@ -79,7 +79,7 @@ MODEL_LOAD_CONTENTION = RealIncident(
     id="model-load-contention",
     label="model_load_contention",
     about="A model whose load needs the processor is loaded again and again beside one that serves on the same core.",
-    models=(BURNING, Model("newcomer", instances=2)),
+    models=(BURNING, Model("newcomer", instances=3)),
     pods=(Pod("node-a", core=0),),
     calm=(Stream(6, work_ms=20),),
     act=_burning_loads,

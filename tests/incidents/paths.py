@@ -192,6 +192,10 @@ def _rolled(evidence: Evidence) -> list[Check]:
     ]
 
 
+def _first_kill(evidence: Evidence) -> float:
+    return next(note.at for note in evidence.notes if note.text.startswith("killed "))
+
+
 ROLLOUT = RealIncident(
     id="rollout",
     label="rollout_or_termination",
@@ -200,6 +204,7 @@ ROLLOUT = RealIncident(
     pods=(Pod("node-a"), Pod("node-a"), Pod("node-b"), Pod("node-b")),
     calm=(Stream(40, work_ms=40, retries=3, retry_after_seconds=0.5),),
     act=_rollout,
+    felt=_first_kill,
     lasts=45.0,
     proof=_rolled,
 )
