@@ -27,7 +27,7 @@ LOAD_TEST = RealIncident(
     label="load_test",
     about="A planned load test runs beside the users: an even rate from the first second to the last.",
     calm=(USERS,),
-    during=(USERS, Stream(28, work_ms=80, kind="load-test", arrivals=Arrivals.EVEN)),
+    during=(USERS, Stream(34, work_ms=80, kind="load-test", arrivals=Arrivals.EVEN)),
     proof=_tested,
 )
 
