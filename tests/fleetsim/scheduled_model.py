@@ -238,13 +238,14 @@ class ScheduledModel:
         self.counters.executed(items, times)
         for request in batch:
             request.times = (times[0], times[1], times[2])
+            self._account(request, now)
             if not self.model.preserve_ordering:
-                self._account(request, now)
+                self._answer(request)
             if request.sequence and request.ends:
                 self._active.pop(request.sequence, None)
-        if self.model.preserve_ordering:
-            while self._in_order and self._in_order[0].times is not None:
-                self._account(self._in_order.popleft(), now)
+        # A backend reports a request's times when it hands the answer over; the batcher then keeps it for its turn.
+        while self._in_order and self._in_order[0].times is not None:
+            self._answer(self._in_order.popleft())
         self._freed(now)
 
     def _account(self, request: Request, now: float) -> None:
@@ -260,6 +261,8 @@ class ScheduledModel:
             if len(self._cache) > self.model.cache_entries:
                 self._cache.popitem(last=False)
         self.counters.succeeded(now, whole, queue_ms, request.times)
+
+    def _answer(self, request: Request) -> None:
         bad = self.defects.error_responses and self._rng.random() < self.defects.error_responses
         self.server.answer(request, FAILED if bad else OK)
 

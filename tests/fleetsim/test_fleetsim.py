@@ -100,19 +100,23 @@ def test_the_first_class_passes_the_second() -> None:
     assert [number for number, _ in answers] == [0, 2, 1]
 
 
-def test_ordered_answers_wait_for_the_slowest_outside_of_every_phase() -> None:
+def test_ordered_answers_wait_for_the_slowest_when_tritons_clock_has_stopped() -> None:
+    """As a real 2.51.0 counts them: callers' mean went from 83 to 152 ms, and Triton's own stayed at 32."""
     loop = Loop(START)
     server = Server(loop, random.Random(1))
     server.host.overhead_ms = 0.0
     server.load(Model("m", STEADY, instances=2, preserve_ordering=True))
+    answered: list[float] = []
     for weight in (5.0, 1.0):
         request = Request("m")
         request.weight = weight
+        request.done = lambda _: answered.append(round(loop.now - START, 3))
         server.enqueue(request)
     loop.run(START + 60)
     counters = server.models["m"].counters
+    assert answered == [0.5, 0.5]
     assert counters.infer_ms == pytest.approx(600, abs=0.01)
-    assert counters.request_ms == pytest.approx(1000, abs=0.01)
+    assert counters.request_ms == pytest.approx(600, abs=0.01)
 
 
 def test_an_ensemble_has_no_queue_and_its_parts_have() -> None:

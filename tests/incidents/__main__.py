@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from tests.controlplane.build_tools import ensure_tools
 from tests.incidents.catalogue import INCIDENTS
 from tests.incidents.observer import record_pages
 from tests.incidents.run_incident import CannotRunIncident, run_incident
@@ -20,10 +21,15 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every incident there is")
     parser.add_argument("--out", type=Path, required=True, help="gets a folder for each")
     parser.add_argument("--baseline", type=float, default=90.0, help="seconds of calm")
-    parser.add_argument("--incident", type=float, default=60.0, help="seconds of incident")
+    parser.add_argument("--incident", type=float, help="seconds of incident, instead of what each needs")
     parser.add_argument("--jobs", type=int, default=2, help="at the same time, in a process each")
     parser.add_argument(
-        "--triage", action="store_true", help="watch with a Prometheus, and ask triton-triage at the end"
+        "--triage",
+        action="store_true",
+        help="in a cluster, watched by a Prometheus, and ask triton-triage at the end",
+    )
+    parser.add_argument(
+        "--earlier", type=Path, help="folder of a run that was the same hour a day and a week ago"
     )
     arguments = parser.parse_args()
     names = [str(each) for each in INCIDENTS] if arguments.all else arguments.names
@@ -46,7 +52,7 @@ async def _run_all(names: list[str], arguments: argparse.Namespace) -> int:
     async def one(name: str) -> int:
         async with free:
             options = ["--out", str(arguments.out), "--baseline", str(arguments.baseline)]
-            options += ["--incident", str(arguments.incident)]
+            options += ["--incident", str(arguments.incident)] if arguments.incident else []
             options += ["--triage"] if arguments.triage else []
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tests.incidents", name, *options
@@ -65,9 +71,10 @@ async def _run(name: str, arguments: argparse.Namespace) -> int:
             arguments.out.resolve() / name,
             baseline_seconds=arguments.baseline,
             incident_seconds=arguments.incident,
-            observer=triaged_by(ensure_prometheus(), incident.page_names)
+            observer=triaged_by(ensure_prometheus(), arguments.earlier, incident.page_names)
             if arguments.triage
             else record_pages,
+            control_plane=ensure_tools() if arguments.triage else None,
         )
     except CannotRunIncident as problem:
         print(problem, file=sys.stderr)

@@ -6,7 +6,8 @@ from typing import Any
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
-from tests.incidents.proofs import at_least, at_most, infer_rose, infer_stayed, p99_rose, queue_rose
+from tests.incidents.pod_server import Pod
+from tests.incidents.proofs import PENDING, at_least, at_most, infer_rose, infer_stayed, p99_rose, queue_rose
 from tests.incidents.traffic import Arrivals, Stream
 from tests.incidents.world import World
 
@@ -104,7 +105,7 @@ NEW_SHAPE = RealIncident(
     proof=_shapes,
 )
 
-MIX = Stream(16, work_ms=10, batched=True, heavy_share=0.04, heavy_ms=900)
+MIX = Stream(60, work_ms=10, batched=True, heavy_share=0.004, heavy_ms=1500)
 UNORDERED = Model(instances=6, max_batch_size=2, settings={"dynamic_batching": {}})
 
 
@@ -173,4 +174,68 @@ BATCHER_LOST_WAKEUP = RealIncident(
     proof=_lost_wakeups,
 )
 
-BATCHES = (BATCH_DELAY, MIXED_REQUEST_SIZES, NEW_SHAPE, PRESERVE_ORDERING, BATCHER_LOST_WAKEUP)
+PAIRS = Stream(30, work_ms=50, batched=True, arrivals=Arrivals.BURSTS, burst=2, timeout_seconds=30)
+SMALL_BATCHES = Model(
+    instances=6,
+    max_batch_size=4,
+    parameters={"per_item_ms": "50"},
+    settings={"dynamic_batching": {"preferred_batch_size": [1], "max_queue_delay_microseconds": 1}},
+)
+
+
+async def _timeout(world: World, _: float) -> None:
+    await world.load(
+        _batching(
+            SMALL_BATCHES,
+            preferred_batch_size=[1],
+            max_queue_delay_microseconds=1,
+            default_queue_policy={"default_timeout_microseconds": 20_000_000},
+        )
+    )
+
+
+def _drifted(evidence: Evidence) -> list[Check]:
+    late = Phase(evidence.incident.end - 15, evidence.incident.end)
+    before, after = (len(evidence.executed(phase)) / phase.seconds for phase in (evidence.baseline, late))
+    work = sum((each.ended_ns or each.started_ns) - each.started_ns for each in evidence.executed(late)) / 1e9
+    return [
+        p99_rose(evidence, 10),
+        at_most("executions a second at the end for each before", after / before, 0.5),
+        at_most(
+            "share of the instances' time in use at the end",
+            work / late.seconds / SMALL_BATCHES.instances,
+            0.5,
+        ),
+        at_least("most that waited", evidence.peak(PENDING, evidence.incident), 50),
+    ]
+
+
+def _collapsed(evidence: Evidence) -> float:
+    """Since when the median of what users wait has been five times the usual to the end: it takes its time."""
+    usual, at = evidence.latency_ms(evidence.baseline, 0.5), evidence.incident.end
+    while at > evidence.onset and evidence.latency_ms(Phase(at - 2, at), 0.5) > 5 * usual:
+        at -= 0.5
+    return at - 2
+
+
+BATCHER_COUNTER_DRIFT = RealIncident(
+    id="batcher-counter-drift",
+    label="batcher_counter_drift",
+    about="A queue timeout turns prefetch off; merged batches leave the count of idle instances too low, until hardly one works.",
+    models=(SMALL_BATCHES,),
+    pods=(Pod("node-a"),),
+    calm=(PAIRS,),
+    act=_timeout,
+    lasts=100.0,
+    felt=_collapsed,
+    proof=_drifted,
+)
+
+BATCHES = (
+    BATCH_DELAY,
+    MIXED_REQUEST_SIZES,
+    NEW_SHAPE,
+    PRESERVE_ORDERING,
+    BATCHER_LOST_WAKEUP,
+    BATCHER_COUNTER_DRIFT,
+)

@@ -55,13 +55,17 @@ class ControlGroup:
         return join
 
     def usage(self) -> Usage:
+        memory = self._folders["memory"]
+        kept = dict(line.split() for line in (memory / "memory.stat").read_text().splitlines())
         stat = dict(line.split() for line in (self._folders["cpu"] / "cpu.stat").read_text().splitlines())
         return Usage(
             cpu_seconds=int((self._folders["cpuacct"] / "cpuacct.usage").read_text()) / 1e9,
             periods=int(stat["nr_periods"]),
             throttled_periods=int(stat["nr_throttled"]),
             throttled_seconds=int(stat["throttled_time"]) / 1e9,
-            memory_bytes=int((self._folders["memory"] / "memory.usage_in_bytes").read_text()),
+            # As cAdvisor's working set: without what the kernel can take back at once.
+            memory_bytes=int((memory / "memory.usage_in_bytes").read_text())
+            - int(kept["total_inactive_file"]),
         )
 
     async def remove(self) -> None:

@@ -30,6 +30,8 @@ class Upstream:
     url: str
     session: aiohttp.ClientSession
     ready: bool = True
+    stale_until: float = 0.0
+    """Until then, by the monotonic clock, no news of its readiness has come: endpoints take seconds to follow."""
     rate_bytes: float = 0.0
     """Of the link to it, in bytes a second; 0: as fast as loopback is."""
 
@@ -162,6 +164,8 @@ class Gateway:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as probes:
             while True:
                 for upstream in list(self.upstreams.values()):
+                    if upstream.stale_until > time.monotonic():
+                        continue
                     try:
                         async with probes.get(f"{upstream.url}/v2/health/ready") as answer:
                             upstream.ready = answer.status == 200

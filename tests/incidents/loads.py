@@ -4,23 +4,26 @@ import asyncio
 import json
 from dataclasses import replace
 
+from tests.incidents.cluster import Template
 from tests.incidents.evidence import Check, Evidence
-from tests.incidents.incident import RealIncident
+from tests.incidents.incident import SUMMARY_SECONDS, RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import (
     SUCCESS,
     at_least,
     at_most,
     infer_rose,
     infer_stayed,
+    new_pods_first,
     p99_rose,
     queue_rose,
     triton_stayed,
 )
 from tests.incidents.traffic import Stream
-from tests.incidents.world import POLLING, Pod, World
+from tests.incidents.world import POLLING, World
 
-LOAD_SECONDS = 5.0
+LOAD_SECONDS = 3.5
 NEWCOMER = Model("newcomer", instances=1)
 
 
@@ -48,7 +51,7 @@ def _blocked(evidence: Evidence) -> list[Check]:
 LOAD_BLOCKS_HTTP = RealIncident(
     id="load-blocks-http",
     label="load_blocks_http",
-    about="A model that takes 5 s to load is loaded over HTTP again and again; kept connections of the same thread stand still.",
+    about="A model that takes seconds to load is loaded over HTTP again and again; kept connections of its thread stand still.",
     models=(Model(instances=4), NEWCOMER),
     calm=(Stream(16, work_ms=40),),
     act=_loads_in_place,
@@ -61,7 +64,7 @@ BURNING = Model(instances=1, parameters={"burns": "yes"})
 
 async def _burning_loads(world: World, seconds: float) -> None:
     for number in range(1 + int(seconds // 4)):
-        model = Model("newcomer", instances=2, parameters={"initialize_burn_s": "0.8", "number": str(number)})
+        model = Model("newcomer", instances=3, parameters={"initialize_burn_s": "0.8", "number": str(number)})
         world.write(model)
         await asyncio.sleep(4)
 
@@ -76,7 +79,7 @@ MODEL_LOAD_CONTENTION = RealIncident(
     id="model-load-contention",
     label="model_load_contention",
     about="A model whose load needs the processor is loaded again and again beside one that serves on the same core.",
-    models=(BURNING, Model("newcomer", instances=2)),
+    models=(BURNING, Model("newcomer", instances=3)),
     pods=(Pod("node-a", core=0),),
     calm=(Stream(6, work_ms=20),),
     act=_burning_loads,
@@ -118,10 +121,14 @@ READINESS_FLIP = RealIncident(
 )
 
 LAZY = Model(instances=2, parameters={"lazy_ms": "4000"})
+NEW_PODS = 4
+APART_SECONDS = 6.0
 
 
-async def _new_pod(world: World, _: float) -> None:
-    world.note(f"started {await world.start_pod(Pod('node-c'))}")
+async def _new_pods(world: World, _: float) -> None:
+    for _ in range(NEW_PODS):
+        world.note(f"started {await world.start_pod(Pod('node-c'))}")
+        await asyncio.sleep(APART_SECONDS)
 
 
 def _cold_start(evidence: Evidence) -> list[Check]:
@@ -133,27 +140,27 @@ def _cold_start(evidence: Evidence) -> list[Check]:
     slow = [answer for answer in evidence.sent(evidence.incident) if answer.latency_seconds > 1]
     return [
         p99_rose(evidence, 3),
-        at_least("first executions of more than 3.5 s", len(born), 1),
-        at_most("pods that had slow requests", len({answer.pod for answer in slow}), 1),
+        at_least("first executions of more than 3.5 s", len(born), NEW_PODS),
+        at_most("pods that had slow requests", len({answer.pod for answer in slow}), NEW_PODS),
     ]
 
 
 COLD_START = RealIncident(
     id="cold-start",
     label="cold_start",
-    about="A new pod is ready before its model is warm: the first request of each instance takes 4 s.",
+    about="New pods are ready before their model is warm: the first request of each instance takes 4 s.",
     models=(LAZY,),
     calm=(Stream(16, work_ms=40),),
-    act=_new_pod,
+    act=_new_pods,
+    felt=new_pods_first,
+    settles=SUMMARY_SECONDS,
+    lasts=45.0,
     proof=_cold_start,
 )
 
 
 async def _replace(world: World, _: float) -> None:
-    old = world.names()[0]
-    world.note(f"started {await world.start_pod(Pod('node-bad', environment={'SLOW_FACTOR': '4'}))}")
-    await world.stop_pod(old)
-    world.note(f"stopped {old}")
+    await world.replace(world.names()[0], Pod("node-bad", environment={"SLOW_FACTOR": "4"}))
 
 
 def _bad_node(evidence: Evidence) -> list[Check]:
@@ -175,6 +182,7 @@ BAD_NODE = RealIncident(
     models=(Model(instances=4),),
     calm=(Stream(16, work_ms=40),),
     act=_replace,
+    felt=new_pods_first,
     proof=_bad_node,
 )
 
@@ -183,12 +191,8 @@ async def _leak(world: World, _: float) -> None:
     world.condition("ranker", leaks=True)
     while True:
         for name in world.names():
-            if world.resident_bytes(name) > LIMIT_BYTES:
-                world.note(f"{name} is over its limit and is killed, as the kernel would")
-                server = world.pods[name]
-                world.gateway.upstreams[name].ready = False
-                server.kill()
-                await server.restart()
+            if world.memory_bytes(name) > LIMIT_BYTES:
+                await world.end_over_limit(name)
         await asyncio.sleep(0.5)
 
 
@@ -220,6 +224,7 @@ MEMORY_LEAK = RealIncident(
     models=(Model(instances=1, parameters={"leak_mib": "5"}),),
     calm=(Stream(12, work_ms=30, timeout_seconds=5),),
     act=_leak,
+    template=Template(memory_bytes=LIMIT_BYTES),
     proof=_leaked,
 )
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import SUCCESS, at_least, at_most, infer_rose, p99_rose
 from tests.incidents.traffic import Stream
-from tests.incidents.world import Pod
 
 BURNS = {"burns": "yes"}
 RANKER = Stream(12, work_ms=25)

@@ -6,7 +6,7 @@ from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
 from tests.incidents.proofs import at_least, at_most, infer_stayed, p99_did_not_rise, p99_rose, queue_rose
-from tests.incidents.traffic import Stream
+from tests.incidents.traffic import Arrivals, Stream
 from tests.incidents.world import World
 
 USERS = Stream(10, work_ms=80)
@@ -27,7 +27,7 @@ LOAD_TEST = RealIncident(
     label="load_test",
     about="A planned load test runs beside the users: an even rate from the first second to the last.",
     calm=(USERS,),
-    during=(USERS, Stream(36, work_ms=80, kind="load-test")),
+    during=(USERS, Stream(34, work_ms=80, kind="load-test", arrivals=Arrivals.EVEN)),
     proof=_tested,
 )
 
@@ -69,4 +69,26 @@ BAD_ALERT_RULE = RealIncident(
     ],
 )
 
-NO_FAULTS = (LOAD_TEST, RECOVERED, BAD_ALERT_RULE)
+QUIET, PEAK = Stream(7, work_ms=80), Stream(19, work_ms=80)
+
+
+def _usual(evidence: Evidence) -> list[Check]:
+    return [
+        p99_rose(evidence, 1.5),
+        queue_rose(evidence, 20),
+        infer_stayed(evidence, 15),
+        at_most("errors", evidence.error_share(evidence.incident), 0),
+    ]
+
+
+USUAL_FOR_THIS_HOUR = RealIncident(
+    id="usual-for-this-hour",
+    label="usual_for_this_hour",
+    about="The daily peak begins, as it did a day and a week ago (`--earlier` a run of the same).",
+    models=(Model(instances=1),),
+    calm=(QUIET,),
+    during=(PEAK,),
+    proof=_usual,
+)
+
+NO_FAULTS = (LOAD_TEST, RECOVERED, BAD_ALERT_RULE, USUAL_FOR_THIS_HOUR)

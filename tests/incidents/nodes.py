@@ -3,9 +3,10 @@
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import INFER, at_least, at_most, infer_rose, p99_rose, per_request_ms
 from tests.incidents.traffic import Stream
-from tests.incidents.world import Pod, World
+from tests.incidents.world import World
 
 BURNING = Model(instances=1, parameters={"burns": "yes"})
 QUOTA_CORES = 0.12
@@ -84,7 +85,8 @@ NOISY_NEIGHBOUR = RealIncident(
     about="Six other programs take the core that stands for node-a; the pod on the other core is well.",
     models=(BURNING,),
     pods=(Pod("node-a", core=0), Pod("node-b", core=1)),
-    calm=(Stream(6, work_ms=20),),
+    # Less than its fair share in all, and each request longer than the credit of one that slept.
+    calm=(Stream(3, work_ms=60),),
     act=_neighbour,
     proof=_noisy,
 )

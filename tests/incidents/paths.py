@@ -1,20 +1,21 @@
 """Triton is well, or one of its pods is: the way to it is not."""
 
-import asyncio
-
+from tests.incidents.cluster import IMAGE, Template
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import (
     SUCCESS,
     at_least,
     infer_stayed,
+    new_pods_first,
     p99_rose,
     queue_rose,
     triton_stayed,
 )
 from tests.incidents.traffic import Stream
-from tests.incidents.world import Pod, World
+from tests.incidents.world import World
 
 
 async def _stick(world: World, _: float) -> None:
@@ -137,44 +138,47 @@ HTTP_CONNECTION_SKEW = RealIncident(
 )
 
 
-async def _verbose(world: World, _: float) -> None:
-    for server in world.pods.values():
-        await server.call("POST", "/v2/logging", {"log_verbose_level": 9})
-    world.note("verbose logging on")
+TRACED = (
+    "--trace-config=level=TIMESTAMPS",
+    "--trace-config=level=TENSORS",
+    "--trace-config=rate=1",
+    "--trace-config=triton,file=/tmp/trace.json",
+    "--trace-config=triton,log-frequency=20",
+)
+
+
+async def _trace(world: World, _: float) -> None:
+    files = world.folder / "traces"
+    files.mkdir()
+    really = tuple(argument.replace("/tmp", str(files)) for argument in TRACED)
+    await world.roll_out(Template(arguments=TRACED), Pod("node-a", arguments=really))
 
 
 def _observed(evidence: Evidence) -> list[Check]:
-    requests = len(evidence.sent(evidence.incident))
+    settled = Phase(evidence.incident.start + 25, evidence.incident.end)
+    before, during = (evidence.latency_ms(phase, 0.5) for phase in (evidence.baseline, settled))
+    traced = sum(file.stat().st_size for file in evidence.folder.glob("traces/*"))
     return [
-        p99_rose(evidence, 1.3),
-        at_least(
-            "bytes of log for each request",
-            evidence.platform("log_bytes", evidence.incident) / requests,
-            1000,
-        ),
+        at_least(f"the users' p50 went from {before:.0f} to {during:.0f} ms: times", during / before, 1.2),
+        infer_stayed(evidence, 10),
+        at_least("bytes of traces for each request", traced / len(evidence.sent(settled)), 100_000),
     ]
 
 
 OBSERVER_EFFECT = RealIncident(
     id="observer-effect",
     label="observer_effect",
-    about="Somebody turns on the most verbose log by a call while the pods have little processor time.",
-    models=(Model(instances=2),),
-    calm=(Stream(30, work_ms=5),),
-    pods=(Pod("node-a", core=1),),
-    act=_verbose,
+    about="A rollout has every tensor of every request written to a trace: Triton does it before it computes, in its queue's time.",
+    models=(Model(instances=4),),
+    calm=(Stream(4, work_ms=20, numbers=100_000),),
+    act=_trace,
+    felt=new_pods_first,
     proof=_observed,
 )
 
 
 async def _rollout(world: World, _: float) -> None:
-    """Without grace: the old pods are killed while the gateway still sends to them."""
-    for old in world.names():
-        world.note(f"started {await world.start_pod(Pod('node-c'))}")
-        world.pods[old].kill()
-        world.note(f"killed {old}")
-        await asyncio.sleep(2)
-        await world.stop_pod(old)
+    await world.roll_out(Template(image=f"{IMAGE}-py3", steady_seconds=6), Pod("node-c"), grace=False)
 
 
 def _rolled(evidence: Evidence) -> list[Check]:
@@ -184,17 +188,24 @@ def _rolled(evidence: Evidence) -> list[Check]:
     return [
         p99_rose(evidence, 2),
         at_least("new pods", len(new), len(pods)),
-        at_least("answers 502 at the gateway", refused, 3),
+        at_least("answers 502 at the gateway", refused, 8),
     ]
+
+
+def _first_kill(evidence: Evidence) -> float:
+    return next(note.at for note in evidence.notes if note.text.startswith("killed "))
 
 
 ROLLOUT = RealIncident(
     id="rollout",
     label="rollout_or_termination",
-    about="Pods are replaced one by one without grace, and the new ones are cold: resets, retries, slow first requests.",
-    models=(Model(instances=2, parameters={"lazy_ms": "1500"}),),
-    calm=(Stream(16, work_ms=40, retries=3, retry_after_seconds=0.25),),
+    about="Pods are replaced one by one without grace: requests that they hold, or still get, are reset and sent again.",
+    models=(Model(instances=4),),
+    pods=(Pod("node-a"), Pod("node-a"), Pod("node-b"), Pod("node-b")),
+    calm=(Stream(40, work_ms=40, retries=3, retry_after_seconds=0.5),),
     act=_rollout,
+    felt=_first_kill,
+    lasts=45.0,
     proof=_rolled,
 )
 

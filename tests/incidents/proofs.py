@@ -71,3 +71,9 @@ def triton_stayed(evidence: Evidence, most_ms: float) -> Check:
 
 def _where(of: str) -> str:
     return "" if of == "*" else f" on {of}"
+
+
+def new_pods_first(evidence: Evidence) -> float:
+    """When the first request was sent that a new pod answered: before that nobody feels it."""
+    pods = {answer.pod for answer in evidence.sent(evidence.baseline)} | {""}
+    return min(answer.due for answer in evidence.sent(evidence.incident) if answer.pod not in pods)

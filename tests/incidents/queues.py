@@ -5,6 +5,7 @@ import asyncio
 from tests.incidents.evidence import Check, Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.models import Model
+from tests.incidents.pod_server import Pod
 from tests.incidents.proofs import (
     FAILURE,
     INFER,
@@ -17,7 +18,7 @@ from tests.incidents.proofs import (
     queue_rose,
 )
 from tests.incidents.traffic import Arrivals, Stream
-from tests.incidents.world import Pod, World
+from tests.incidents.world import World
 
 
 def _overload(evidence: Evidence) -> list[Check]:

@@ -3,23 +3,24 @@
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from tests.controlplane.build_tools import Tools
+from tests.incidents.autoscaler import autoscaling
 from tests.incidents.cgroup import control_groups_permitted
 from tests.incidents.client import Client, now
+from tests.incidents.cluster import Cluster
 from tests.incidents.evidence import Evidence, Phase
 from tests.incidents.incident import RealIncident
 from tests.incidents.observer import Observer, record_pages
 from tests.incidents.traffic import schedule
 from tests.incidents.world import World
 from tests.tritons.install import TritonInstall
-
-SETTLE_SECONDS = 2.0
-"""Before the baseline: the first requests pay for connections and first executions."""
 
 
 class CannotRunIncident(Exception):
@@ -32,36 +33,50 @@ async def run_incident(
     folder: Path,
     *,
     baseline_seconds: float = 90.0,
-    incident_seconds: float = 60.0,
+    incident_seconds: float | None = None,
     observer: Observer = record_pages,
     seed: int = 1,
+    control_plane: Tools | None = None,
 ) -> tuple[Evidence, dict[str, Any]]:
-    """The evidence, and `result.json` as a dictionary."""
+    """The evidence, and `result.json` as a dictionary; `incident_seconds` None: as long as it needs.
+
+    With the programs of a control plane the pods stand in a cluster."""
     if incident.needs_control_groups and not control_groups_permitted():
         raise CannotRunIncident(f"{incident.id}: needs control groups of version 1 that this user may make")
+    if incident.autoscaler is not None and control_plane is None:
+        raise CannotRunIncident(f"{incident.id}: needs a control plane (--triage)")
+    seconds = incident.lasts if incident_seconds is None else incident_seconds
     folder.mkdir(parents=True)  # noqa: ASYNC240 - nothing runs yet
-    world = World(
-        install,
-        folder,
-        models=incident.models,
-        pods=incident.pods,
-        arguments=incident.arguments,
-        connections=incident.connections,
-        control=incident.control,
-    )
-    async with world:
+    async with AsyncExitStack() as stack:
+        cluster = None
+        if control_plane is not None:
+            cluster = Cluster(control_plane, folder, len(incident.pods), incident.template)
+            await stack.enter_async_context(cluster)
+        world = World(
+            install,
+            folder,
+            models=incident.models,
+            pods=incident.pods,
+            arguments=incident.arguments,
+            connections=incident.connections,
+            control=incident.control,
+            cluster=cluster,
+        )
+        await stack.enter_async_context(world)
+        if incident.autoscaler is not None:
+            await stack.enter_async_context(autoscaling(world, incident.autoscaler))
         client = Client(world.gateway.url)
         name = f"{incident.id}/{seed}"
-        await client.send(schedule(incident.calm, SETTLE_SECONDS, seed=f"{name}/settle"), start=now())
+        await client.send(schedule(incident.calm, incident.settles, seed=f"{name}/settle"), start=now())
         client.answers.clear()
         async with observer(world):
             (folder / "configurations.json").write_text(json.dumps(await _configurations(world)))
             await asyncio.sleep(1.0)  # so that a page is older than the first request
             start = now()
             before = Phase(start, start + baseline_seconds)
-            during = Phase(before.end, before.end + incident_seconds)
+            during = Phase(before.end, before.end + seconds)
             calm = schedule(incident.calm, baseline_seconds, seed=f"{name}/calm")
-            then = schedule(incident.during or incident.calm, incident_seconds, seed=f"{name}/during")
+            then = schedule(incident.during or incident.calm, seconds, seed=f"{name}/during")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(client.send(calm, start=before.start))
                 tasks.create_task(client.send(then, start=during.start))
@@ -136,7 +151,7 @@ def _result(incident: RealIncident, evidence: Evidence) -> dict[str, Any]:
         "id": incident.id,
         "label": incident.label,
         "about": incident.about,
-        "onset": evidence.onset,
+        "onset": incident.felt(evidence) if incident.felt else evidence.onset,
         **{
             name: {
                 "start": phase.start,

@@ -9,6 +9,8 @@ import pytest
 from tests.incidents.catalogue import INCIDENTS
 from tests.incidents.client import Answer, body
 from tests.incidents.evidence import Evidence, Phase
+from tests.incidents.exporters import plain_number
+from tests.incidents.history import openmetrics
 from tests.incidents.incident import RealIncident
 from tests.incidents.queues import TOO_FEW_INSTANCES
 from tests.incidents.run_incident import CannotRunIncident, run_incident
@@ -82,6 +84,28 @@ def test_a_counter_that_restarts_never_shrinks(
     evidence = _evidence(tmp_path, [])
     assert evidence.increase("a_total", evidence.baseline, model="m") == increase
     assert evidence.increase("a_total", evidence.baseline, model="other") == 0
+
+
+def test_an_earlier_run_is_the_same_hour_of_a_day_and_of_a_week_ago(tmp_path: Path) -> None:
+    """Its first second lies whole days before the first second of this one; what is no number is left out."""
+    (tmp_path / "result.json").write_text(json.dumps({"baseline": {"start": 1000.0}}))
+    (tmp_path / "placements.json").write_text(json.dumps([{"pod": "web-1", "node": "node-a"}]))
+    (tmp_path / "pages").mkdir()
+    text = 'nv_inference_count{model="m"} 7\nnv_inference_request_summary_us{model="m",quantile="0.99"} Nan\n'
+    (tmp_path / "pages/web-1.jsonl").write_text(json.dumps({"at": 1002.5, "text": text}))
+    day, series = 86_400, 'nv_inference_count{model="m",pod="web-1",namespace="incidents",node="node-a"} 7'
+    assert openmetrics(tmp_path, 1_000_000.0).splitlines() == [
+        f"{series} {1_000_002.5 - day:.3f}",
+        f"{series} {1_000_002.5 - 7 * day:.3f}",
+        "# EOF",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"), [("600M", 6e8), ("500m", 0.5), ("2", 2.0)], ids=["bytes", "cores", "plain"]
+)
+def test_limits_are_told_as_numbers(quantity: str, number: float) -> None:
+    assert plain_number(quantity) == pytest.approx(number)
 
 
 def test_ids_are_unique_and_every_label_is_a_leaf() -> None:

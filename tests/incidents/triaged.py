@@ -1,10 +1,10 @@
-"""Watches an incident with a real Prometheus, and asks triton-triage about it while the servers still run.
-
-The control groups' counts are served under cAdvisor's names: they are the kernel's own, only the kubelet between is missing."""
+"""Watches an incident with a real Prometheus, and asks triton-triage about it while the servers still run: as a person on call,
+with rights in the namespace alone, where there is a cluster; else from a laptop without a kubeconfig."""
 
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,32 +12,38 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
 from tests.incidents.client import now
+from tests.incidents.cluster import NAMESPACE
+from tests.incidents.exporters import Exporters, exporters
+from tests.incidents.history import openmetrics
 from tests.incidents.observer import Observer, record_pages
 from tests.incidents.world import World
-from tests.local_process import free_ports
+from tests.latency.fleet_under_load import PROMPT_DISCOVERY
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer, Target
 
-NAMESPACE = "incidents"
+STARTING_SECONDS = 3.0
+"""Between the making of a history and the first request of the baseline."""
 BUNDLE = "bundle.json.gz"
+WHOLE_SECONDS = 5.0
+"""After the first scrape rates are of whole windows; the first ones of young counters are extrapolated, each bucket on its own."""
 REPORT = "report.txt"
+KUBECONFIG = "on-call.kubeconfig"
 
 
-def triaged_by(tools: PrometheusTools, model: str = "") -> Observer:
-    """An observer that leaves the bundle and the report in the world's folder. `model`: the one that is asked about, if any."""
+def triaged_by(tools: PrometheusTools, earlier: Path | None = None, model: str = "") -> Observer:
+    """An observer that leaves the bundle and the report in the world's folder.
+
+    `earlier`: the folder of a run that was the same hour a day and a week ago. `model`: the one that is asked about, if any."""
 
     @asynccontextmanager
     async def observe(world: World) -> AsyncIterator[None]:
-        async with (
-            record_pages(world),
-            _kubelet(world) as kubelet,
-            PrometheusServer(tools, world.folder / "prometheus") as prometheus,
-        ):
-            following = asyncio.create_task(_follow(world, kubelet, prometheus))
-            began = now()
+        server = PrometheusServer(tools, world.folder / "prometheus", arguments=PROMPT_DISCOVERY)
+        if earlier is not None:
+            await server.backfill(openmetrics(earlier, now() + STARTING_SECONDS))
+        async with record_pages(world), exporters(world) as platform, server as prometheus:
+            following = asyncio.create_task(_follow(world, platform, prometheus))
+            began = now() + WHOLE_SECONDS
             try:
                 yield
                 await _ask(world, prometheus, began, model)
@@ -48,60 +54,33 @@ def triaged_by(tools: PrometheusTools, model: str = "") -> Observer:
     return observe
 
 
-async def _follow(world: World, kubelet: str, prometheus: PrometheusServer) -> None:
+async def _follow(world: World, platform: Exporters, prometheus: PrometheusServer) -> None:
     known: list[str] = []
     while True:
-        names = world.names()
-        if names != known:
-            known = names
+        # Prometheus finds a pod as soon as it has an address, before it is ready.
+        servers = {**world.starting, **world.pods}
+        if sorted(servers) != known:
+            known = sorted(servers)
             targets = [
                 Target(
                     urlsplit(server.metrics_url).netloc,
                     {"pod": name, "namespace": NAMESPACE, "node": server.plan.node},
                 )
-                for name, server in sorted(world.pods.items())
+                for name, server in sorted(servers.items())
             ]
-            targets += [Target(urlsplit(world.gateway.url).netloc), Target(kubelet)]
+            targets += [Target(urlsplit(world.gateway.url).netloc), *platform.targets()]
             prometheus.set_targets(targets)
         await asyncio.sleep(0.2)
 
 
-@asynccontextmanager
-async def _kubelet(world: World) -> AsyncIterator[str]:
-    """What cAdvisor would say of the pods' containers."""
-
-    async def metrics(request: web.Request) -> web.Response:
-        lines = []
-        for name, server in world.pods.items():
-            if server.group is None:
-                continue
-            usage = server.group.usage()
-            labels = f'{{namespace="{NAMESPACE}",pod="{name}",container="triton",image="tritonserver"}}'
-            lines += [
-                f"container_cpu_cfs_periods_total{labels} {usage.periods}",
-                f"container_cpu_cfs_throttled_periods_total{labels} {usage.throttled_periods}",
-                f"container_cpu_usage_seconds_total{labels} {usage.cpu_seconds}",
-                f"container_memory_working_set_bytes{labels} {usage.memory_bytes}",
-            ]
-        return web.Response(text="\n".join(lines) + "\n")
-
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    (port,) = free_ports(1)
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
-
-
 async def _ask(world: World, prometheus: PrometheusServer, began: float, model: str) -> None:
-    """As a person would, from a laptop without a kubeconfig."""
     window = "..".join(datetime.fromtimestamp(at, UTC).isoformat() for at in (began, now()))
+    kubeconfig = "/nonexistent"
+    if world.cluster is not None:
+        shutil.copy(world.cluster.kubeconfig, world.folder / KUBECONFIG)
+        kubeconfig = KUBECONFIG
     arguments = ["p99", "deploy/web", "-n", NAMESPACE, "--window", window]
-    arguments += ["--prometheus", prometheus.url, "--kubeconfig", "/nonexistent", "--capture", "3s"]
+    arguments += ["--prometheus", prometheus.url, "--kubeconfig", kubeconfig, "--capture", "3s"]
     arguments += ["--model", model] if model else []
     for server in world.pods.values():
         arguments += ["--triton", server.url, "--metrics", server.metrics_url]
@@ -113,6 +92,7 @@ async def _ask(world: World, prometheus: PrometheusServer, began: float, model: 
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        cwd=world.folder,  # where it was recorded is nobody's business
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     with contextlib.suppress(ProcessLookupError):

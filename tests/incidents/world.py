@@ -7,22 +7,26 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 
 from tests.incidents.cgroup import ControlGroup, control_groups_permitted
 from tests.incidents.client import now
+from tests.incidents.cluster import Cluster, Template
 from tests.incidents.gateway import Gateway
 from tests.incidents.models import Model, add_version, lay_out, write_configuration
+from tests.incidents.pod_server import End, Pod, PodServer, children, command, resident_bytes
 from tests.local_process import LocalProcess
 from tests.tritons.executions import Execution
 from tests.tritons.install import TritonInstall
-from tests.tritons.server import TritonServer
+
+if TYPE_CHECKING:
+    from tests.incidents.autoscaler import Autoscaling
 
 REVISION = "web-5d4f8c7b9"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what Kubernetes makes pods' names of
@@ -32,20 +36,9 @@ ARGUMENTS = (
     # A load call holds its thread's connections: with so many threads hardly a user's is among them.
     "--http-thread-count=32",
 )
+ENDPOINT_SECONDS = 2.0
+"""Between the end of a pod and the moment from which gateways know of it."""
 HOG = "while True: pass"
-
-
-@dataclass(frozen=True)
-class Pod:
-    """One pod as an incident wants it."""
-
-    node: str = "node-a"
-    core: int | None = None
-    """The one processor that it may run on; None: any."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    models: tuple[Model, ...] = ()
-    """Instead of the incident's."""
-    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,23 +47,6 @@ class Note:
 
     at: float
     text: str
-
-
-class PodServer(TritonServer):
-    """A server as its pod's container."""
-
-    stop_seconds = 3.0
-    name: str
-    plan: Pod
-    group: ControlGroup | None
-    repository: Path
-    started_at: float
-    process: LocalProcess
-
-    async def launch(self) -> LocalProcess:
-        self.started_at = now()
-        self.process = await super().launch()
-        return self.process
 
 
 class World:
@@ -86,12 +62,17 @@ class World:
         arguments: tuple[str, ...] = (),
         connections: int = 0,
         control: tuple[str, ...] = EXPLICIT,
+        cluster: Cluster | None = None,
     ) -> None:
+        """With a `cluster` the pods are its pods."""
         self.folder, self.models = folder, {model.name: model for model in models}
         self.gateway = Gateway()
         self.pods: dict[str, PodServer] = {}
+        self.starting: dict[str, PodServer] = {}
         self.ended: list[PodServer] = []
         self.notes: list[Note] = []
+        self.cluster = cluster
+        self.autoscaling: Autoscaling | None = None
         self._install, self._first, self._arguments, self._connections = install, pods, arguments, connections
         self._names = random.Random(folder.name)
         self._control = control
@@ -103,6 +84,9 @@ class World:
         try:
             await self._opened.enter_async_context(self.gateway)
             self._opened.push_async_callback(self._stop_everything)
+            if self.cluster is not None:
+                following = asyncio.create_task(self.cluster.follow(self))
+                self._opened.push_async_callback(cancelled, following)
             await asyncio.gather(*(self.start_pod(pod) for pod in self._first))
         except BaseException:
             await self._opened.aclose()
@@ -123,7 +107,12 @@ class World:
 
     async def start_pod(self, plan: Pod) -> str:
         """Its name, once its server is ready and gets requests."""
-        name = f"{REVISION}-{''.join(self._names.choices(LETTERS, k=5))}"
+        name = await self._name(plan)
+        await self.start_placed(name, plan)
+        return name
+
+    async def start_placed(self, name: str, plan: Pod) -> None:
+        """The same of a pod that has a name and a node."""
         folder = self.folder / "pods" / name
         models = plan.models or tuple(self.models.values())
         group = ControlGroup(name) if control_groups_permitted() else None
@@ -132,6 +121,7 @@ class World:
             self._install,
             lay_out(folder / "models", models),
             folder,
+            address=self.cluster.addresses[name] if self.cluster is not None else "127.0.0.1",
             arguments=(
                 *self._control,
                 *ARGUMENTS,
@@ -143,15 +133,59 @@ class World:
             limit=_joins(group, plan.core),
         )
         server.name, server.plan, server.group, server.repository = name, plan, group, folder / "models"
-        self.pods[name] = await self._opened_server(server)
+        self.starting[name] = server
+        try:
+            self.pods[name] = await self._opened_server(server)
+        finally:
+            del self.starting[name]
         self.gateway.add(name, server.url, connections=self._connections)
-        return name
 
     async def stop_pod(self, name: str) -> None:
         """Takes it out of the gateway, then ends it."""
         server = self.pods.pop(name)
         await self.gateway.remove(name)
         await self._end(server)
+        if self.cluster is not None:
+            await self.cluster.released(name)
+
+    async def replace(self, old: str, plan: Pod) -> str:
+        """Deletes a pod, which goes on until the one that is made in its place is ready; the new one's name."""
+        if self.cluster is not None:
+            await self.cluster.delete(old)
+        new = await self.start_pod(plan)
+        self.note(f"started {new}")
+        await self.stop_pod(old)
+        self.note(f"stopped {old}")
+        return new
+
+    async def roll_out(self, template: Template, plan: Pod, *, grace: bool = True) -> None:
+        """Replaces the pods one by one, each once its successor is ready. Without grace an old one is killed while the
+        gateway still sends to it."""
+        old = self.names()
+        if self.cluster is not None:
+            await self.cluster.roll_out(template)
+            self.note("changed the pods' template")
+        ended: set[str] = set()
+        for name in old:
+            self.note(f"started {await self.start_pod(plan)}")
+            going = await self.cluster.next_ending(ended) if self.cluster is not None else name
+            ended.add(going)
+            if not grace:
+                self.gateway.upstreams[going].stale_until = time.monotonic() + ENDPOINT_SECONDS
+                self.pods[going].kill()
+                self.note(f"killed {going}")
+                await asyncio.sleep(ENDPOINT_SECONDS)
+            await self.stop_pod(going)
+            self.note(f"stopped {going}")
+
+    async def end_over_limit(self, name: str) -> None:
+        """Ends the server as the kernel ends what is over its memory limit, and starts it again as a kubelet does."""
+        server = self.pods[name]
+        self.note(f"{name} is over its limit and is killed, as the kernel would")
+        self.gateway.upstreams[name].ready = False
+        server.kill()
+        server.last_end = End(server.started_at, now(), 137, "OOMKilled")
+        await server.restart()
 
     def condition(self, model: str, *, pods: list[str] | None = None, **condition: Any) -> None:
         """What `served/model.py` finds at its next request; without words, all is well again."""
@@ -182,7 +216,7 @@ class World:
 
     async def kill_stubs(self, pod: str) -> int:
         """Ends the Python stubs of one pod as a crash would; how many they were."""
-        stubs = [pid for pid in _children(self.pods[pod].process.pid) if "python_b" in _command(pid)]
+        stubs = [pid for pid in children(self.pods[pod].process.pid) if "python_b" in command(pid)]
         for pid in stubs:
             os.kill(pid, signal.SIGKILL)
         self.note(f"killed {len(stubs)} stubs of {pod}")
@@ -205,7 +239,7 @@ class World:
     async def statistics(self) -> dict[str, Any]:
         """Of the statistics API, by pod; None of a pod that does not answer."""
         found = {}
-        for name, server in self.pods.items():
+        for name, server in list(self.pods.items()):
             try:
                 found[name] = await server.call("GET", "/v2/models/stats", seconds=3.0)
             except (aiohttp.ClientError, TimeoutError, OSError):
@@ -218,9 +252,18 @@ class World:
 
     def resident_bytes(self, pod: str) -> int:
         """Memory of the server and its stubs, what they share counted for each."""
-        pids = [self.pods[pod].process.pid]
-        pids += _children(pids[0])
-        return sum(_resident_bytes(pid) for pid in pids)
+        pid = self.pods[pod].process.pid
+        return sum(resident_bytes(each) for each in (pid, *children(pid)))
+
+    def memory_bytes(self, pod: str) -> int:
+        """What the kernel counts against a limit, where it counts."""
+        group = self.pods[pod].group
+        return group.usage().memory_bytes if group else self.resident_bytes(pod)
+
+    async def _name(self, plan: Pod) -> str:
+        if self.cluster is not None:
+            return await self.cluster.place(plan.node)
+        return f"{REVISION}-{''.join(self._names.choices(LETTERS, k=5))}"
 
     async def _opened_server(self, server: PodServer) -> PodServer:
         await server.__aenter__()
@@ -238,6 +281,13 @@ class World:
             await server.group.remove()
 
 
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Raises what had ended it before."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def _joins(group: ControlGroup | None, core: int | None) -> Any:
     join = group.joiner() if group else None
 
@@ -248,28 +298,3 @@ def _joins(group: ControlGroup | None, core: int | None) -> Any:
             os.sched_setaffinity(0, {core})
 
     return prepare
-
-
-def _children(parent: int) -> list[int]:
-    """All processes below it."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            pid, rest = int(file.parent.name), file.read_text().rsplit(")", 1)[1].split()
-            if int(rest[1]) == parent:
-                found += [pid, *_children(pid)]
-    return found
-
-
-def _command(pid: int) -> str:
-    try:
-        return (Path("/proc") / str(pid) / "comm").read_text()
-    except OSError:
-        return ""
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        return int((Path("/proc") / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

@@ -75,6 +75,10 @@ class _Dated:
     evidence: tuple[str, ...]
 
     @property
+    def rise(self) -> float:
+        return self.onset.during - self.onset.before
+
+    @property
     def rank(self) -> tuple[bool, float]:
         return self.onset.ended is not None, self.seconds
 
@@ -100,8 +104,20 @@ def _find(history: History, who: Who, *, spells: bool, view: View = "") -> Begin
         reasons.append(f"{row.says}: {why}")
     if not dated:
         return Beginning(missing="; ".join(dict.fromkeys(reasons[:3])))
-    first = _first(dated, step)
+    first = _first([one for one in dated if _matters(one, dated)], step)
     return Beginning(first.symptom, first.onset, intermittent=spells, evidence=first.evidence)
+
+
+_ALIKE = (("latency", "queue", "infer", "residual"), ("gateway_tail", "p99", "queue_tail"))
+"""Times of a request that can be compared: means, and tails."""
+
+
+def _matters(one: _Dated, dated: list[_Dated]) -> bool:
+    """Whether it is a tenth at least of what its like rose by: the queue's tail, a few milliseconds one minute earlier, is not the
+    beginning of what took seconds."""
+    alike = next((names for names in _ALIKE if one.symptom in names), ())
+    most = max((each.rise for each in dated if each.symptom in alike), default=one.rise)
+    return one.rise >= 0.1 * most
 
 
 def _first(dated: list[_Dated], step: float) -> _Dated:

@@ -163,7 +163,7 @@ class History:
         found: _Pooled | None = None
         for ranges in self._ranges(measure, view, who.by):
             facts = ranges.facts
-            chosen = [s for s in facts.series if self.is_of(s, who)]
+            chosen = [s for s in facts.series if self.is_of(s, who) and only.items() <= s.labels.items()]
             if not chosen:
                 continue
             values = [_pool(pool, column) for column in zip(*(s.values for s in chosen), strict=True)]

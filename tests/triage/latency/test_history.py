@@ -80,6 +80,15 @@ def test_failures_that_a_source_has_no_series_of_are_zero() -> None:
     assert values_of(history(success), "arrivals") == [10, 10]  # a Triton that has counted none shows none
 
 
+def test_errors_at_the_gateway_are_its_answers_of_that_code_alone() -> None:
+    told = history(
+        gateway("gateway_requests", [9, 9, 9], code="2xx"),
+        gateway("gateway_requests", [None, 1, 2], code="5xx"),
+    )
+    assert values_of(told, "gateway_traffic") == [9, 10, 11]
+    assert values_of(told, "gateway_errors") == [0, 1, 2]
+
+
 def test_failures_that_could_not_be_read_are_not_zero() -> None:
     success = triton("success", [10, 10], pod="a", model="m")
     told = history(success, nothing_of("triton/failure", "timeout"))

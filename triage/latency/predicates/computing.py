@@ -55,6 +55,22 @@ def infer_tail_matters(incident: Incident) -> Answer:
     return Answer("yes" if matters else "no", said, tail.evidence + whole.evidence)
 
 
+def durations_vary(incident: Incident) -> Answer:
+    """Some requests compute far longer than most: only then can keeping the order of answers hold any of them. By the tail, or,
+    where those are fewer than its share, by what they add to the mean."""
+    mean, middle, tail = (incident.movement(name) for name in ("infer", "infer_median", "infer_tail"))
+    if not middle.during or mean.during is None:
+        return Answer(
+            "unknown", middle.missing or mean.missing or "too few points since it began", middle.evidence
+        )
+    said = (
+        f"{mean.quantity.says}: {amount(mean.during, 'ms')}; median: {amount(middle.during, 'ms')}"
+        f"; 99th percentile: {amount(tail.during, 'ms') if tail.during is not None else 'not measured'}"
+    )
+    varies = mean.during > 1.3 * middle.during or (tail.during or 0.0) > 3 * middle.during
+    return Answer("yes" if varies else "no", said, middle.evidence + mean.evidence)
+
+
 def rare_batch_size(incident: Incident) -> Answer:
     """A batch size that was executed a few times only, and took many times as long as the others."""
     for evidence, facts in incident.facts(Statistics):
@@ -141,8 +157,10 @@ def version_is_slower(incident: Incident) -> Answer:
 
 
 def new_pods_slow(incident: Incident) -> Answer:
-    """Pods that began within the window compute long at first, and soon as fast as those that were there."""
+    """Pods that began within the window compute long at first, and soon as fast as those that were there. Those that began after it
+    did are no cause: a fleet that is late with its capacity has such too."""
     young: dict[str, list[float]] = {}
+    too_late: list[str] = []
     old: list[float] = []
     for pod in incident.history.groups("infer", "pod", incident.who()):
         trace = incident.read("infer", by="pod", group=pod).trace
@@ -150,13 +168,17 @@ def new_pods_slow(incident: Incident) -> Answer:
         if trace is None or not there:
             continue
         values = [value for _, value in there]
-        if there[0][0] > trace.start + 2 * trace.step:
+        if there[0][0] <= trace.start + 2 * trace.step:
+            old += values
+        elif _began_before(incident, pod):
             young[pod] = values
         else:
-            old += values
+            too_late.append(pod)
     evidence = incident.read("infer").evidence
     if not young:
         said = "no pod began within the window" if old else incident.read("infer").missing
+        if too_late:
+            said = f"{names(sorted(too_late))} began when it had begun"
         return Answer("no" if old else "unknown", said, evidence)
     usual = sorted(old)[len(old) // 2] if old else None
     warmed = [pod for pod, values in young.items() if _warmed_up(values, usual)]
@@ -166,6 +188,13 @@ def new_pods_slow(incident: Incident) -> Answer:
             "yes", f"{said}; {names(warmed)} took more than twice the usual time at first", evidence
         )
     return Answer("no", f"{said}, and did not begin slow to become fast", evidence)
+
+
+def _began_before(incident: Incident, pod: str) -> bool:
+    """Whether it answered, or could have, before it surely had begun; a pod's series are there before its first request ends."""
+    answers = incident.read("throughput", by="pod", group=pod).trace
+    there = answers.present() if answers else []
+    return incident.onset is None or not there or there[0][0] <= incident.onset.onset.latest
 
 
 def _warmed_up(values: list[float], usual: float | None) -> bool:

@@ -226,7 +226,9 @@ def queue_full(incident: Incident) -> Answer:
 
 
 def drifts(incident: Incident) -> Answer:
-    """What waits climbs and climbs, while less and less is executed; or requests wait at every look while instances stand idle."""
+    """What waits climbs and climbs, while less and less is executed; or requests wait at every look while instances stand idle; or
+    it has come to its end, where more wait than all instances could take at once, these have room, and less than half of what was
+    is executed (server#8870: the count of idle instances has sunk so low that hardly one gets work)."""
     beside = waits_beside_idle(incident)
     if beside.value == "yes":
         return beside
@@ -237,6 +239,12 @@ def drifts(incident: Incident) -> Answer:
     (first, second), (earlier, later) = halves(now), halves(work)
     said = f"waiting {first:.3g} then {second:.3g}; executions {earlier:.3g}/s then {later:.3g}/s"
     drifted = second > max(1.0, 1.5 * first) and later < 0.9 * earlier
+    usual, settings = incident.movement("executions").before, incident.settings.get(incident.model)
+    share, shown, _ = busy(incident)
+    if not drifted and usual and share is not None and settings is not None and settings.instances:
+        at_once = settings.instances * max(1, len(incident.pods())) * max(1, settings.max_batch_size)
+        drifted = later < 0.5 * usual and second > at_once and share < 0.5
+        said = f"{said}, {usual:.3g}/s before; {shown}"
     if not drifted and beside.value == "unknown":
         return Answer("unknown", beside.because, beside.evidence)
     return Answer("yes" if drifted else "no", said, waiting.evidence + done.evidence)

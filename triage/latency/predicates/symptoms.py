@@ -57,6 +57,10 @@ def nothing_rose(incident: Incident) -> Answer:
 def inside(incident: Incident) -> Answer:
     """Is the time that was added spent in Triton?"""
     latency, tail, gateway = (incident.movement(name) for name in ("latency", "p99", "gateway_tail"))
+    if tail.known and gateway.up(1.3, 0.0) == "yes" and tail.difference < 0.1 * gateway.difference:
+        # Requests that were held before Triton come to it together, and then wait a little for each other in it as well.
+        said = f"{gateway.quantity.says}: {gateway.from_to}; {tail.quantity.says}: {tail.from_to}"
+        return Answer("no", said, gateway.evidence + tail.evidence)
     for one in (latency, tail):
         if one.up(1.3, 0.0) == "yes":
             return Answer("yes", f"{one.quantity.says}: {one.from_to}", one.evidence)
