@@ -22,10 +22,11 @@ MOST_PODS = 16
 """Each is a read that the API server passes on to a kubelet."""
 LEAD_SECONDS = 600.0
 """So long before the window a load may have begun that reaches into it."""
-LOG_BYTES = 512 << 10
+LOG_BYTES = 256 << 10
+"""Twice as much where the end is read as well. To mask secrets takes a third of a second for each MiB."""
 TAIL_LINES = 2000
-ROOM = Room(head=0, between=128 << 10, tail=0)
-"""Nothing is kept but what tells something: traffic may be in a verbose log."""
+ROOM = Room(head=0, between=128 << 10, tail=0, errors=32 << 10, repeats=200)
+"""Nothing is kept but what tells something: traffic may be in a verbose log. A model may be loaded every minute."""
 _GONE = "the node may be slow or gone: read the log where it is archived"
 
 
