@@ -1,12 +1,15 @@
-"""What Triton's log says of a load while it serves, asked for through a real API server with the rights of somebody on call."""
+"""What Triton's log says of a load while it serves, asked for through a real API server with the rights of somebody on call; and
+what its configuration says before and after a change."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
@@ -17,15 +20,19 @@ from tests.latency.on_call import RIGHTS, on_call
 from tests.latency.runtime_logs import runtime_logs
 from tests.latency.triage_process import Ended, triage
 from tests.local_process import eventually
+from tests.triage.latency.peers import ask_all
 from tests.tritons.install import TritonInstall
 from tests.tritons.pods import PodTritons
 from tests.tritons.repository import Model, lay_out
-from tests.tritons.server import TritonRefused
+from tests.tritons.server import TritonRefused, TritonServer
 from triage.bundle import load_bundle
-from triage.evidence import Evidence, LogExcerpt, Snapshot
+from triage.evidence import Evidence, Facts, LogExcerpt, Missing, Snapshot
 from triage.latency.change import Change
+from triage.latency.facts import ModelSettings
 from triage.latency.incident import Incident
 from triage.latency.rules import LatencyRules
+from triage.probes.settings import with_settings
+from triage.probes.triton_url import triton_questions
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -44,6 +51,8 @@ class Looked:
     forbidden: Ended
     snapshot: Snapshot
     changes: list[Change]
+    again: dict[str, Facts | Missing]
+    """What the server told of its settings before it was given a second instance, and after."""
 
     @property
     def log(self) -> Evidence:
@@ -95,7 +104,19 @@ async def look(control_plane: ControlPlane, tritons: PodTritons, folder: Path) -
     snapshot, rules = load_bundle(bundle)
     assert isinstance(rules, LatencyRules)
     changes = list(Incident(snapshot, rules.measures, rules.quantities).changes)
-    return Looked(pod, loads, asked, forbidden, snapshot, changes)
+    return Looked(pod, loads, asked, forbidden, snapshot, changes, await twice(server))
+
+
+async def twice(server: TritonServer) -> dict[str, Facts | Missing]:
+    async with aiohttp.ClientSession() as session:
+        questions = triton_questions(server.url, session)
+        questions = with_settings(questions, server.url, session, again_after=0.0)
+        first, later = (each for each in questions if each.probe == "index")
+        found = await ask_all([first])
+        configuration = await server.call("GET", "/v2/models/slow/config")
+        configuration["instance_group"][0]["count"] = 2
+        await server.load("slow", configuration=json.dumps(configuration))
+        return found | await ask_all([later])
 
 
 async def has(file: Path, text: bytes) -> bool:
@@ -147,3 +168,8 @@ async def test_somebody_who_may_not_read_logs_is_told_the_rule_that_would_let_th
     assert [(row.reason, row.remedy) for row in rows] == [
         ("forbidden", 'add to the Role: apiGroups: [""], resources: [pods/log], verbs: [get]')
     ]
+
+
+async def test_settings_that_changed_while_it_was_looked_at_are_told_again(looked: Looked) -> None:
+    told = {id: facts.instances for id, facts in looked.again.items() if isinstance(facts, ModelSettings)}
+    assert told == {"settings:slow": 1, "settings/later:slow": 2}
