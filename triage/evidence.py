@@ -46,7 +46,8 @@ class LogExcerpt(msgspec.Struct, frozen=True, tag="log"):
     lines_read: int
     bytes_read: int
     dropped: int = 0
-    """Lines that were read and not kept: none of them reports an error, an outcome or a known message."""
+    """Lines that were read and not kept: none of them reports an outcome or a known message, nor an error for which there was
+    room."""
     cut: bool = False
     """The log has parts that were not read at all."""
 

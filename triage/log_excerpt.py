@@ -27,11 +27,14 @@ _LOADS = re.compile(r"\b(?:re-|un)?load", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes of lines that are kept at most."""
+    """What is kept at most, in bytes of lines."""
 
     head: int = HEAD_BYTES
     between: int = BETWEEN_BYTES
     tail: int = TAIL_BYTES
+    errors: int = BETWEEN_BYTES
+    """Of what is between: for errors that are neither of loads nor known. They take no other line's place."""
+    repeats: int = REPEATS
 
 
 USUAL_ROOM = Room()
@@ -50,11 +53,13 @@ class LogKeeper:
         self._head: list[LogLine] = []
         self._between: list[LogLine] = []
         self._tail: deque[LogLine] = deque()
-        self._head_bytes = self._tail_bytes = self._between_bytes = 0
+        self._head_bytes = self._tail_bytes = self._between_bytes = self._error_bytes = 0
         self._seen: Counter[str] = Counter()
         self._number = 0
         self._bytes = 0
         self._continuing = 0
+        self._is_error = False
+        """The line that was last worth keeping, with what belongs to it, is an error and nothing else."""
         self._full = False
         """Of the middle, something was dropped that was worth keeping."""
 
@@ -90,6 +95,10 @@ class LogKeeper:
         self._tail_bytes -= size
         if self._full or not self._is_worth_keeping(line.text):
             return
+        if self._is_error:
+            if self._error_bytes + size > self._room.errors:
+                return
+            self._error_bytes += size
         if self._between_bytes + size > self._room.between:
             self._full = True
             return
@@ -102,12 +111,13 @@ class LogKeeper:
             self._continuing -= 1
             return True
         self._continuing = 0
-        if level not in ("E", "F") and not _LOADS.search(text) and not self._is_known(text):
+        self._is_error = not _LOADS.search(text) and not self._is_known(text)
+        if self._is_error and level not in ("E", "F"):
             return False
         said = without_time(text)
         what = said[40:240] if len(said) > 80 else said  # without Triton's own time
         self._seen[what] += 1
-        if self._seen[what] > REPEATS:
+        if self._seen[what] > self._room.repeats:
             return False
         self._continuing = CONTINUATION_LINES
         return True

@@ -168,6 +168,19 @@ async def test_the_run_before_is_read_and_its_absence_named(cluster: Cluster) ->
     assert (log.outcome, log.head) == (LogOutcome.READ, "died\n")
 
 
+async def test_lines_since_a_time_alone_are_read_with_the_runtimes_times(cluster: Cluster) -> None:
+    await cluster.plane.api.apply(pod("since"))
+    file = await cluster.plane.kubelet.log_file(NAMESPACE, "since", "triton")
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    file.write_bytes(cri_lines("before\nat noon\nlater\n", noon - timedelta(seconds=30), apart_seconds=30.0))
+    for since, lines in (
+        (noon, ["2026-11-22T12:00:00.000000001Z at noon", "2026-11-22T12:00:30.000000002Z later"]),
+        (noon + timedelta(seconds=31), []),
+    ):
+        log = await read_log(cluster.reader, NAMESPACE, "since", "triton", since=since, times=True)
+        assert (log.outcome, log.head.splitlines(), log.gap) == (LogOutcome.READ, lines, False)
+
+
 async def test_a_pod_without_a_node_has_an_empty_log(cluster: Cluster) -> None:
     unscheduled = pod("unscheduled")
     del unscheduled["spec"]["nodeName"]

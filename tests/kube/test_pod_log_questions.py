@@ -138,3 +138,13 @@ async def test_a_log_that_its_node_no_longer_has_is_gone_and_no_quiet_one(tmp_pa
     missing = found["log:web-1/triton/previous"].missing
     assert missing is not None
     assert missing.reason == "expired"
+
+
+async def test_a_container_that_never_ran_has_said_nothing_and_a_pod_that_is_over_is_not_asked(
+    tmp_path: Path,
+) -> None:
+    async with api_server() as server:
+        said = 'container "triton" in pod "pulling" is waiting to start: ContainerCreating'
+        server.expect_any(log_of("pulling"), refusal(400, "BadRequest", said))
+        found = await asked(server, tmp_path, placed("pulling"), placed("evicted", phase="Failed"))
+    assert {id: one.facts for id, one in found.items()} == {"log:pulling/triton": LogExcerpt((), 0, 0)}

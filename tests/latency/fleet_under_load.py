@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
+from tests.latency.runtime_logs import runtime_logs
 from tests.local_process import eventually
 from tests.prometheus.server import PrometheusServer, Target
 from tests.tritons.install import TritonInstall
@@ -116,6 +117,7 @@ async def fleet_under_load(
         tritons = await stack.enter_async_context(
             PodTritons(control_plane, install, namespace, SELECTOR, repository, folder)
         )
+        await stack.enter_async_context(runtime_logs(control_plane, tritons, "triton"))
         async with asyncio.TaskGroup() as users:
             fleet = Fleet(control_plane, namespace, tritons, folder, users)
             try:

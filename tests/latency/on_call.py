@@ -7,7 +7,7 @@ from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
 
 RIGHTS: Mapping[str, Sequence[str]] = {
-    "": ("pods", "events"),
+    "": ("pods", "pods/log", "events"),
     "apps": ("deployments", "replicasets"),
     "autoscaling": ("horizontalpodautoscalers",),
 }

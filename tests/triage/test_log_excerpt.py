@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.evidence import LogExcerpt
-from triage.log_excerpt import BETWEEN_BYTES, HEAD_BYTES, LINE_CHARACTERS, REPEATS, TAIL_BYTES, LogKeeper
+from triage.log_excerpt import (
+    BETWEEN_BYTES,
+    HEAD_BYTES,
+    LINE_CHARACTERS,
+    REPEATS,
+    TAIL_BYTES,
+    LogKeeper,
+    Room,
+)
 from triage.signatures import parse_signatures
 
 SIGNATURES = parse_signatures(
@@ -145,3 +153,28 @@ def test_a_log_without_end_takes_bounded_memory(line: str) -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\n\r"), max_size=40), max_size=50))
 def test_every_line_of_a_small_log_is_kept_in_order(lines: list[str]) -> None:
     assert [line.text for line in excerpt(lines).lines] == lines
+
+
+def test_a_flood_of_errors_takes_no_place_of_a_load() -> None:
+    """Each of them says something else."""
+    keeper = LogKeeper(
+        lambda text: text, SIGNATURES.any, Room(head=0, between=2000, tail=0, errors=1000, repeats=50)
+    )
+    for number in range(100):
+        keeper.feed(f"E0102 03:04:05.000006 1 pb_stub.cc:714] failed: {number}")
+        keeper.feed(f"I0102 03:04:{number % 60:02}.000006 1 model.cc:1] {'long ' * 10}{number}")
+    loading = "I0102 03:05:00.000006 1 model_lifecycle.cc:472] loading: m:1"
+    keeper.feed(loading)
+    kept = keeper.excerpt()
+    assert (kept.lines[-1].text, kept.cut, 10 < len(kept.lines) < 25) == (loading, False, True)
+
+
+def test_a_load_that_is_repeated_may_be_kept_each_time_also_where_the_runtimes_time_precedes_it() -> None:
+    keeper = LogKeeper(lambda text: text, SIGNATURES.any, Room(head=0, tail=0, repeats=50))
+    usual = LogKeeper(lambda text: text, SIGNATURES.any, Room(head=0, tail=0))
+    said = f"model_lifecycle.cc:839] successfully loaded '{'long-name-' * 4}'"
+    for minute in range(40):
+        line = f"2026-01-02T03:{minute:02}:05.000000001Z I0102 03:{minute:02}:05.000006 1 {said}"
+        keeper.feed(line)
+        usual.feed(line)
+    assert (len(keeper.excerpt().lines), len(usual.excerpt().lines)) == (40, REPEATS)

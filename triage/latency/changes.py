@@ -43,9 +43,10 @@ def changes(evidence: Sequence[Evidence], history: History) -> list[Change]:
                 logs.append((one, one.facts))
             case _:
                 continue
-    found += changes_of_logs(logs)
+    logged = list(changes_of_logs(logs))
+    found += logged
     found += changes_while_looking(evidence)
-    found += _births(history)
+    found += (born for born in _births(history) if not any(_explains(one, born) for one in logged))
     return sorted(found, key=lambda change: (change.at, change.kind, change.what))
 
 
@@ -120,6 +121,12 @@ def _still_starts(pod: PodPlacement) -> bool:
         and pod.ready_since is not None
         and pod.ready_since <= began
     )
+
+
+def _explains(logged: Change, born: Change) -> bool:
+    """Whether a log tells of the load by which these series began, and tells it better."""
+    same = logged.kind == born.kind == "load" and logged.model == born.model
+    return same and born.earliest <= logged.latest <= born.at
 
 
 _LOADS_SECONDS = 120.0

@@ -67,6 +67,6 @@ def _together(rows: Sequence[_Pod]) -> Change:
         short(what.strip(), 200),
         tuple(row.evidence for row in rows),
         first.model,
-        pods,
+        () if first.kind == "stop" else pods,  # the pods of a change of scale are those that came
         ended=ended,
     )

@@ -22,10 +22,13 @@ MOST_PODS = 16
 """Each is a read that the API server passes on to a kubelet."""
 LEAD_SECONDS = 600.0
 """So long before the window a load may have begun that reaches into it."""
-LOG_BYTES = 512 << 10
+LOG_BYTES = 256 << 10
+"""Twice as much where the end is read as well. To mask secrets takes a third of a second for each MiB."""
 TAIL_LINES = 2000
-ROOM = Room(head=0, between=128 << 10, tail=0)
-"""Nothing is kept but what tells something: traffic may be in a verbose log."""
+ROOM = Room(head=0, between=128 << 10, tail=0, errors=32 << 10, repeats=200)
+"""Nothing is kept but what tells something: traffic may be in a verbose log. A model may be loaded every minute."""
+_ENDED = ("Succeeded", "Failed")
+"""Phases of a pod that another has taken the place of, days ago or just now; its node has forgotten its log."""
 _GONE = "the node may be slow or gone: read the log where it is archived"
 
 
@@ -34,7 +37,7 @@ def pod_log_questions(
 ) -> list[Question]:
     """What to ask of the logs of these pods, since shortly before `start`, in seconds since 1970; and what is not asked, as an
     answer that is missing."""
-    there = [pod for pod in pods if pod.container and pod.node]
+    there = [pod for pod in pods if pod.container and pod.node and pod.phase not in _ENDED]
     chosen = sorted(there, key=lambda pod: (-_last_moment(pod), pod.pod))[:MOST_PODS]
     since = datetime.fromtimestamp(start - LEAD_SECONDS, UTC).replace(microsecond=0)
     logs = _Logs(api, namespace, since, f"{kubectl} -n {shlex.quote(namespace)}")
@@ -77,6 +80,8 @@ class _Logs:
                 )
             except KubernetesError as error:
                 return Found(_missing(error))
+            if found.outcome is LogOutcome.NOT_STARTED:
+                return Found(LogExcerpt((), 0, 0))  # it has said nothing, which is known
             if found.outcome is not LogOutcome.READ:
                 return Found(no_log(found.outcome, found.words))
             return Found(await asyncio.to_thread(_excerpt, found, seal))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from tests.triage.latency.evidence import (
@@ -18,6 +19,7 @@ from tests.triage.latency.evidence import (
     steady,
     triton,
 )
+from triage.evidence import Evidence
 from triage.latency.change import Change
 from triage.latency.facts import Nodes, NodeView, PodPlacement, Revision
 
@@ -179,6 +181,32 @@ def test_loads_and_unloads_name_their_model_and_pod() -> None:
     ]
 
 
+def log_of(pod: str, *lines: str) -> Evidence:
+    told = log(*lines)
+    return msgspec.structs.replace(told, id=f"log:{pod}/triton", subject=pod)
+
+
+def test_what_several_pods_tell_at_about_the_same_time_is_told_once() -> None:
+    loads = [
+        log_of(
+            pod,
+            f"I1118 11:{minute}.5 1 model_lifecycle.cc:472] loading: m:3",
+            f"I1118 11:{minute[:-2]}{int(minute[-2:]) + 9:02}.5 1 model_lifecycle.cc:839] successfully loaded 'm'",
+        )
+        for pod, minute in (("a", "30:00"), ("b", "30:20"), ("c", "40:00"))
+    ]
+    found = of(*loads)
+    assert [(c.what, c.pods, c.evidence, c.latest - c.at) for c in found] == [
+        ("m version 3 loads in a, b, for 29 s", ("a", "b"), ("log:a/triton", "log:b/triton"), 29.0),
+        ("m version 3 loads in c, for 9 s", ("c",), ("log:c/triton",), 9.0),
+    ]
+
+
+def test_a_triton_that_begins_to_stop_is_a_change_of_scale_and_no_pod_that_came() -> None:
+    line = 'I1118 11:30:00.5 1 server.cc:305] "Waiting for in-flight requests to complete."'
+    assert [(c.kind, c.what, c.pods) for c in of(log(line))] == [("scale", "Triton begins to stop in a", ())]
+
+
 def test_a_pod_whose_series_begins_within_the_window_came_then() -> None:
     found = told(
         triton("success", steady(9, 120), smear=60.0, pod="old", model="m"),
@@ -195,6 +223,19 @@ def test_a_version_that_begins_after_its_pod_was_loaded_then() -> None:
     assert [(c.kind, c.at, c.what, c.model) for c in found] == [
         ("load", at_step(50), "m version 2 begins to be served", "m")
     ]
+
+
+@pytest.mark.parametrize(("model", "count"), [("m", 1), ("n", 2)])
+def test_a_load_that_a_log_tells_is_not_told_again_by_the_series_that_begin_with_it(
+    model: str, count: int
+) -> None:
+    begin = datetime.fromtimestamp(at_step(49), UTC).strftime("%m%d %H:%M:%S.%f")
+    found = of(
+        triton("success", steady(9, 120), pod="a", model="m", version="1"),
+        triton("success", [*steady(None, 50), *steady(9, 70)], pod="a", model="m", version="2"),
+        log(f"I{begin} 1 model_lifecycle.cc:839] successfully loaded '{model}'"),
+    )
+    assert [c.kind for c in found] == ["load"] * count
 
 
 def test_a_version_that_came_with_its_pod_was_not_loaded_beside_it() -> None:
