@@ -1,6 +1,6 @@
 """A Prometheus, or what speaks its API (Thanos, Mimir, VictoriaMetrics), asked for instants and ranges with a deadline each.
 
-The client library is synchronous, so calls run on eight threads of their own, each with a session of its own. The threads are
+The client library is synchronous, so calls run on sixteen threads of their own, each with a session of its own. The threads are
 daemons: a call that nobody waits for any longer holds up neither the event loop nor the end of the program. Redirects are not
 followed, so credentials go nowhere else."""
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 
-THREADS = 8
+THREADS = 16
+"""Of the twenty that a Prometheus answers at once by default (prometheus/prometheus:cmd/prometheus, query.max-concurrency)."""
 MAX_ANSWER_BYTES = 32 << 20
 
 Reason = Literal["unreachable", "forbidden", "refused", "timeout", "parse_error"]
@@ -99,7 +100,7 @@ def without_credentials(url: str) -> str:
 
 
 class PrometheusSource:
-    """An async context manager. At most eight calls at once; others wait for their turn within their own deadline."""
+    """An async context manager. At most sixteen calls at once; others wait for their turn, and a call's deadline begins with it."""
 
     def __init__(
         self, url: str, access: PrometheusAccess | None = None, *, timeout_seconds: float = 10.0
@@ -112,6 +113,7 @@ class PrometheusSource:
         self._timeout = timeout_seconds
         self._calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._turns = asyncio.Semaphore(THREADS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,6 +149,10 @@ class PrometheusSource:
         return await self._call(lambda session: session.metric_names(start, end, seconds), seconds)
 
     async def _call(self, ask: "Callable[[PrometheusSession], _Answer]", seconds: float) -> _Answer:
+        async with self._turns:
+            return await self._answered(ask, seconds)
+
+    async def _answered(self, ask: "Callable[[PrometheusSession], _Answer]", seconds: float) -> _Answer:
         loop = asyncio.get_running_loop()
         call: _Call[_Answer] = _Call(ask, loop, loop.create_future())
         self._calls.put(call)

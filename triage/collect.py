@@ -36,9 +36,11 @@ class Question:
     subject: str = ""
     on_timeout: str = "ask again, or give the source by hand"
     patience: float | None = None
-    """Seconds for this question, where it needs others than its probe's deadline."""
+    """Seconds for this question, where it needs others than its probe's deadline; infinite where its source sees to that."""
 
 
+BY_ANOTHER = Missing("not_given", "one of the questions that this one raises tells it", "see there")
+"""Of a question that was asked only to know what to ask: it is no evidence, and one that it raises may have its id."""
 _UNTHOUGHT = "this is a mistake of triton-triage: please report it; the other sources were asked all the same"
 _MAX_SAID = 500
 
@@ -95,8 +97,12 @@ class _Collector:
             found = Found(_unthought(error))
         if isinstance(found.facts, Missing):
             seal = self._make_seal()  # what was masked in an answer that is not kept does not count
+        if found.facts is BY_ANOTHER:
+            self._started.discard(question.id)
         for follow_up in found.then:
             self.start(follow_up)
+        if found.facts is BY_ANOTHER:
+            return
         facts, missing = (None, found.facts) if isinstance(found.facts, Missing) else (found.facts, None)
         evidence = Evidence(
             id=question.id,

@@ -111,10 +111,8 @@ class Redactor:
             case bool() | int() | float() | None:
                 return value
             case list() | tuple():
-                if depth < _DEPTH and PLAIN.issuperset(
-                    map(type, value)
-                ):  # a fleet's ranges are millions of numbers
-                    return value
+                if depth < _DEPTH and PLAIN.issuperset(map(type, value)):
+                    return value  # a fleet's ranges are millions of numbers
                 items = list(self._items(value, depth, secret))
                 return items if isinstance(value, list) else tuple(items)
             case dict():

@@ -19,16 +19,18 @@ from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.pages import page
 from tests.prometheus.samples import Samples
 from tests.prometheus.server import PrometheusServer, Target
-from triage.collect import Question
+from triage.collect import BY_ANOTHER, Question
 from triage.evidence import Missing
 from triage.latency.facts import Ranges
 from triage.latency.grid import Window
-from triage.latency.measures import Source, read_measures
+from triage.latency.measures import Source
 from triage.latency.queries import SeriesTarget, build_query
+from triage.latency.rules import latency_rules_from_folder
 from triage.probes.prometheus import prometheus_questions
 from triage.seal import Seal
 
-MEASURES = read_measures(rules_dir() / "measures")
+RULES = latency_rules_from_folder(rules_dir())
+MEASURES = RULES.sources
 END = int(time.time()) // 60 * 60 - 1800
 START = END - 3600
 ODD = 'we"ird\\.*'
@@ -114,13 +116,14 @@ async def ask_all(url: str, target: SeriesTarget, window: Window = WINDOW) -> di
 
     async def ask(question: Question) -> None:
         found = await question.ask(_NO_SEAL)
-        assert isinstance(found.facts, Ranges | Missing)
-        assert question.id not in told
-        told[question.id] = found.facts
+        if found.facts is not BY_ANOTHER:
+            assert isinstance(found.facts, Ranges | Missing)
+            assert question.id not in told
+            told[question.id] = found.facts
         await asyncio.gather(*(ask(more) for more in found.then))
 
     async with PrometheusSource(url) as source:
-        for question in prometheus_questions(source, target, MEASURES, window):
+        for question in prometheus_questions(source, target, RULES, window):
             await ask(question)
     return told
 
@@ -321,31 +324,33 @@ async def test_instances_are_pods_where_nothing_names_them_and_that_is_said(
     assert "no label with the pod's name" in success.warnings[0]
 
 
-async def test_a_fleet_too_large_for_all_is_told_by_pod_for_the_model_that_became_slowest(
-    prometheus_tools: PrometheusTools, tmp_path: Path
+@pytest.mark.parametrize(("models", "whole"), [(20, 20), (6, 606)], ids=["2,020 series", "606 series"])
+async def test_a_fleet_too_large_for_all_is_told_by_pod_for_the_model_whose_requests_gained_most_time(
+    prometheus_tools: PrometheusTools, tmp_path: Path, models: int, whole: int
 ) -> None:
+    """Which pods serve which models is told of up to 2,000 series; m3 became slowest of all, for a hundredth of the requests."""
     server = PrometheusServer(prometheus_tools, tmp_path)
     samples = Samples(END - 1800, END, every=60)
     for pod in range(101):
-        for model in range(20):
+        for model in range(models):
             labels = {"pod": f"triton-{pod}", "namespace": "serving", "model": f"m{model}", "version": "1"}
-            slower = 1e6 if model == 7 else 1e3
-            samples.add("nv_inference_request_success", labels, lambda t: t)
-            samples.add(
-                "nv_inference_request_duration_us",
-                labels,
-                partial(grows, slower),
-            )
+            rate, slower = {3: (0.01, 1e5), 5: (1.0, 1e6)}.get(model, (1.0, 1e3))
+            samples.add("nv_inference_request_success", labels, partial(mul, rate))
+            samples.add("nv_inference_request_duration_us", labels, partial(grows, slower))
     await server.backfill(str(samples))
     async with server:
         told = await ask_all(server.url, TARGET, Window(END - 1800, END))
-    everything, pods = told["triton/success"], told["triton_pods/success"]
+    everything, time, pods = (
+        told[name] for name in ("triton/success", "triton/request_time", "triton_pods/request_time")
+    )
     assert isinstance(everything, Ranges)
+    assert isinstance(time, Ranges)
     assert isinstance(pods, Ranges)
-    assert (everything.step, len(everything.series)) == (60.0, 20)
-    assert middle(everything, model="m3", version="1") == 101.0
+    assert (everything.step, len(everything.series), len(time.series)) == (60.0, whole, models)
+    assert sum(series.values[10] or 0 for series in everything.series) == pytest.approx(101 * (models - 0.99))
     assert len(pods.series) == 101
-    assert {one.labels["model"] for one in pods.series} == {"m7"}
+    assert {one.labels["model"] for one in pods.series} == {"m5"}
+    assert ("triton_pods/success" in told) == (whole == models)
 
 
 async def test_nobody_there_is_one_missing_evidence_and_no_more() -> None:
@@ -359,7 +364,7 @@ async def test_nobody_there_is_one_missing_evidence_and_no_more() -> None:
 def test_the_command_asks_the_same_by_hand_without_credentials() -> None:
     access = PrometheusAccess(bearer_token_file=Path("/run/token"), headers={"X-Scope-OrgID": "tenant"})
     source = PrometheusSource("https://me:secret@prom/x", access)
-    (question,) = prometheus_questions(source, TARGET, MEASURES, Window(0, 3600))
+    (question,) = prometheus_questions(source, TARGET, RULES, Window(0, 3600))
     words = shlex.split(question.command)
     assert "https://prom/x/api/v1/query_range" in words
     assert f"query={question.query}" in words

@@ -187,6 +187,17 @@ async def test_more_calls_than_threads_all_come_home_and_never_too_many_at_once(
     assert most == THREADS
 
 
+async def test_who_waits_for_a_turn_has_all_of_the_deadline_left_for_the_answer() -> None:
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.6)
+        return vector("1")
+
+    async with peer(slow) as (url, _), PrometheusSource(url, timeout_seconds=2.0) as source:
+        await source.query("up", AT)  # threads import what they need
+        answers = await asyncio.gather(*(source.query(f"up{n}", AT) for n in range(5 * THREADS)))
+    assert len(answers) == 5 * THREADS
+
+
 async def test_an_answer_without_end_is_refused() -> None:
     body = b" " * (MAX_ANSWER_BYTES + 2)
     error = await refusal(lambda _: web.Response(body=body))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from triage.collect import Found, Question, collect
+from triage.collect import BY_ANOTHER, Found, Question, collect
 from triage.evidence import Asked, Evidence, Missing, ModelConfig, Readiness, Snapshot
 from triage.seal import Seal
 from triage.tree import parse_tree
@@ -207,6 +207,15 @@ async def test_an_answer_may_raise_questions_and_a_missing_one_too() -> None:
         return Found(Missing("forbidden", "no", "ask"), [follow_up])
 
     assert await answers(question("a", ask)) == {"a": Missing("forbidden", "no", "ask"), "b": READY}
+
+
+async def test_what_was_asked_only_to_know_what_to_ask_is_no_evidence_and_leaves_its_name_to_what_it_raises() -> (
+    None
+):
+    async def ask() -> Found:
+        return Found(BY_ANOTHER, [question("a", ready), question("b", ready)])
+
+    assert await answers(question("a", ask)) == {"a": READY, "b": READY}
 
 
 async def test_the_same_question_is_asked_once_so_that_answers_cannot_raise_questions_for_ever() -> None:

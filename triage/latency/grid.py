@@ -108,29 +108,3 @@ def make_ranges(
         cut=len(series) > MOST_SERIES,
         warnings=tuple(dict.fromkeys(warnings)),
     )
-
-
-def grown_model(success: Ranges, request_time: Ranges) -> str:
-    """The model whose time per request grew most from the window's first half to its last tenth; empty: none can be told."""
-    half, tenth = success.steps // 2, max(1, success.steps // 10)
-    best, model = -math.inf, ""
-    for name in sorted({series.labels.get("model", "") for series in success.series} - {""}):
-        before = _per_request(success, request_time, name, slice(0, half))
-        after = _per_request(success, request_time, name, slice(success.steps - tenth, None))
-        if before is not None and after is not None and after - before > best:
-            best, model = after - before, name
-    return model
-
-
-def _per_request(success: Ranges, request_time: Ranges, model: str, part: slice) -> float | None:
-    requests, time = (
-        sum(
-            value
-            for series in ranges.series
-            if series.labels.get("model") == model
-            for value in series.values[part]
-            if value is not None
-        )
-        for ranges in (success, request_time)
-    )
-    return time / requests if requests > 0 else None

@@ -1,7 +1,7 @@
 """From a request to a snapshot of why requests are slow: which sources to ask, and ask them.
 
-The cluster and Prometheus are asked at once. Prometheus waits a little for the cluster, since the names of pods, nodes and the
-autoscaler tell whose series are meant; without them it asks by the workload's name."""
+The cluster and Prometheus are asked at once. The questions to Prometheus that need names of pods, nodes or the autoscaler wait a
+little for the cluster; without them they ask by the workload's name. Most need the workload's alone."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ import msgspec
 
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.prometheus import PrometheusAccess, PrometheusSource
+from telemetry.workload_above import named_workload
 from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, collect
 from triage.evidence import Asked, Missing, Snapshot
@@ -106,15 +107,18 @@ def _of_prometheus(
 ) -> Question:
     window = Window(sources.start, sources.end)
     unnamed = SeriesTarget(namespace=sources.namespace, workload=_name(sources.target), model=model)
-    (first,) = prometheus_questions(source, unnamed, rules.sources, window)
+
+    async def named() -> SeriesTarget:
+        return await cluster.names(unnamed) if sources.target else unnamed
+
+    (first,) = prometheus_questions(source, unnamed, rules, window, named)
 
     async def ask(seal: Seal) -> Found:
-        target = await cluster.names(unnamed) if sources.target else unnamed
-        (known,) = prometheus_questions(source, target, rules.sources, window)
+        target = await cluster.pods(unnamed) if sources.target else unnamed
+        (known,) = prometheus_questions(source, target, rules, window, named)
         return await known.ask(seal)
 
-    patience = (first.patience or rules.tree.probes[first.probe].deadline) + NAMES_SECONDS
-    return replace(first, ask=ask, patience=patience)
+    return replace(first, ask=ask)
 
 
 def _of_triton(
@@ -155,17 +159,23 @@ class _Cluster:
     def __init__(self, access: ClusterAccess, sources: LatencySources) -> None:
         self._access = access
         self._sources = sources
+        self._connected = asyncio.Event()
         self._named = asyncio.Event()
         self._waited_for = {"placements", "hpa", "rollouts"}
         self._found: dict[str, object] = {}
 
+    async def pods(self, target: SeriesTarget) -> SeriesTarget:
+        """The target as far as its pods are told by it: those of a workload by its name, which needs no answer of the cluster."""
+        workload = None if self._sources.selector else named_workload(self._sources.target)
+        if workload is None or workload.kind == "ReplicaSet":  # which may have a workload above it
+            return await self.names(target)
+        if not target.namespace:
+            await _wait_for(self._connected)
+        return replace(target, namespace=self._access.namespace)
+
     async def names(self, target: SeriesTarget) -> SeriesTarget:
         """The target with the names that the cluster told, after a while without."""
-        try:
-            async with asyncio.timeout(NAMES_SECONDS):
-                await self._named.wait()
-        except TimeoutError:
-            pass
+        await _wait_for(self._named)
         told = replace(target, namespace=self._access.namespace or target.namespace)
         placements, hpa, rollouts = (self._found.get(name) for name in ("placements", "hpa", "rollouts"))
         if isinstance(placements, PodPlacements):
@@ -191,9 +201,11 @@ class _Cluster:
         try:
             client = await self._access.connect()
         except KubernetesError as error:
+            self._connected.set()
             self._named.set()
             remedy = "pass --kubeconfig and --context, or give --prometheus URL"
             return Found(Missing("unreachable", str(error), remedy))
+        self._connected.set()
         asked = cluster_questions(
             client,
             self._access.namespace,
@@ -223,6 +235,14 @@ class _Cluster:
                     self._named.set()
 
         return replace(question, ask=ask)
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(NAMES_SECONDS):
+            await event.wait()
+    except TimeoutError:
+        pass
 
 
 def access_from(token_file: str | None, ca_file: str | None, headers: Sequence[str]) -> PrometheusAccess:

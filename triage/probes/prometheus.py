@@ -1,30 +1,28 @@
 """Evidence over time from a Prometheus: Triton's measures, the same hours of earlier days, the platform and the gateway.
 
 The first question finds out how this Prometheus names the pods, how often it scrapes and how many series there are; its answer
-raises all others. A fleet of more than 2,000 series is read without pods, and by pod for the model in question alone."""
+raises all others. A fleet of more than 500 series is read without pods, and by pod for the model in question alone: a measure of
+1,000 series is 8 MB. Which pods serve which models, and since when, is told of up to 2,000.
 
+Questions wait for their turn for as long as the budget lasts; a probe's deadline is for the answer to each, once it is asked."""
+
+import math
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from telemetry.prometheus import PrometheusAnswer, PrometheusError, PrometheusSource
-from triage.collect import Found, Question
-from triage.evidence import Missing
-from triage.latency.counters import SUMMARY_SECONDS
+from telemetry.prometheus import PrometheusError, PrometheusSource
+from triage.collect import BY_ANOTHER, Found, Question
+from triage.evidence import Evidence, Missing
 from triage.latency.facts import Ranges
-from triage.latency.grid import (
-    MOST_SERIES,
-    MOST_STEPS,
-    Grid,
-    Window,
-    close_grid,
-    grown_model,
-    make_grid,
-    make_ranges,
-)
-from triage.latency.measures import Alternative, Measure, Measures
-from triage.latency.queries import Names, SeriesTarget, Unscoped, build_query, result_labels
-from triage.probes.prometheus_layout import DEFAULT_INTERVAL, Layout, find_layout
+from triage.latency.grid import MOST_SERIES, MOST_STEPS, Grid, Window, close_grid, make_grid
+from triage.latency.history import History
+from triage.latency.measures import Measure, Source
+from triage.latency.model_in_question import model_in_question
+from triage.latency.queries import SeriesTarget
+from triage.latency.rules import LatencyRules
+from triage.probes.prometheus_layout import DEFAULT_INTERVAL, Layout, find_layout, together
+from triage.probes.prometheus_reading import Reader, Reading, missing
 from triage.seal import Seal
 
 PAST = {"1d": 86400.0, "7d": 7 * 86400.0}
@@ -40,67 +38,86 @@ CLOSE_MEASURES = (
     "gateway_p99",
 )
 """What tells when it began, scrape by scrape."""
+MOST_BY_POD = 500
+"""Series of all models: more are read by pod for the model in question alone."""
+_TELLING = ("success", "request_time", "queue_time", "pending")
+"""The measures that tell which model that is."""
+_AROUND: Sequence[Source] = ("gateway", "platform")
 _MOST_POINTS = 800_000
 """Of one answer: 32 MB hold somewhat more."""
-_OF_TRITON = ("nv_", "vllm:")
 
 
 def prometheus_questions(
-    source: PrometheusSource, target: SeriesTarget, measures: Measures, window: Window
+    source: PrometheusSource,
+    target: SeriesTarget,
+    rules: LatencyRules,
+    window: Window,
+    named: Callable[[], Awaitable[SeriesTarget]] | None = None,
 ) -> list[Question]:
-    """The first question, whose answer raises the others. `target.model`: the model in question, if it is known."""
-    return [_Prometheus(source, target, measures, window).first()]
+    """The first question, whose answer raises the others. `target.model`: the model in question, if it is known. `named`: the
+    target with the names of its nodes and of its autoscaler, which the platform is asked by, once they are known."""
 
+    async def as_given() -> SeriesTarget:
+        return target
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    measure: Measure
-    by: tuple[str, ...]
-    target: SeriesTarget
-    grid: Grid
-    scope: dict[str, str]
-    notes: tuple[str, ...] = ()
+    return [_Prometheus(source, target, rules, window, named or as_given).first()]
 
 
 class _Prometheus:
     def __init__(
-        self, source: PrometheusSource, target: SeriesTarget, measures: Measures, window: Window
+        self,
+        source: PrometheusSource,
+        target: SeriesTarget,
+        rules: LatencyRules,
+        window: Window,
+        named: Callable[[], Awaitable[SeriesTarget]],
     ) -> None:
         self._source = source
         self._target = target
-        self._measures = measures
+        self._rules = rules
+        self._measures = rules.sources
         self._window = window
-        self._families: frozenset[str] | None = None
-        self._names = Names({"gpu": "gpu_uuid"})
-        self._success = next(row for row in measures["triton"] if row.measure == "success")
+        self._named = named
+        self._reader = Reader(source)
+        self._success = next(row for row in self._measures["triton"] if row.measure == "success")
 
     def first(self) -> Question:
         grid = make_grid(self._window, DEFAULT_INTERVAL)
         scope = {"namespace": "{namespace}", "pod": "{pods}"}
-        reading = _Reading(self._success, ("pod", *self._success.by), self._target, grid, scope)
+        reading = Reading(self._success, ("pod", *self._success.by), self._target, grid, scope)
         return replace(self._question("triton", "triton/success", reading), ask=self._discover)
 
     async def _discover(self, seal: Seal) -> Found:
         try:
-            self._families = await self._known_families()
-            layout = await find_layout(self._source, self._target, self._window)
+            looked = find_layout(self._source, self._target, self._window)
+            self._reader.families, layout = await together(self._known_families(), looked)
         except PrometheusError as error:
-            return Found(_missing(error))
+            return Found(missing(error))
         if isinstance(layout, Missing):
             return Found(layout, self._around(make_grid(self._window, DEFAULT_INTERVAL)))
-        self._names = layout.names
-        many = layout.series > MOST_SERIES
-        by = () if many else layout.by
-        facts = await self._read(self._triton(self._success, layout, by))
-        model = await self._model(layout, facts) if many else ""
-        then = [
+        self._reader.names = layout.names
+        by = layout.by if layout.series <= MOST_BY_POD else ()
+        rows = [
             self._question("triton", f"triton/{row.measure}", self._triton(row, layout, by))
             for row in self._measures["triton"]
             if row is not self._success
         ]
-        if model:
-            then += self._of_pods(layout, model)
-        return Found(facts, [*then, *self._close(layout), *self._past(layout), *self._around(layout.grid)])
+        then = [self._successes(layout), *rows, *self._close(layout), *self._around(layout.grid)]
+        return Found(BY_ANOTHER, then)
+
+    def _successes(self, layout: Layout) -> Question:
+        """By pod as far as that goes: it tells which pods serve which models, and since when. In a large fleet it raises the
+        questions by pod about the one model in question."""
+        reading = self._triton(self._success, layout, layout.by if layout.series <= MOST_SERIES else ())
+
+        async def ask(seal: Seal) -> Found:
+            past = self._past(layout)
+            if layout.series <= MOST_BY_POD:
+                return Found(await self._reader.read(reading), past)
+            facts, model = await together(self._reader.read(reading), self._model(layout))
+            return Found(facts, [*(self._of_pods(layout, model) if model else []), *past])
+
+        return replace(self._question("triton", "triton/success", reading), ask=ask)
 
     async def _known_families(self) -> frozenset[str] | None:
         """None where Prometheus does not let us list them: then each is asked for."""
@@ -111,16 +128,17 @@ class _Prometheus:
                 raise
             return None
 
-    def _triton(self, row: Measure, layout: Layout, by: tuple[str, ...]) -> _Reading:
-        return _Reading(row, (*by, *row.by), self._target, layout.grid, layout.scope, layout.notes)
+    def _triton(self, row: Measure, layout: Layout, by: tuple[str, ...]) -> Reading:
+        return Reading(row, (*by, *row.by), self._target, layout.grid, layout.scope, layout.notes)
 
-    async def _model(self, layout: Layout, success: Ranges | Missing) -> str:
-        """The model that was asked about, else the one that became slowest."""
-        if self._target.model or isinstance(success, Missing):
+    async def _model(self, layout: Layout) -> str:
+        """The one that was asked about, else the one that the report will be about; empty: none can be told."""
+        if self._target.model:
             return self._target.model
-        row = self._row("request_time")
-        time = await self._read(self._triton(row, layout, ())) if row else None
-        return grown_model(success, time) if isinstance(time, Ranges) else ""
+        rows = [row for row in self._measures["triton"] if row.measure in _TELLING]
+        told = await together(*(self._reader.read(self._triton(row, layout, ())) for row in rows))
+        evidence = [_evidence(facts) for facts in told if isinstance(facts, Ranges)]
+        return model_in_question(History(evidence, self._rules.measures, self._rules.quantities), {})
 
     def _of_pods(self, layout: Layout, model: str) -> list[Question]:
         """Coarser where there are so many pods that the answer would be too long."""
@@ -132,67 +150,66 @@ class _Prometheus:
             self._question(
                 "triton_pods",
                 f"triton_pods/{row.measure}",
-                _Reading(row, (*layout.by, *row.by), target, grid, scope, layout.notes),
+                Reading(row, (*layout.by, *row.by), target, grid, scope, layout.notes),
             )
             for row in self._measures.get("triton", ())
-            if "model" in row.by
+            if "model" in row.by and (row is not self._success or layout.series > MOST_SERIES)
         ]
 
     def _close(self, layout: Layout) -> list[Question]:
         """All pods together, scrape by scrape: a window of two scrapes shows what came between them. None of a window that is too
         long for that."""
         grid = close_grid(self._window, layout.interval)
-        rows = [row for name in CLOSE_MEASURES if (row := self._row(name))] if grid else []
+        rows = [row for name in CLOSE_MEASURES if (row := self._row(name))]
         return [
-            self._question(
-                "close",
-                f"close/{row.measure}",
-                _Reading(
-                    row,
-                    row.by,
-                    self._target,
-                    grid,
-                    layout.scope if self._is_triton(row) else {},
-                    layout.notes,
-                ),
-            )
+            self._question("close", f"close/{row.measure}", self._whole(row, layout, grid))
             for row in rows
             if grid
         ]
 
+    def _whole(self, row: Measure, layout: Layout, grid: Grid) -> Reading:
+        """All pods together."""
+        scope = layout.scope if row in self._measures["triton"] else None
+        return Reading(row, row.by, self._target, grid, scope, layout.notes)
+
     def _past(self, layout: Layout) -> list[Question]:
-        questions = []
-        for name in PAST_MEASURES:
-            row = self._row(name)
-            if row is None:
-                continue
-            scope = layout.scope if self._is_triton(row) else {}
-            for when, seconds in PAST.items():
-                reading = _Reading(row, row.by, self._target, layout.grid.moved(seconds), scope, layout.notes)
-                questions.append(self._question("past", f"past/{name}/{when}", reading))
-        return questions
+        return [
+            self._question(
+                "past", f"past/{name}/{when}", self._whole(row, layout, layout.grid.moved(seconds))
+            )
+            for name in PAST_MEASURES
+            if (row := self._row(name))
+            for when, seconds in PAST.items()
+        ]
 
     def _around(self, grid: Grid) -> list[Question]:
-        return [
-            self._question(source, f"{source}/{row.measure}", _Reading(row, row.by, self._target, grid, {}))
-            for source in ("platform", "gateway")
-            for row in self._measures.get(source, ())
-        ]
+        """The first waits for the names by which the platform is asked, and raises all of them."""
+
+        def questions(target: SeriesTarget) -> list[Question]:
+            return [
+                self._question(source, f"{source}/{row.measure}", Reading(row, row.by, target, grid))
+                for source in _AROUND
+                for row in self._measures.get(source, ())
+            ]
+
+        async def ask(seal: Seal) -> Found:
+            return Found(BY_ANOTHER, questions(await self._named()))
+
+        return [replace(first, ask=ask) for first in questions(self._target)[:1]]
 
     def _row(self, name: str) -> Measure | None:
         return next((row for rows in self._measures.values() for row in rows if row.measure == name), None)
 
-    def _is_triton(self, row: Measure) -> bool:
-        return row in self._measures.get("triton", ())
+    def _question(self, probe: str, identifier: str, reading: Reading) -> Question:
+        known = self._rules.tree.probes.get(probe)
+        seconds = known.deadline if known else None
 
-    def _question(self, probe: str, identifier: str, reading: _Reading) -> Question:
         async def ask(seal: Seal) -> Found:
-            return Found(await self._read(reading))
+            return Found(await self._reader.read(reading, seconds))
 
         # Whoever asks by hand gets the first that has series, as here: two of them rarely have.
-        promql = (
-            " or ".join(query for query, _, _ in self._ways(reading)) or "(the target does not tell enough)"
-        )
+        ways = " or ".join(query for query, _, _ in self._reader.ways(reading))
+        promql = ways or "(the target does not tell enough)"
         return Question(
             id=identifier,
             probe=probe,
@@ -201,62 +218,8 @@ class _Prometheus:
             command=curl_command(self._source, promql, reading.grid),
             ask=ask,
             on_timeout="ask for a shorter window, or look how busy Prometheus is",
+            patience=math.inf,
         )
-
-    def _ways(self, reading: _Reading) -> list[tuple[str, Alternative, Names]]:
-        """The queries to try, in order; those whose family Prometheus does not have are left out, if any is left."""
-        found: list[tuple[str, Alternative, Names]] = []
-        scope = {"scope": reading.scope} if self._is_triton(reading.measure) else {}
-        for alternative in reading.measure.alternatives:
-            for variant in alternative.model_copy(update=scope).variants():
-                names = self._names if variant.family.startswith(_OF_TRITON) else Names()
-                try:
-                    query = build_query(
-                        variant, reading.by, reading.target, reading.grid.window, names, reading.grid.span
-                    )
-                except Unscoped:
-                    continue
-                found.append((query, variant, names))
-        there = [way for way in found if self._has(way[1])]
-        return there or found[:1]
-
-    def _has(self, alternative: Alternative) -> bool:
-        known = self._families
-        return known is None or not known.isdisjoint((alternative.family, *alternative.plus))
-
-    async def _read(self, reading: _Reading) -> Ranges | Missing:
-        grid, refused = reading.grid, None
-        ways = self._ways(reading)
-        if not ways:
-            return _unscoped(reading)
-        for promql, alternative, names in ways:
-            if not self._has(alternative):
-                continue
-            try:
-                answer = await self._source.query_range(promql, grid.start, grid.end, grid.step)
-            except PrometheusError as error:
-                if error.reason != "refused":
-                    return _missing(error)
-                refused = refused or error
-                continue
-            if answer.series:
-                return self._ranges(reading, alternative, names, answer)
-        return _missing(refused) if refused else _none_of(reading, [way[1].family for way in ways])
-
-    def _ranges(
-        self, reading: _Reading, alternative: Alternative, names: Names, answer: PrometheusAnswer
-    ) -> Ranges:
-        ours = result_labels(alternative, reading.by, names)
-        rows = (
-            (
-                {label: series.labels[name] for label, name in ours.items() if name in series.labels},
-                series.points,
-            )
-            for series in answer.series
-        )
-        smear = {"last": 0.0, "quantile": SUMMARY_SECONDS}.get(alternative.kind, reading.grid.window)
-        notes = (*answer.warnings, *reading.notes)
-        return make_ranges(reading.measure.measure, rows, reading.grid, smear, notes)
 
 
 def curl_command(source: PrometheusSource, promql: str, grid: Grid) -> str:
@@ -279,30 +242,7 @@ def curl_command(source: PrometheusSource, promql: str, grid: Grid) -> str:
     return " ".join(words)
 
 
-def _missing(error: PrometheusError) -> Missing:
-    return Missing(error.reason, error.detail, error.remedy)
-
-
-def _unscoped(reading: _Reading) -> Missing:
-    for alternative in reading.measure.alternatives:
-        try:
-            build_query(alternative, reading.by, reading.target, reading.grid.window)
-        except Unscoped as lacks:
-            said = f"to look for the {reading.measure.says}, it has to be known {lacks}"
-            return Missing("not_given", said, "give the workload as TARGET, and let its cluster be asked")
-    raise AssertionError("every way to read a measure needs something of the target")
-
-
-def _none_of(reading: _Reading, families: Iterable[str]) -> Missing:
-    tried = ", ".join(dict.fromkeys(families))
-    when = "" if not reading.grid.ago else f" {reading.grid.ago / 86400:.0f} days earlier"
-    said = f"no series of {tried} for the target in the window{when}"
-    return Missing("no_series", said, reading.measure.remedy or _remedy(reading))
-
-
-def _remedy(reading: _Reading) -> str:
-    if reading.grid.ago:
-        return "Prometheus keeps no samples so old, or the pods did not run then"
-    if any(way.kind == "quantile" for way in reading.measure.alternatives):
-        return "start Triton with --metrics-config summary_latencies=true"
-    return "scrape Triton's metrics port (8002) of these pods; some families are there only where a feature is used"
+def _evidence(facts: Ranges) -> Evidence:
+    """As far as a history needs it."""
+    name = f"triton/{facts.measure}"
+    return Evidence(id=name, probe="triton", source="", query="", command="", fetched_at="", facts=facts)

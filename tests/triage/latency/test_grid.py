@@ -1,16 +1,12 @@
-"""The grid of a window, points laid on it, and the model that became slowest."""
-
-from collections.abc import Sequence
+"""The grid of a window, and points laid on it."""
 
 import pytest
 
-from triage.latency.facts import Ranges
 from triage.latency.grid import (
     MOST_SERIES,
     Grid,
     Window,
     close_grid,
-    grown_model,
     make_grid,
     make_ranges,
     on_grid,
@@ -64,19 +60,3 @@ def test_too_many_series_are_cut_at_the_same_pods_and_that_is_said() -> None:
     cut = make_ranges("m", rows, grid, 4.0, [])
     assert (cut.cut, len(cut.series), cut.series[0].labels) == (True, MOST_SERIES, {"pod": "p00000"})
     assert not make_ranges("m", rows[1:], grid, 4.0, []).cut
-
-
-def ranges(**values: Sequence[float | None]) -> Ranges:
-    grid = Grid(0.0, 1.0, 20, 4.0)
-    rows = [
-        ({"model": name}, [(float(at), value) for at, value in enumerate(told)])
-        for name, told in values.items()
-    ]
-    return make_ranges("m", rows, grid, 4.0, [])
-
-
-def test_the_model_whose_requests_became_slowest_is_followed_not_the_one_that_is_or_has_more() -> None:
-    success = ranges(slow=[1.0] * 20, grown=[1.0] * 20, more=[1.0] * 10 + [99.0] * 10, idle=[0.0] * 20)
-    time = ranges(slow=[900.0] * 20, grown=[10.0] * 18 + [50.0] * 2, more=[10.0] * 10 + [990.0] * 10)
-    assert grown_model(success, time) == "grown"
-    assert grown_model(ranges(idle=[None] * 20), ranges()) == ""
