@@ -138,7 +138,8 @@ def test_another_model_is_not_blamed_where_the_hardware_has_room_or_is_not_seen(
 
 def test_a_gpu_that_this_models_own_servers_fill_is_not_shared_with_strangers() -> None:
     gpu = [triton("gpu_busy", stepped(0.3, 0.99), pod="a", gpu="g")]
-    parts: list[Part] = [served("m", infer=stepped(10, 20)), GPU, gpu]
+    clock = platform("gpu_clock", steady(1400, 120), pod="a", gpu="g")
+    parts: list[Part] = [served("m", infer=stepped(10, 20), version="1"), GPU, gpu, clock]
     assert reported(*parts, other(2, 20)).verdict.category == "model_mix"
     executions = triton("executions", steady(20, 120), pod="a", model="m")
     alone = reported(*parts, executions)

@@ -74,6 +74,7 @@ def test_a_batcher_has_drifted_where_many_wait_beside_instances_that_hardly_work
         served(rate=stepped(26, executions), queue=stepped(1, 9000), infer=40.0),
         triton("executions", stepped(26, executions), pod="a", model="m"),
         triton("pending", stepped(0, waiting), pod="a", model="m"),
+        triton("pending_least", steady(0, 120), pod="a", model="m"),
         settings(instances=6, max_batch_size=4),
         model="m",
     )

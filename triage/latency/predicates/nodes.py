@@ -39,6 +39,9 @@ def bad_node(incident: Incident) -> Answer:
             alone = one_node_slower(incident)
             if alone.value == "yes":
                 return Answer("yes", f"{alone.because}; {ills(node)}", (*alone.evidence, evidence))
+    unasked = incident.missing("nodes")
+    if unasked and slow.value == "no" and one_node_slower(incident).value != "no":
+        return Answer("unknown", f"what the nodes say of themselves was not read: {unasked}")
     return slow
 
 
