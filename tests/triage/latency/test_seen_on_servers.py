@@ -112,3 +112,24 @@ def test_a_queue_that_rose_by_little_does_not_date_what_rose_by_far_more_later()
         model="m",
     )
     assert told.symptom == "gateway_tail"
+
+
+@pytest.mark.parametrize(
+    ("smear", "over"), [(900.0, True), (60.0, False)], ids=["still holds it", "would have let go"]
+)
+def test_a_summary_that_still_holds_what_is_over_does_not_make_it_last(smear: float, over: bool) -> None:
+    """The mean fell back ten minutes before the end, and the tail has not."""
+    passed = [*steady(8.0, 80), *steady(40.0, 20), *steady(8.0, 20)]
+    tail = triton("request_p99", [*steady(20.0, 80), *steady(90.0, 40)], smear=smear, pod="a", model="m")
+    told = incident(served(infer=passed), tail, model="m")
+    assert told.onset is not None
+    assert (told.onset.ended is not None) == over
+
+
+@pytest.mark.parametrize(("mean", "value"), [(12.0, "yes"), (60.0, "no")], ids=["a few", "most of them"])
+def test_where_the_mean_rose_as_the_tail_did_it_is_not_the_tail_alone(mean: float, value: str) -> None:
+    """Though the median of a summary has not followed yet."""
+    parts = [triton("infer_p99", stepped(10, 90), pod="a", model="m")]
+    parts += [triton("infer_p50", steady(8.0, 120), pod="a", model="m")]
+    told = incident(served(infer=stepped(8, mean)), parts, model="m")
+    assert PREDICATES["infer_tail_alone"](told).value == value
