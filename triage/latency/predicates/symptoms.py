@@ -1,13 +1,16 @@
 """What callers feel: whether it moved, where, whether it is over, and whether it is usual. Pure."""
 
 from triage.answers import Answer, Value
-from triage.latency.history import View
+from triage.latency.history import Reading, View
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
 from triage.latency.points import last
 from triage.latency.predicates.failing import gap_grew
 from triage.wording import names
+
+_ENOUGH = 12
+"""Points: with fewer a shift would hide."""
 
 EARLIER: tuple[tuple[View, str], ...] = (("1d", "a day ago"), ("7d", "a week ago"))
 
@@ -17,6 +20,10 @@ def moved(incident: Incident) -> Answer:
     if incident.onset is not None:
         reading = incident.read(incident.symptom)
         return Answer("yes", f"{incident.quantities[incident.symptom].says} rose", reading.evidence)
+    readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
+    seen = [each for each in readings if _shows_the_window(incident, each)]
+    if seen:
+        return Answer("no", incident.no_onset or "nothing rose", tuple(e for r in seen for e in r.evidence))
     whole = incident.movement("latency")
     if whole.known and whole.before:
         if whole.during and whole.during >= 1.3 * whole.before:
@@ -26,15 +33,15 @@ def moved(incident: Incident) -> Answer:
             f"without a history only the server's life is there to compare with: {whole.from_to}",
             whole.evidence,
         )
-    readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
-    seen = [
-        reading
-        for reading in readings
-        if reading.trace is not None and len(incident.values(reading, "ever")) >= 12
-    ]
-    if seen:
-        return Answer("no", incident.no_onset or "nothing rose", tuple(e for r in seen for e in r.evidence))
     return Answer("unknown", incident.no_onset or "nothing was measured for long enough")
+
+
+def _shows_the_window(incident: Incident, reading: Reading) -> bool:
+    """Whether it was measured for most of the time that was asked about: a capture of its last seconds shows no shift either."""
+    asked, there = incident.snapshot.asked, reading.trace.present() if reading.trace else []
+    if asked.start is None or asked.end is None:
+        return len(there) >= _ENOUGH
+    return len(there) >= _ENOUGH and there[-1][0] - there[0][0] >= (asked.end - asked.start) / 2
 
 
 def nothing_rose(incident: Incident) -> Answer:
@@ -46,7 +53,8 @@ def nothing_rose(incident: Incident) -> Answer:
 def inside(incident: Incident) -> Answer:
     """Is the time that was added spent in Triton?"""
     latency, tail, gateway = (incident.movement(name) for name in ("latency", "p99", "gateway_tail"))
-    if tail.known and gateway.up(1.3, 0.0) == "yes" and tail.difference < 0.1 * gateway.difference:
+    callers_wait = latency.up(1.3, 0.0) != "yes" and gateway.up(1.3, 0.0) == "yes"
+    if callers_wait and tail.known and tail.difference < 0.1 * gateway.difference:
         # Requests that were held before Triton come to it together, and then wait a little for each other in it as well.
         said = f"{gateway.quantity.says}: {gateway.from_to}; {tail.quantity.says}: {tail.from_to}"
         return Answer("no", said, gateway.evidence + tail.evidence)
