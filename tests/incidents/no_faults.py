@@ -29,8 +29,8 @@ LOAD_TEST = RealIncident(
     about="A planned load test runs beside the users: an even rate from the first second to the last.",
     models=(Model(instances=1),),
     calm=(FEW_USERS,),
-    # Three quarters of what both pods can do: a full server answers evenly whatever comes.
-    during=(FEW_USERS, Stream(15, work_ms=80, kind="load-test", arrivals=Arrivals.EVEN)),
+    # Five sixths of what both pods can do: a full server answers evenly whatever comes.
+    during=(FEW_USERS, Stream(17, work_ms=80, kind="load-test", arrivals=Arrivals.EVEN)),
     proof=_tested,
 )
 
