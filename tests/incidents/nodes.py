@@ -45,7 +45,7 @@ CPU_THROTTLING = RealIncident(
 
 
 async def _neighbour(world: World, seconds: float) -> None:
-    await world.start_hogs(6, core=0)
+    await world.start_hogs(16, core=0)
 
 
 def _noisy(evidence: Evidence) -> list[Check]:
@@ -82,7 +82,7 @@ def _node(evidence: Evidence, pod: str) -> str:
 NOISY_NEIGHBOUR = RealIncident(
     id="noisy-neighbour",
     label="noisy_neighbour",
-    about="Six other programs take the core that stands for node-a; the pod on the other core is well.",
+    about="Sixteen other programs want the core that stands for node-a; the pod on the other core is well.",
     models=(BURNING,),
     pods=(Pod("node-a", core=0), Pod("node-b", core=1)),
     # Less than its fair share in all, and each request longer than the credit of one that slept.

@@ -73,6 +73,9 @@ class _Dated:
     seconds: float
     """The width of the interval, and a step for each place in the order of symptoms."""
     evidence: tuple[str, ...]
+    smear: float
+    end: float
+    """Of its points, in seconds since 1970."""
 
     @property
     def rise(self) -> float:
@@ -98,13 +101,15 @@ def _find(history: History, who: Who, *, spells: bool, view: View = "") -> Begin
         found = find_onset(trace, smear, seed=_SEED, prompt=reading.prompt)
         if isinstance(found, Found) and found.during - found.before > _felt(history, who, row, found):
             width = found.onset.latest - found.onset.earliest
-            dated.append(_Dated(symptom, found, width + number * step, reading.evidence))
+            end = trace.start + trace.step * (len(trace.values) - 1)
+            dated.append(_Dated(symptom, found, width + number * step, reading.evidence, smear, end))
             continue
         why = getattr(found, "reason", "it did not rise by as much as is felt").replace("_", " ")
         reasons.append(f"{row.says}: {why}")
     if not dated:
         return Beginning(missing="; ".join(dict.fromkeys(reasons[:3])))
-    first = _first([one for one in dated if _matters(one, dated)], step)
+    telling = [one for one in dated if _matters(one, dated) and not _remembers(one, dated)]
+    first = _first(telling, step)
     return Beginning(first.symptom, first.onset, intermittent=spells, evidence=first.evidence)
 
 
@@ -118,6 +123,18 @@ def _matters(one: _Dated, dated: list[_Dated]) -> bool:
     alike = next((names for names in _ALIKE if one.symptom in names), ())
     most = max((each.rise for each in dated if each.symptom in alike), default=one.rise)
     return one.rise >= 0.1 * most
+
+
+def _remembers(one: _Dated, dated: list[_Dated]) -> bool:
+    """Whether it seems to last only as its window still holds what is over: a summary has what was slow in it for a minute."""
+    began = one.onset.onset
+    return one.onset.ended is None and any(
+        other.onset.ended is not None
+        and other.onset.onset.earliest <= began.latest
+        and other.onset.onset.latest >= began.earliest
+        and other.end - other.onset.ended.latest < one.smear
+        for other in dated
+    )
 
 
 def _first(dated: list[_Dated], step: float) -> _Dated:

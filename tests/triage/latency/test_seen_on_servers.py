@@ -7,6 +7,8 @@ from tests.triage.latency.evidence import (
     at_step,
     gateway,
     incident,
+    lifetime,
+    measured,
     rollouts,
     rules,
     served,
@@ -20,6 +22,7 @@ from triage.latency.predicates import PREDICATES
 from triage.latency.walk import walk
 
 BEGAN = at_step(80)
+LIVE = {"pod": "a", "model": "m"}
 TAILS: list[Part] = [triton("request_p99", stepped(80, 110), pod="a", model="m")]
 HELD: list[Part] = [
     served(),
@@ -37,6 +40,21 @@ HELD: list[Part] = [
 def test_what_triton_adds_is_weighed_against_what_callers_wait_more(gateway_tail: float, value: str) -> None:
     told = incident(served(), TAILS, gateway("gateway_p99", stepped(100, gateway_tail)), model="m")
     assert PREDICATES["inside"](told).value == value
+
+
+def test_a_mean_that_rose_is_within_triton_whatever_a_tail_of_before_hides() -> None:
+    tail = triton("request_p99", steady(370.0, 120), pod="a", model="m")
+    told = incident(served(infer=stepped(30, 90)), tail, gateway("gateway_p99", stepped(100, 290)), model="m")
+    assert PREDICATES["inside"](told).value == "yes"
+
+
+def test_a_history_in_which_nothing_rose_says_no_though_a_live_server_was_looked_at_too() -> None:
+    live = [
+        lifetime(success=1000.0, request_time=10_000.0),
+        measured("capture/success", steady(20.0, 20), LIVE),
+    ]
+    told = incident(served(), gateway("gateway_p99", steady(100.0, 120)), live, model="m")
+    assert PREDICATES["moved"](told).value == "no"
 
 
 @pytest.mark.parametrize(
@@ -113,3 +131,24 @@ def test_a_queue_that_rose_by_little_does_not_date_what_rose_by_far_more_later()
         model="m",
     )
     assert told.symptom == "gateway_tail"
+
+
+@pytest.mark.parametrize(
+    ("smear", "over"), [(900.0, True), (60.0, False)], ids=["still holds it", "would have let go"]
+)
+def test_a_summary_that_still_holds_what_is_over_does_not_make_it_last(smear: float, over: bool) -> None:
+    """The mean fell back ten minutes before the end, and the tail has not."""
+    passed = [*steady(8.0, 80), *steady(40.0, 20), *steady(8.0, 20)]
+    tail = triton("request_p99", [*steady(20.0, 80), *steady(90.0, 40)], smear=smear, pod="a", model="m")
+    told = incident(served(infer=passed), tail, model="m")
+    assert told.onset is not None
+    assert (told.onset.ended is not None) == over
+
+
+@pytest.mark.parametrize(("mean", "value"), [(12.0, "yes"), (60.0, "no")], ids=["a few", "most of them"])
+def test_where_the_mean_rose_as_the_tail_did_it_is_not_the_tail_alone(mean: float, value: str) -> None:
+    """Though the median of a summary has not followed yet."""
+    parts = [triton("infer_p99", stepped(10, 90), pod="a", model="m")]
+    parts += [triton("infer_p50", steady(8.0, 120), pod="a", model="m")]
+    told = incident(served(infer=stepped(8, mean)), parts, model="m")
+    assert PREDICATES["infer_tail_alone"](told).value == value

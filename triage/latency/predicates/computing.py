@@ -36,12 +36,16 @@ def computing_grew(incident: Incident) -> Answer:
 
 
 def infer_tail_alone(incident: Incident) -> Answer:
-    """Some requests compute for long, and the median does not."""
+    """Some requests compute for long, and the median does not. A summary's median has the minute before in it: where the mean rose
+    by more than half of what the tail did, more than half of the requests were slow."""
     tail, middle = incident.movement("infer_tail"), incident.movement("infer_median")
+    mean = incident.movement("infer")
     if not (tail.known and middle.known):
         return Answer("unknown", tail.missing or middle.missing, tail.evidence)
     said = f"{tail.quantity.says}: {tail.from_to}; median: {middle.from_to}"
     only = tail.up(1.5, 1.0) == "yes" and middle.up(1.3, 1.0) == "no"
+    if only and mean.known and mean.difference > 0.5 * tail.difference:
+        return Answer("no", f"{said}; mean: {mean.from_to}", tail.evidence + mean.evidence)
     return Answer("yes" if only else "no", said, tail.evidence + middle.evidence)
 
 

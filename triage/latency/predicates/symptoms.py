@@ -11,6 +11,8 @@ from triage.wording import names
 
 _COVERS = 0.8
 """Of the window, for finding nothing to mean that there was nothing."""
+_ENOUGH = 12
+"""Points: with fewer a shift would hide."""
 EARLIER: tuple[tuple[View, str], ...] = (("1d", "a day ago"), ("7d", "a week ago"))
 
 
@@ -19,6 +21,11 @@ def moved(incident: Incident) -> Answer:
     if incident.onset is not None:
         reading = incident.read(incident.symptom)
         return Answer("yes", f"{incident.quantities[incident.symptom].says} rose", reading.evidence)
+    untold = _not_covered(incident)
+    if not untold:
+        readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
+        seen = tuple(e for reading in readings if reading.trace for e in reading.evidence)
+        return Answer("no", incident.no_onset or "nothing rose", seen)
     whole = incident.movement("latency")
     if whole.known and whole.before:
         if whole.during and whole.during >= 1.3 * whole.before:
@@ -28,23 +35,21 @@ def moved(incident: Incident) -> Answer:
             f"without a history only the server's life is there to compare with: {whole.from_to}",
             whole.evidence,
         )
-    if untold := _not_covered(incident):
-        return Answer("unknown", untold)
-    readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
-    seen = tuple(e for reading in readings if reading.trace for e in reading.evidence)
-    return Answer("no", incident.no_onset or "nothing rose", seen)
+    return Answer("unknown", untold)
 
 
 def _not_covered(incident: Incident) -> str:
-    """Why Triton's time per request is not known of most of the window that was asked about, in words; empty where it is."""
+    """Why Triton's time per request is not known of most of the window that was asked about, in words; empty where it is. A capture
+    of its last seconds shows no shift either."""
     reading, asked = incident.read("latency"), incident.snapshot.asked
-    values = incident.values(reading, "ever")
-    if reading.trace is None or len(values) < 12:
-        return reading.missing or f"too few points of the {incident.quantities['latency'].says}"
+    there = reading.trace.present() if reading.trace else []
+    says = incident.quantities["latency"].says
+    if len(there) < _ENOUGH:
+        return reading.missing or f"too few points of the {says}"
     if asked.start is not None and asked.end is not None:
-        covered = (reading.trace.end - reading.trace.start) / max(asked.end - asked.start, 1.0)
+        covered = (there[-1][0] - there[0][0]) / max(asked.end - asked.start, 1.0)
         if covered < _COVERS:
-            return f"{incident.quantities['latency'].says}: known of {covered:.0%} of the window only"
+            return f"{says}: known of {covered:.0%} of the window only"
     return ""
 
 
@@ -57,7 +62,8 @@ def nothing_rose(incident: Incident) -> Answer:
 def inside(incident: Incident) -> Answer:
     """Is the time that was added spent in Triton?"""
     latency, tail, gateway = (incident.movement(name) for name in ("latency", "p99", "gateway_tail"))
-    if tail.known and gateway.up(1.3, 0.0) == "yes" and tail.difference < 0.1 * gateway.difference:
+    callers_wait = latency.up(1.3, 0.0) != "yes" and gateway.up(1.3, 0.0) == "yes"
+    if callers_wait and tail.known and tail.difference < 0.1 * gateway.difference:
         # Requests that were held before Triton come to it together, and then wait a little for each other in it as well.
         said = f"{gateway.quantity.says}: {gateway.from_to}; {tail.quantity.says}: {tail.from_to}"
         return Answer("no", said, gateway.evidence + tail.evidence)
