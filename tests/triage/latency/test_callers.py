@@ -14,9 +14,9 @@ from tests.triage.latency.evidence import (
     steady,
     stepped,
 )
-from triage.latency.callers import callers_seen
 from triage.latency.figures import figures
 from triage.latency.measures import Alternative
+from triage.latency.predicates.callers import callers_seen
 from triage.latency.queries import SeriesTarget, build_query
 from triage.render_html import render_html
 from triage.report_of import report_of

@@ -22,7 +22,7 @@ from tests.triage.latency.evidence import (
 )
 from triage.latency.facts import PodPlacement, Revision
 from triage.latency.figures import arriving, figures
-from triage.latency.warm_path import warm_path
+from triage.latency.predicates.warm_path import warm_path
 from triage.wording import command, fill
 
 

@@ -17,7 +17,7 @@ from tests.triage.latency.evidence import (
 )
 from triage.latency.facts import PodPlacement
 from triage.latency.figures import figures
-from triage.latency.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
+from triage.latency.predicates.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.render_html import render_html
 from triage.render_text import render_text
 from triage.report_of import report_of
@@ -56,6 +56,11 @@ def test_the_neighbour_is_the_other_pod_on_the_slow_node_that_gained_most(
     told = incident(*FLEET, *parts, namespace="prod")
     assert figures(told).get("neighbour") == neighbour
     assert (cpu_neighbour_seen(told).value == "yes") == (neighbour is not None)
+
+
+def test_a_pod_of_our_name_is_ours_where_no_namespace_was_given() -> None:
+    told = incident(*FLEET, uses("a", 1, 12, namespace="prod"))
+    assert "neighbour" not in figures(told)
 
 
 def test_what_it_used_is_told() -> None:

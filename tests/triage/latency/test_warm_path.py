@@ -22,7 +22,7 @@ from tests.triage.latency.evidence import (
 )
 from triage.latency.facts import NoHpa, PodPlacement, Revision
 from triage.latency.figures import figures
-from triage.latency.warm_path import warm_path, warm_path_seen
+from triage.latency.predicates.warm_path import warm_path, warm_path_seen
 from triage.report_of import report_of
 
 

@@ -4,9 +4,8 @@ tree by its name here. Pure."""
 from collections.abc import Callable, Mapping
 
 from triage.answers import Answer
-from triage.latency.callers import callers_seen
 from triage.latency.incident import Incident
-from triage.latency.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
+from triage.latency.predicates.callers import callers_seen
 from triage.latency.predicates.computing import (
     a_part_moved,
     always_slow_node,
@@ -42,6 +41,7 @@ from triage.latency.predicates.fleet import (
 )
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
 from triage.latency.predicates.mixes import another_model_grew, hardware_full
+from triage.latency.predicates.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.latency.predicates.nodes import bad_node, one_node_alone
 from triage.latency.predicates.queueing import (
     bursts,
@@ -67,7 +67,7 @@ from triage.latency.predicates.symptoms import (
     stalled,
     usual_for_this_hour,
 )
-from triage.latency.warm_path import warm_path_seen
+from triage.latency.predicates.warm_path import warm_path_seen
 
 PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
     function.__name__: function

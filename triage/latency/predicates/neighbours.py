@@ -11,6 +11,7 @@ from triage.latency.history import owner_by_name
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import median
+from triage.latency.predicates.computing import slower_nodes
 from triage.wording import names
 
 _LEAST_CORES = 0.2
@@ -42,7 +43,7 @@ class Neighbour:
 
 def cpu_neighbour_seen(incident: Incident) -> Answer:
     """Another pod on the nodes that became slow uses more CPU than before."""
-    nodes = slow_nodes(incident)
+    nodes = slower_nodes(incident)
     if incident.onset is None or not nodes:
         return Answer("unknown", "on which node the pods became slow is not known")
     seen = list(_neighbours(incident, "neighbour_cpu"))
@@ -63,18 +64,10 @@ def cpu_neighbour_seen(incident: Incident) -> Answer:
 
 def cpu_neighbour(incident: Incident) -> Neighbour | None:
     """The pod of others that gained most CPU on the nodes that became slow."""
-    nodes = slow_nodes(incident)
+    nodes = slower_nodes(incident)
     there = [one for one in _neighbours(incident, "neighbour_cpu") if one.place in nodes]
     gained = [one for one in there if one.gained > max(_LEAST_CORES, 0.3 * (one.before or 0.0))]
     return max(gained, key=lambda one: (one.gained, one.name), default=None)
-
-
-def slow_nodes(incident: Incident) -> list[str]:
-    """Nodes whose pods compute longer than before; empty: none can be told."""
-    groups = incident.history.groups("infer", "node", incident.who())
-    return [
-        node for node in groups if incident.movement("infer", by="node", group=node).up(1.3, 0.5) == "yes"
-    ]
 
 
 def gpu_neighbour_seen(incident: Incident) -> Answer:
@@ -105,7 +98,7 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
         for series in ranges.series:
             namespace, pod = series.labels.get("namespace", ""), series.labels.get("pod", "")
             during = median(incident.within(ranges, series, "during"))
-            if not pod or during is None or (pod in own and namespace in ("", asked)):
+            if not pod or during is None or (pod in own and (not asked or namespace in ("", asked))):
                 continue
             # An idle GPU is held all the same; of a pod that has no series the exporter says that it is not there.
             known = incident.within(ranges, series, "before") if incident.onset else []
