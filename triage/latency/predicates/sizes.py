@@ -25,7 +25,9 @@ def requests_are_larger(incident: Incident) -> Answer:
 def larger_requests(incident: Incident) -> Movement | None:
     """What grew: inferences per request, else bytes of a request."""
     size, told = incident.movement("request_size"), incident.movement("gateway_request_size")
-    if size.up(1.2, 0.2) == "yes":
+    # What the response cache answers is a request without an inference.
+    cached = incident.movement("cache_hit_share")
+    if size.up(1.2, 0.2) == "yes" and not (cached.before or cached.during):
         return size
     return told if told.up(1.3, 512) == "yes" else None
 

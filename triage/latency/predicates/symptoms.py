@@ -5,7 +5,7 @@ from triage.latency.history import View
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
-from triage.latency.points import last
+from triage.latency.points import last, median
 from triage.latency.predicates.failing import gap_grew
 from triage.wording import names
 
@@ -96,7 +96,7 @@ def ended(incident: Incident) -> Answer:
 
 def stalled(incident: Incident) -> Answer:
     """Requests wait and none completes, in all pods or in some, for longer than three times what a slow request usually takes."""
-    waiting, done = incident.read("waiting"), incident.read("arrivals")
+    waiting, done = incident.read("waiting"), incident.read("throughput")
     if waiting.trace is None or done.trace is None:
         return Answer("unknown", waiting.missing or done.missing)
     evidence = waiting.evidence + done.evidence
@@ -116,27 +116,41 @@ def stalled(incident: Incident) -> Answer:
 
 
 def _stood_still(incident: Incident, pod: str) -> float | None:
-    """The longest time, in seconds, in which a pod that had answered before had requests waiting and completed none; 0 where that
-    is no longer than requests may take, None where it is not known how long that is."""
+    """The longest time, in seconds, in which a pod that had answered before had requests waiting and its backend answered none, be
+    it with an error; 0 where that is no longer than requests may take, None where it is not known how long that is. What times
+    out in the queue was not answered."""
     by: By | None = "pod" if pod else None
     waiting = incident.read("waiting", by=by, group=pod).trace
-    done = incident.read("arrivals", by=by, group=pod).trace
+    done = incident.read("throughput", by=by, group=pod).trace
+    failed = incident.read("backend_failures", by=by, group=pod).trace  # by reason since Triton 24.07
+    failed = failed or incident.read("failures", by=by, group=pod).trace
     if waiting is None or done is None:
         return 0.0
+    errors = failed.values if failed and len(failed.values) == len(done.values) else [0.0] * len(done.values)
     longest = run = 0
     answered = False
-    for waits, completes in zip(waiting.values, done.values, strict=False):
-        still = answered and waits is not None and waits > 0.5 and completes is not None and completes <= 0
-        run = run + 1 if still else 0
+    for waits, completes, fails in zip(waiting.values, done.values, errors, strict=False):
+        none = completes is not None and completes + (fails or 0.0) <= 0
+        run = run + 1 if answered and waits is not None and waits > 0.5 and none else 0
         longest = max(longest, run)
         answered = answered or (completes or 0.0) > 0
-    seconds = longest * waiting.step
-    usual = incident.movement("p99").before or incident.movement("latency").before
     if longest < 4:
         return 0.0
+    usual = _usual_ms(incident)
     if usual is None:
         return None
+    seconds = longest * waiting.step
     return seconds if seconds > 3 * usual / 1000 else 0.0
+
+
+def _usual_ms(incident: Incident) -> float | None:
+    """How long a slow request takes when all is well, or a mean one where that is not known."""
+    for name in ("p99", "latency"):
+        before = incident.values(incident.read(name), "before")
+        usual = median(before) if before else incident.movement(name).before
+        if usual is not None:
+            return usual
+    return None
 
 
 def usual_for_this_hour(incident: Incident) -> Answer:
