@@ -20,9 +20,10 @@ def moved(incident: Incident) -> Answer:
     if incident.onset is not None:
         reading = incident.read(incident.symptom)
         return Answer("yes", f"{incident.quantities[incident.symptom].says} rose", reading.evidence)
-    readings = [incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")]
-    seen = [each for each in readings if _shows_the_window(incident, each)]
-    if seen:
+    readings = {name: incident.read(name) for name in ("latency", "p99", "gateway_tail", "waiting")}
+    seen = [each for each in readings.values() if _shows_the_window(incident, each)]
+    # A tail alone comes and goes: that nothing rose is said where what Triton itself measured shows it too.
+    if readings["latency"] in seen or readings["p99"] in seen:
         return Answer("no", incident.no_onset or "nothing rose", tuple(e for r in seen for e in r.evidence))
     whole = incident.movement("latency")
     if whole.known and whole.before:
