@@ -1,6 +1,7 @@
 """Keeps runs as recorded incidents: `python -m tests.incidents.keep FOLDER/NAME...` of runs that were made with `--triage`.
 
-A run whose proof failed is refused. Where it was made is taken out of the bundle: servers tell it in their logs."""
+A run whose proof failed is refused. The rules of that night are taken out of the bundle, since those of the day judge it, and so is
+the folder of the run: servers tell it in their logs. `triton-triage replay --rules rules FILE` replays one."""
 
 import argparse
 import gzip
@@ -32,7 +33,9 @@ def main() -> int:
 
 
 def keep(name: str, bundle: bytes, truth: dict[str, object]) -> None:
-    (RECORDED / f"{name}.json.gz").write_bytes(gzip.compress(bundle, mtime=0))
+    evidence = json.loads(bundle) | {"tree": "", "measures": {}}
+    compact = json.dumps(evidence, ensure_ascii=False, separators=(",", ":")).encode()
+    (RECORDED / f"{name}.json.gz").write_bytes(gzip.compress(compact, mtime=0))
     truths = json.loads(TRUTHS.read_text()) | {name: truth}
     TRUTHS.write_text(json.dumps(dict(sorted(truths.items())), indent=1) + "\n")
     print(f"{name}: kept, {truth}")

@@ -53,8 +53,9 @@ def test_a_history_in_which_nothing_rose_says_no_though_a_live_server_was_looked
         lifetime(success=1000.0, request_time=10_000.0),
         measured("capture/success", steady(20.0, 20), LIVE),
     ]
-    told = incident(served(), gateway("gateway_p99", steady(100.0, 120)), live, model="m")
-    assert PREDICATES["moved"](told).value == "no"
+    callers = gateway("gateway_p99", steady(100.0, 120))
+    assert PREDICATES["moved"](incident(served(), callers, live, model="m")).value == "no"
+    assert PREDICATES["moved"](incident(callers, live, model="m")).value == "unknown"
 
 
 @pytest.mark.parametrize(
