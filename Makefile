@@ -59,7 +59,7 @@ groundtruth: .venv triton
 
 # How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
 accuracy: .venv triton
-	$(BIN)/python -m pytest -q -m accuracy tests/fleetsim tests/triage/latency tests/incidents
+	$(BIN)/python -m pytest -q -m accuracy tests/fleetsim tests/triage/latency tests/incidents/test_recorded.py
 	$(BIN)/python -m tests.accuracy $(ACCURACY)
 
 # The latency incidents on real Tritons with a real Prometheus, an hour: INCIDENTS="overload --out FOLDER" runs one.
