@@ -31,7 +31,7 @@ NEGATIVES = {
     "memory-leak": Negative("slower-version", "infer"),
     "micro-bursts": Negative("batcher-lost-wakeup", "queue_tail"),
     "mixed-request-sizes": Negative("new-shape", "infer_tail"),
-    "model-load-contention": Negative("noisy-neighbour", "infer"),
+    "model-load-contention": Negative("bad-node", "infer"),
     "new-shape": Negative("mixed-request-sizes", "infer_tail"),
     "noisy-neighbour": Negative("bad-node", "infer"),
     "observer-effect": Negative("batch-delay", "queue"),

@@ -26,11 +26,11 @@ def _tested(evidence: Evidence) -> list[Check]:
 LOAD_TEST = RealIncident(
     id="load-test",
     label="load_test",
-    about="A planned load test runs beside the users: four at once, three times a second, from first to last.",
+    about="A planned load test runs beside the users: six at once, twice a second, from first to last.",
     models=(Model(instances=1),),
     calm=(FEW_USERS,),
     # Two thirds of what both pods can do: a full server answers evenly whatever comes.
-    during=(FEW_USERS, Stream(12, work_ms=80, kind="load-test", arrivals=Arrivals.BURSTS, burst=4)),
+    during=(FEW_USERS, Stream(12, work_ms=80, kind="load-test", arrivals=Arrivals.BURSTS, burst=6)),
     proof=_tested,
 )
 
