@@ -65,6 +65,7 @@ from triage.latency.predicates.symptoms import (
     moved,
     nothing_rose,
     stalled,
+    tail_stayed,
     usual_for_this_hour,
 )
 from triage.latency.predicates.warm_path import warm_path_seen
@@ -74,6 +75,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
     for function in (
         moved,
         nothing_rose,
+        tail_stayed,
         inside,
         ended,
         stalled,

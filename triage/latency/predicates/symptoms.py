@@ -7,6 +7,7 @@ from triage.latency.kinds import By
 from triage.latency.number import amount
 from triage.latency.points import last, median
 from triage.latency.predicates.failing import gap_grew
+from triage.latency.shift import rose, shift
 from triage.wording import names
 
 _COVERS = 0.8
@@ -51,6 +52,21 @@ def _not_covered(incident: Incident) -> str:
         if covered < _COVERS:
             return f"{says}: known of {covered:.0%} of the window only"
     return ""
+
+
+def tail_stayed(incident: Incident) -> Answer:
+    """What callers wait at the gateway in the last quarter of the window is no more than in its first half, which the points
+    exclude: a tail that is too scattered to tell shows nothing."""
+    reading = incident.read("gateway_tail")
+    trace = reading.trace
+    if trace is None:
+        return Answer("unknown", reading.missing)
+    first, last = trace.values[: len(trace.values) // 2], trace.values[-(len(trace.values) // 4) :]
+    moved = rose(shift(first, last, smear=reading.smear, step=trace.step), 1.3, 0.0)
+    stayed: Value = {"yes": "no", "no": "yes", "unknown": "unknown"}[moved]  # type: ignore[assignment]
+    told = {"yes": "rose", "no": "did not rise", "unknown": "is too scattered to tell"}[moved]
+    says = incident.quantities["gateway_tail"].says
+    return Answer(stayed, f"{says} {told} from the window's first half to its last quarter", reading.evidence)
 
 
 def nothing_rose(incident: Incident) -> Answer:
@@ -154,26 +170,42 @@ def _usual_ms(incident: Incident) -> float | None:
 
 
 def usual_for_this_hour(incident: Incident) -> Answer:
-    """The same hours of yesterday or a week ago look the same, by whatever of the symptoms has a history."""
-    seen: Movement | None = None
-    for symptom in dict.fromkeys((incident.symptom, "latency", "gateway_tail", "p99")):
-        now = incident.movement(symptom) if symptom else None
-        if now is None or now.during is None or now.before is None or now.up(1.3, 0.0) != "yes":
+    """The same hours of yesterday or a week ago look the same: in all that rose and has a history, what shows the incident or the
+    mean time per request among it. A tail alone is high by chance now and then."""
+    risen = {
+        name: now
+        for name in dict.fromkeys((incident.symptom, "latency", "gateway_tail", "p99"))
+        if name and (now := incident.movement(name)).up(1.3, 0.0) == "yes"
+    }
+    compared = False
+    for ago, when in EARLIER:
+        then = {name: level for name in risen if (level := _level_then(incident, name, ago)) is not None}
+        if not then.keys() & {incident.symptom, "latency"}:
             continue
-        for ago, when in EARLIER:
-            past = incident.history.read(symptom, incident.who(), ago)
-            then = sorted(incident.then(past.trace, ago)) if past.trace else []
-            if len(then) < 3:
-                continue
-            seen = now
-            level, unit = then[len(then) // 2], now.quantity.unit
-            alike = level >= now.during / 1.2 or (_same_traffic(incident, ago) and level >= 0.3 * now.during)
-            if alike and level > 1.3 * now.before:
-                said = f"{now.quantity.says}: {amount(level, unit)} at this time {when}, {amount(now.during, unit)} now"
-                return Answer("yes", said, now.evidence + past.evidence)
-    if seen is not None:
-        return Answer("no", "at this time of earlier days it was lower", seen.evidence)
+        compared = True
+        if all(_alike(incident, risen[name], level, ago) for name, level in then.items()):
+            name = incident.symptom if incident.symptom in then else "latency"
+            now, unit = risen[name], risen[name].quantity.unit
+            said = f"{now.quantity.says}: {amount(then[name], unit)} at this time {when}, {amount(now.during, unit)} now"
+            past = incident.history.read(name, incident.who(), ago)
+            return Answer("yes", said, now.evidence + past.evidence)
+    if compared:
+        evidence = tuple(each for now in risen.values() for each in now.evidence)
+        return Answer("no", "at this time of earlier days it was lower", evidence)
     return Answer("unknown", "there is no history of this hour on earlier days")
+
+
+def _level_then(incident: Incident, quantity: str, ago: View) -> float | None:
+    """The median at the incident's hour of that earlier day; None: too little is known of it."""
+    past = incident.history.read(quantity, incident.who(), ago)
+    then = incident.then(past.trace, ago) if past.trace else []
+    return median(then) if len(then) >= 3 else None
+
+
+def _alike(incident: Incident, now: Movement, level: float, ago: View) -> bool:
+    if now.during is None or now.before is None or level <= 1.3 * now.before:
+        return False
+    return level >= now.during / 1.2 or (_same_traffic(incident, ago) and level >= 0.3 * now.during)
 
 
 def _same_traffic(incident: Incident, ago: View) -> bool:
