@@ -138,8 +138,11 @@ def _stood_still(incident: Incident, pod: str) -> float | None:
     by: By | None = "pod" if pod else None
     waiting = incident.read("waiting", by=by, group=pod).trace
     done = incident.read("throughput", by=by, group=pod).trace
-    failed = incident.read("backend_failures", by=by, group=pod).trace  # by reason since Triton 24.07
-    failed = failed or incident.read("failures", by=by, group=pod).trace
+    reasons = {
+        s.labels.get("reason") for one in incident.history.of_measure("failure") for s in one.facts.series
+    }
+    told = reasons - {None, ""}  # since Triton 24.07
+    failed = incident.read("backend_failures" if told else "failures", by=by, group=pod).trace
     if waiting is None or done is None:
         return 0.0
     errors = failed.values if failed and len(failed.values) == len(done.values) else [0.0] * len(done.values)
