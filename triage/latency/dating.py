@@ -39,7 +39,7 @@ def date_step(around: Transition, seed: int) -> Moment:
     at_share = share if not around.prompt else PROMPT if high > low else 1 - PROMPT
     stepped = crossed - at_share * around.smear
     ramp = Ramp(stepped, around.takes, around.scale.value(low), around.scale.value(high))
-    expected = [ramp.level(time, around.scale) for time in times]
+    expected = ramp.levels(times, around.scale)
     residuals = [*deviations_from(left, low), *deviations_from(right, high)]
     random = Random(seed)  # noqa: S311 -- repeatable, and guards nothing
     late: list[float] = []

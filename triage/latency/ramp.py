@@ -7,6 +7,7 @@ distribution): a slow ramp in noise has left its baseline long before it can be 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import sub
 from statistics import median as median_value
 
 from triage.latency.level import median
@@ -49,9 +50,8 @@ def date_ramp(around: Transition, step: Moment) -> tuple[Moment, bool]:
     for _ in range(2):
         ramps += fits(_beside(min(ramps, key=_deviation).ramp, step.at))
     best, least = min(ramps, key=_deviation), min([*stepped, *ramps], key=_deviation)
-    residuals = [
-        level - least.ramp.level(time, around.scale) for time, level in zip(times, levels, strict=True)
-    ]
+    fitted = least.ramp.levels(times, around.scale)
+    residuals = [level - expected for level, expected in zip(levels, fitted, strict=True)]
     span = noise_of(residuals, around.smear / around.step / every).span
     # Laplace's scale is the mean absolute deviation.
     unit = max(least.deviation / len(levels), LEAST_SIGMA / 2) * span
@@ -108,5 +108,4 @@ def _fit(
         high = low + median_value(slopes) * length if slopes else low
     floor = scale.value(min(around.levels))
     ramp = Ramp(start, length, low, max(high, floor))
-    deviation = sum(abs(level - ramp.level(time, scale)) for time, level in zip(times, levels, strict=True))
-    return _Fit(deviation, ramp)
+    return _Fit(sum(map(abs, map(sub, levels, ramp.levels(times, scale)))), ramp)

@@ -1,6 +1,7 @@
 """Transition: the points of a trace around one shift, and the shape in which the value may have gone over."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,8 +66,14 @@ class Ramp:
     low: float
     high: float
 
-    def level(self, time: float, scale: Scale) -> int:
-        if time <= self.start:
-            return scale.level(self.low)
-        gone = min((time - self.start) / self.length, 1.0) if self.length else 1.0
-        return scale.level(self.low + (self.high - self.low) * gone)
+    def levels(self, times: Sequence[float], scale: Scale) -> list[int]:
+        """At each of these times, which rise."""
+        flat = bisect_right(times, self.start)
+        found = [scale.level(self.low)] * flat if flat else []
+        way = self.high - self.low
+        for place in range(flat, len(times)):
+            gone = (times[place] - self.start) / self.length if self.length else 1.0
+            if gone >= 1.0:
+                return found + [scale.level(self.low + way)] * (len(times) - place)
+            found.append(scale.level(self.low + way * gone))
+        return found
