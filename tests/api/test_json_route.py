@@ -3,11 +3,14 @@
 import json
 import math
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
+import yaml
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 from prometheus_client import CollectorRegistry
+from yarl import URL
 
 from autoscaler.answer import NoData, Reason, Value
 from autoscaler.api.json_route import JsonRoute
@@ -15,6 +18,7 @@ from autoscaler.api.plain import make_plain_app
 from tests.api.conftest import ScriptedMetrics
 
 Client = TestClient[Request, Application]
+CHECKOUT = Path(__file__).parents[2]
 PATH = "/api/v1/namespaces/ml/signals/triton_concurrency"
 
 
@@ -120,6 +124,25 @@ async def test_what_cannot_be_asked_is_a_status_with_its_cause(
 async def test_a_model_asked_for_by_a_name_that_no_label_can_hold_is_told_its_alias(client: Client) -> None:
     response = await client.get(f"{PATH}?labelSelector=model%3Dorg/name:v2,version%3D1")
     assert "model=org_name_v2" in (await response.json())["message"]
+
+
+async def test_the_scaled_object_that_ships_reads_a_number_or_an_error(
+    client: Client, metrics: ScriptedMetrics, switch: Switch
+) -> None:
+    """As KEDA reads it: the number at `valueLocation` of a 200, else an error of the trigger, on which nothing scales
+    as long as there is no fallback."""
+    _, scaled = yaml.safe_load_all((CHECKOUT / "deploy/examples/keda-metrics-api.yaml").read_text())
+    (trigger,) = scaled["spec"]["triggers"]
+    given = trigger["metadata"]
+    assert set(given) == {"url", "format", "valueLocation", "targetValue"}
+    assert "fallback" not in scaled["spec"]
+    metrics.names, switch.namespaces = ("triton_inference_concurrency",), ("inference",)
+    path = URL(given["url"], encoded=True).relative()
+    answer = await client.get(path)
+    assert isinstance((await answer.json())[given["valueLocation"]], float)
+    assert metrics.asked == [("inference", "triton_inference_concurrency", "workload=triton", False)]
+    metrics.result = NoData(Reason.NOT_ANSWERING, "a does not answer")
+    assert (await client.get(path)).status == 503
 
 
 async def test_other_verbs_are_refused(client: Client, metrics: ScriptedMetrics) -> None:

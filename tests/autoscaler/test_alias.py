@@ -1,5 +1,8 @@
 """Models whose names no label value can hold: each is selectable, and none is guessed at."""
 
+import re
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +38,15 @@ def test_aliases_do_not_change_from_release_to_release() -> None:
     assert exact_alias_of("org/name:v2") == "org_name_v2-3cab7505"
     assert alias_of(LONG) == exact_alias_of(LONG)
     assert len(alias_of(LONG)) <= 63
+
+
+def test_the_documented_aliases_are_the_real_ones() -> None:
+    page = (Path(__file__).parents[2] / "docs/autoscaler.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| `([^`]+)`", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] == ["resnet50", "org/name:v2"]
+    for name, alias, exact in rows:
+        assert (alias, exact_alias_of(name).startswith(exact)) == (alias_of(name), True)
+    assert exact_alias_of(LONG)[:-9] == LONG[:54].rstrip("-")
 
 
 def test_an_odd_name_is_selected_by_its_alias_and_by_its_exact_alias() -> None:
