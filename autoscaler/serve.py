@@ -31,6 +31,7 @@ from autoscaler.generation import Generation, Generations
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.reload import Files, Loaded, Reloader
 from telemetry.kube_client import KubernetesClient
+from telemetry.kubernetes_api import KubernetesApi
 from telemetry.located_yaml import InvalidFileError
 
 log = structlog.get_logger(__name__)
@@ -75,7 +76,7 @@ class Daemon:
     """The parts of a running daemon, and what they promise on /livez and /readyz."""
 
     def __init__(
-        self, loaded: Loaded, files: Files, api: KubernetesClient, session: aiohttp.ClientSession
+        self, loaded: Loaded, files: Files, api: KubernetesApi, session: aiohttp.ClientSession
     ) -> None:
         self._api = api
         self._session = session
@@ -84,7 +85,7 @@ class Daemon:
         self._refusal = ""
         self.metrics = OwnMetrics(version("triton-ops"))
         self.generations = Generations(self._generation(loaded))
-        self._reloader = Reloader(files, loaded.digest, self._adopt, self._refuse)
+        self.reloader = Reloader(files, loaded.digest, self._adopt, self._refuse)
         server = loaded.config.server
         self.server = ApiServer(self._api_app(), host=server.address, port=server.port)
         service = ServiceRef(server.service.namespace, server.service.name)
@@ -148,7 +149,7 @@ class Daemon:
         """What runs for as long as the daemon does; none of them returns by itself."""
         return [
             self.generations.run(),
-            self._reloader.run(),
+            self.reloader.run(),
             self.trust.keep(),
             self.authority.keep(),
             self._port.keep_renewed(),

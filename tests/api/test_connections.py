@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -14,16 +15,16 @@ from tests.local_process import eventually
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@pytest.fixture
-async def port() -> AsyncIterator[int]:
-    """A plain port that waits half a second for a first request, and takes four connections."""
+@asynccontextmanager
+async def _plain_port(*, first_head_seconds: float = 60.0, most: int = 100) -> AsyncIterator[int]:
     app = make_plain_app(live=list, ready=list, registry=CollectorRegistry())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
-    factory = BoundedConnections(runner.server, first_head_seconds=0.5, most=4)
+    factory = BoundedConnections(runner.server, first_head_seconds=first_head_seconds, most=most)
     listener = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
-    yield listener.sockets[0].getsockname()[1]
+    async with asyncio.timeout(60):
+        yield listener.sockets[0].getsockname()[1]
     listener.close()
     await runner.cleanup()
 
@@ -43,8 +44,8 @@ async def _said(port: int, *parts: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("head", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: x\r\n"])
-async def test_a_head_that_does_not_come_ends_the_connection(port: int, head: bytes) -> None:
-    async with asyncio.timeout(5):
+async def test_a_head_that_does_not_come_ends_the_connection(head: bytes) -> None:
+    async with _plain_port(first_head_seconds=0.2) as port:
         assert await _said(port, head) == b""
 
 
@@ -60,8 +61,8 @@ async def test_a_head_that_does_not_come_ends_the_connection(port: int, head: by
     ],
     ids=["tls", "path", "headers", "header", "nul", "http2"],
 )
-async def test_what_is_no_request_is_refused_and_the_next_is_served(port: int, garbage: bytes) -> None:
-    async with asyncio.timeout(10):
+async def test_what_is_no_request_is_refused_and_the_next_is_served(garbage: bytes) -> None:
+    async with _plain_port() as port:
         said = await _said(port, garbage)
         assert said == b"" or said.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400", b"HTTP/2.0 400"))
         assert len(said) < 40_000, (
@@ -71,8 +72,8 @@ async def test_what_is_no_request_is_refused_and_the_next_is_served(port: int, g
         assert (await _said(port, REQUEST.replace(b"1.1", b"1.0"))).endswith(b"ok")
 
 
-async def test_a_connection_too_many_is_closed_at_once_and_those_that_are_open_go_on(port: int) -> None:
-    async with asyncio.timeout(10):
+async def test_a_connection_too_many_is_closed_at_once_and_those_that_are_open_go_on() -> None:
+    async with _plain_port(most=4) as port:
         opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
         for _, writer in opened:
             writer.write(REQUEST)
@@ -81,7 +82,7 @@ async def test_a_connection_too_many_is_closed_at_once_and_those_that_are_open_g
         assert await _said(port, REQUEST) == b""
         for _, writer in opened:
             writer.close()
-        await eventually(lambda: _is_served(port), seconds=5)
+        await eventually(lambda: _is_served(port), seconds=30)
 
 
 async def _is_served(port: int) -> bool:
