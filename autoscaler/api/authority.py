@@ -2,7 +2,8 @@
 
 A CA that takes over is published and read back first, then given time, because every kube-apiserver learns of the new
 `caBundle` through a watch of its own; only then is a certificate of it shown. The old CA stays in the bundle until it
-expires, so there is no moment at which the certificate shown is not trusted.
+expires, so there is no moment at which the certificate shown is not trusted. Where nobody trusts the old one either (another
+adapter has the API group, or it has expired), there is nothing to wait for.
 """
 
 import asyncio
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 RECHECK_SECONDS = 30.0
 SETTLE = timedelta(minutes=1)
 """From reading a new CA back to showing a certificate of it."""
+
+
+_TRUSTED_BY_NOBODY = (PublicationState.OWNED_BY_ANOTHER, PublicationState.ABSENT)
 
 
 class Shows(Protocol):
@@ -88,6 +92,8 @@ class OwnAuthority:
         published = (await self._publish(self._next)).state is PublicationState.PUBLISHED
         if not published:  # told already where it concerns the present CA; the wait begins anew
             self._next_published_at = None
+            if now >= self.ends() or self.publication.state in _TRUSTED_BY_NOBODY:
+                await self._take_over(self._next, now)
         elif self._next_published_at is None:
             self._next_published_at = now
             log.info("next own CA published", takes_over_after_seconds=self._settle.total_seconds())

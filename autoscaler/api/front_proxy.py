@@ -144,7 +144,11 @@ class FrontProxyTrust:
                 self.front_proxy = found
                 log.info("front proxy trusted", allowed_names=found.allowed_names)
             self.problem = None
-        except (FrontProxyError, OSError) as error:  # OSError: the port, or the CA as OpenSSL sees it
+        except (
+            FrontProxyError,
+            OSError,
+            ValueError,
+        ) as error:  # the port, or a certificate as OpenSSL sees it
             if str(error) != self.problem:
                 log.warning("front proxy not taken up", cause=str(error))
             self.problem = str(error)

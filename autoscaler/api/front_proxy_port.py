@@ -69,7 +69,7 @@ class FrontProxyPort:
             else:
                 await self._serve(self._front_proxy, renewed)
                 log.info("serving certificate renewed")
-        except OSError as error:  # a file is missing, or OpenSSL refuses the pair
+        except (OSError, ValueError) as error:  # a file is missing, or the pair is refused
             log.warning("serving certificate not renewed", cause=str(error))
 
     async def _serve(self, front_proxy: FrontProxy, serving: ServingCertificate) -> None:

@@ -153,6 +153,31 @@ async def test_a_port_that_refuses_keeps_the_old_ca(api: StrictApi, clock: Clock
     assert authority.ca != old
 
 
+async def test_where_nobody_trusts_the_ca_it_is_replaced_without_waiting(clock: Clock) -> None:
+    """While another adapter has the API group for years, a certificate that has not ended is at hand."""
+    keda = {"metadata": {}, "spec": {"service": {"namespace": "keda", "name": "keda"}}}
+    api, port = StrictApi(API_SERVICE_PATH, keda), Port()
+    authority = OwnAuthority(api, SERVICE, clock.now)
+    authority.port = port
+    for _ in range(3 * 365):
+        clock.moment += timedelta(days=1)
+        await authority.refresh()
+        assert _until(authority.issue(clock.moment)) > clock.moment + SERVING_LIFE * 2 / 3
+    assert api.content == keda, "it is never written"
+
+
+async def test_an_expired_ca_is_replaced_although_the_api_server_is_away(
+    api: StrictApi, clock: Clock
+) -> None:
+    """As after a clock that jumped by a year."""
+    authority, port = OwnAuthority(api, SERVICE, clock.now), Port()
+    authority.port = port
+    clock.moment += CA_LIFE
+    api.failures = [KubernetesError("no answer")] * 2
+    await authority.refresh()
+    assert _until(port.shown[0]) > clock.moment
+
+
 async def test_a_connection_outlives_the_replacement_and_ends_after_its_next_answer(
     fleet: Fleet, api: StrictApi, clock: Clock
 ) -> None:
