@@ -131,7 +131,7 @@ async def test_the_scaled_object_that_ships_reads_a_number_or_an_error(
 ) -> None:
     """As KEDA reads it: the number at `valueLocation` of a 200, else an error of the trigger, on which nothing scales
     as long as there is no fallback."""
-    _, scaled = yaml.safe_load_all((CHECKOUT / "deploy/examples/keda-metrics-api.yaml").read_text())
+    scaled = yaml.safe_load((CHECKOUT / "deploy/examples/keda-metrics-api.yaml").read_text())
     (trigger,) = scaled["spec"]["triggers"]
     given = trigger["metadata"]
     assert set(given) == {"url", "format", "valueLocation", "targetValue"}
