@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton demo check test groundtruth accuracy incidents bench clean
+.PHONY: all .venv preflight tools triton demo check test groundtruth accuracy incidents soak fuzz bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -65,6 +65,14 @@ accuracy: .venv triton
 # The latency incidents on real Tritons with a real Prometheus, an hour: INCIDENTS="overload --out FOLDER" runs one.
 incidents: .venv tools triton
 	$(BIN)/python -m tests.incidents --triage $(INCIDENTS)
+
+# Two replicas for ten minutes of real HPA syncs, while their certificates, the front proxy and the API server change and one is killed.
+soak: .venv tools triton
+	$(BIN)/python -m pytest -s -m accuracy tests/e2e/test_replicas.py
+
+# The daemon between hostile Tritons, clients and configurations, ten minutes: FUZZ="--seconds 60 --seed 7" runs another.
+fuzz: .venv
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # Ratios against a peer in the same run, and triage on 200 pods against its goals. BENCH=--smoke only shows that it runs.
 bench: .venv tools

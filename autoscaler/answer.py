@@ -11,6 +11,7 @@ class Reason(StrEnum):
 
     UNKNOWN_SIGNAL = "unknown_signal"
     UNKNOWN_LABEL = "unknown_label"
+    AMBIGUOUS_MODEL = "ambiguous_model"
     NO_TARGETS = "no_targets"
     NO_SERIES = "no_series"
     STARTING = "starting"

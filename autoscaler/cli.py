@@ -43,24 +43,25 @@ def main() -> None:
 @_context
 def serve(config_file: Path, rules_folder: Path | None, kubeconfig: str | None, context: str | None) -> None:
     """Run the daemon."""
-    from autoscaler.config import read_config
+    from autoscaler.reload import Files
     from autoscaler.serve import serve as run
     from telemetry.kubernetes_api import KubernetesError
     from telemetry.located_yaml import InvalidFileError
     from telemetry.logs import configure_logs
+    from telemetry.rules_dir import rules_dir
 
-    rows = _load_rows(rules_folder)
+    files = Files(config_file, (rules_folder or rules_dir()) / "signals")
     try:
-        config = read_config(config_file)
+        loaded = files.read()
     except InvalidFileError as error:
         _fail(str(error), 2)
     configure_logs()
     try:
-        asyncio.run(run(config, rows, kubeconfig=kubeconfig, context=context))
+        asyncio.run(run(loaded, files, kubeconfig=kubeconfig, context=context))
     except* KubernetesError as group:
         _fail(f"Kubernetes: {group.exceptions[0]}", CANNOT_TELL)
     except* OSError as group:
-        server = config.server
+        server = loaded.config.server
         _fail(
             f"cannot serve on {server.address}:{server.port} and :{server.plain_port}: {group.exceptions[0]}",
             1,

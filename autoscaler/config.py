@@ -128,13 +128,30 @@ class ServiceSection(_Section):
     name: _Name = "triton-autoscaler"
 
 
+class TlsFiles(_Section):
+    """A certificate for `SERVICE.NAMESPACE.svc` that somebody else keeps in files, such as cert-manager; read again when it
+    changes. Its CA must stand in the APIService's caBundle (cert-manager's CA injector does that)."""
+
+    certificate: Annotated[str, Field(min_length=1)]
+    key: Annotated[str, Field(min_length=1)]
+
+
 class ServerSection(_Section):
     address: _Name = "0.0.0.0"  # noqa: S104 -- kube-apiserver calls from outside the pod
     port: _Port = 6443
     """External metrics over TLS, for the front proxy alone."""
     plain_port: _Port = 8080
-    """/livez, /readyz and /metrics."""
+    """/livez, /readyz, /metrics and, where it is switched on, the JSON route."""
     service: ServiceSection = ServiceSection()
+    tls: TlsFiles | None = None
+    """None: an own CA in memory, which this program puts into the APIService's caBundle."""
+
+
+class JsonRouteSection(_Section):
+    """The same numbers as plain JSON on the plain port, for KEDA's metrics-api trigger where another adapter owns the external
+    metrics API. The plain port knows no callers: whoever reaches it may read the numbers of these namespaces, and of no other."""
+
+    namespaces: Annotated[tuple[_Name, ...], Field(min_length=1)]
 
 
 class Config(_Section):
@@ -143,6 +160,7 @@ class Config(_Section):
     pod_labels: tuple[_PodLabel, ...] = ()
     """Pod labels that an HPA's selector may name, beside model, version, workload and node."""
     models: tuple[DeclaredModel, ...] = ()
+    json_route: JsonRouteSection | None = None
     server: ServerSection = ServerSection()
 
     def settings(self) -> Settings:
@@ -156,6 +174,13 @@ class Config(_Section):
 
     def scrape_settings(self) -> ScrapeSettings:
         return ScrapeSettings(self.scrape.interval, self.scrape.timeout)
+
+
+def keep_server(new: Config, old: Config) -> tuple[Config, tuple[str, ...]]:
+    """`new` with the `server` section of `old`, which only a restart changes, and the keys in which they differ."""
+    before, after = (config.server.model_dump() for config in (old, new))
+    changed = tuple(f"server.{key}" for key in before if before[key] != after[key])
+    return new.model_copy(update={"server": old.server}), changed
 
 
 def read_config(path: Path) -> Config:

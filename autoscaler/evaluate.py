@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from autoscaler.alias import alias_of, exact_alias_of
 from autoscaler.answer import Answer, NoData, Reason
 from autoscaler.pooling import Refusal, contribution, pool
 from autoscaler.selection import (
+    AmbiguousModel,
     Facts,
     SelectedPod,
     Settings,
@@ -44,7 +46,10 @@ def evaluate(
         return _no_data(
             Refusal(Reason.UNKNOWN_LABEL, f"label {unknown!r} cannot be selected; selectable here: {known}")
         )
-    selected = select_pods(signal, pods, selector, settings, now)
+    try:
+        selected = select_pods(signal, pods, selector, settings, now)
+    except AmbiguousModel as error:
+        return _no_data(_refuse_ambiguous(error))
     facts = Facts(selected, settings)
     expanded = [replace(pod, rows=expand_ensembles(signal, pod, facts)) for pod in selected]
     counted = relevant(expanded)
@@ -61,6 +66,14 @@ def _no_data(refusal: Refusal) -> NoData:
     message = refusal.message
     return NoData(
         refusal.reason, message if len(message) <= _MAX_MESSAGE else message[: _MAX_MESSAGE - 1] + "…"
+    )
+
+
+def _refuse_ambiguous(error: AmbiguousModel) -> Refusal:
+    said = " and ".join(f"{model!r} (model={exact_alias_of(model)})" for model in error.models)
+    return Refusal(
+        Reason.AMBIGUOUS_MODEL,
+        f"model={error.value} fits more than one model here: {said}; select one by the name in brackets",
     )
 
 
@@ -100,7 +113,9 @@ def _refuse_without_rows(signal: Signal, selector: Selector, selected: Sequence[
         families = " and ".join(sorted(signal.families()))
         remedy = next(iter(signal.remedies.values()), "")
         raise Refusal(Reason.FAMILY_ABSENT, f"no selected pod shows {families}: {remedy}")
-    models = sorted({key.model for pod in selected if pod.window for key in pod.window.rows if key.model})
+    models = sorted(
+        {alias_of(key.model) for pod in selected if pod.window for key in pod.window.rows if key.model}
+    )
     raise Refusal(
         Reason.NO_SERIES,
         f"no model matches {str(selector) or 'everything'!r}; the selected pods serve {', '.join(models) or 'no model'}",
@@ -166,7 +181,8 @@ def _trace(
 
 def _trace_row(signal: Signal, key: RowKey, row: RowWindow) -> dict[str, Any]:
     families = signal.families()
-    name = {"gpu": key.gpu} if signal.scope == "gpu" else {"model": key.model, "version": key.version}
+    model = {"model": key.model, "alias": alias_of(key.model), "version": key.version}
+    name = {"gpu": key.gpu} if signal.scope == "gpu" else model
     return {
         **name,
         "window_seconds": round(row.seconds, 3),

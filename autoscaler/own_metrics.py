@@ -1,14 +1,58 @@
 """The daemon's own metrics, for the people who run it. Labels are bounded: signal names, reasons and outcomes."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
 
 from autoscaler.answer import Answer, NoData
 from telemetry.target import Target
 
 
 class OwnMetrics:
-    def __init__(self) -> None:
+    """Names as the ecosystem has them: `..._build_info`, `process_*` and `..._config_last_reload_*` as Prometheus and
+    Alertmanager, `..._certificate_expiration_timestamp_seconds` as cert-manager."""
+
+    def __init__(self, program_version: str = "") -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        Info("triton_autoscaler_build", "The program.", registry=self.registry).info(
+            {"version": program_version}
+        )
+        self._reloaded = Gauge(
+            "triton_autoscaler_config_last_reload_successful",
+            "Whether the last look at changed configuration or rules found them right (1) or refused them (0).",
+            registry=self.registry,
+        )
+        self._reloaded_at = Gauge(
+            "triton_autoscaler_config_last_reload_success_timestamp_seconds",
+            "When the configuration and rules at work were taken over.",
+            registry=self.registry,
+        )
+        self._targets = Gauge(
+            "triton_autoscaler_targets", "Triton pods known, ready or not.", registry=self.registry
+        )
+        self._certificate_ends = Gauge(
+            "triton_autoscaler_certificate_expiration_timestamp_seconds",
+            "When the certificate shown to kube-apiserver ends, and the own CA that signed it.",
+            ["certificate"],
+            registry=self.registry,
+        )
+        self._published = Gauge(
+            "triton_autoscaler_apiservice_trusted",
+            "Whether the APIService names this program and its caBundle trusts this replica (1), by the last look.",
+            registry=self.registry,
+        )
+        self._requests = Histogram(
+            "triton_autoscaler_http_request_duration_seconds",
+            "Requests by port and status, without the network.",
+            ["port", "code"],
+            buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5),
+            registry=self.registry,
+        )
         self._answers = Counter(
             "triton_autoscaler_answers_total",
             "Answers to questions for a signal, by outcome: value, idle, or the reason for no data.",
@@ -41,3 +85,28 @@ class OwnMetrics:
     def scraped(self, target: Target, failure: str | None, seconds: float) -> None:
         self._scrapes.labels("ok" if failure is None else "failed").inc()
         self._scrape_seconds.observe(seconds)
+
+    def requested(self, port: str, code: int, seconds: float) -> None:
+        """`port`: api or plain."""
+        self._requests.labels(port, str(code)).observe(seconds)
+
+    def config_taken_over(self, at: datetime) -> None:
+        self._reloaded_at.set(at.timestamp())
+
+    def config_read(self, *, right: bool) -> None:
+        self._reloaded.set(right)
+
+    def watch_targets(self, count: Callable[[], int]) -> None:
+        self._targets.set_function(count)
+
+    def watch_trust(self, trusted: Callable[[], bool]) -> None:
+        self._published.set_function(lambda: float(trusted()))
+
+    def watch_certificate(self, certificate: str, ends: Callable[[], datetime | None]) -> None:
+        """`certificate`: serving or ca. NaN until there is one."""
+
+        def timestamp() -> float:
+            end = ends()
+            return float("nan") if end is None else end.timestamp()
+
+        self._certificate_ends.labels(certificate).set_function(timestamp)

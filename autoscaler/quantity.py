@@ -15,7 +15,19 @@ class QuantityError(ValueError):
 
 def format_quantity(value: float) -> str:
     """The canonical decimal quantity of `value`, rounded up to a whole milli-unit as the HPA would: "0",
-    "12", "1500m", "3k". Raises `QuantityError`.
+    "12", "1500m", "3k". Raises `QuantityError`."""
+    milli = whole_milli(value)
+    if milli % 1000:
+        return f"{milli}m"
+    whole = milli // 1000
+    for exponent, suffix in _SUFFIXES:
+        if whole and whole % 10**exponent == 0:
+            return f"{whole // 10**exponent}{suffix}"
+    return str(whole)
+
+
+def whole_milli(value: float) -> int:
+    """`value` in milli-units, rounded up. Raises `QuantityError`.
 
     The shortest decimal that reads back as the same float is what is rounded, so that 0.1 is "100m" and not
     "101m" for the sake of its binary tail.
@@ -27,11 +39,4 @@ def format_quantity(value: float) -> str:
     exact_milli = Decimal(repr(float(value))).scaleb(3)
     if exact_milli > MAX_MILLI:
         raise QuantityError(f"{value} does not fit a quantity: at most {MAX_MILLI}m is accepted")
-    milli = int(exact_milli.to_integral_value(ROUND_CEILING))
-    if milli % 1000:
-        return f"{milli}m"
-    whole = milli // 1000
-    for exponent, suffix in _SUFFIXES:
-        if whole and whole % 10**exponent == 0:
-            return f"{whole // 10**exponent}{suffix}"
-    return str(whole)
+    return int(exact_milli.to_integral_value(ROUND_CEILING))

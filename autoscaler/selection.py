@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from autoscaler.alias import selectable_names
 from autoscaler.selector import Requirement, Selector
 from autoscaler.signal import Signal
 from telemetry.model_config import ModelFacts
@@ -56,6 +57,15 @@ class Settings:
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
 
 
+class AmbiguousModel(Exception):
+    """A value for `model` in the selector fits two models; guessing would scale one fleet by another's load."""
+
+    def __init__(self, value: str, models: Sequence[str]) -> None:
+        super().__init__(f"model={value} fits {' and '.join(map(repr, models))}")
+        self.value = value
+        self.models = models
+
+
 def unknown_label(selector: Selector, settings: Settings) -> str | None:
     """The first key of the selector that no series can have, if any."""
     known = {*ROW_LABELS, *POD_LABELS, *settings.pod_labels}
@@ -65,7 +75,8 @@ def unknown_label(selector: Selector, settings: Settings) -> str | None:
 def select_pods(
     signal: Signal, pods: Iterable[PodState], selector: Selector, settings: Settings, now: float
 ) -> list[SelectedPod]:
-    """Pods whose own labels match, in order of name, each with the rows that match; `now` in monotonic seconds."""
+    """Pods whose own labels match, in order of name, each with the rows that match; `now` in monotonic seconds. Raises
+    `AmbiguousModel`."""
     on_pods = [r for r in selector.requirements if r.key not in ROW_LABELS]
     on_rows = _RowFilter([r for r in selector.requirements if r.key in ROW_LABELS])
     chosen: list[SelectedPod] = []
@@ -223,9 +234,20 @@ class _RowFilter(dict[RowKey, bool]):
     def __init__(self, requirements: Sequence[Requirement]) -> None:
         super().__init__()
         self.requirements = requirements
+        self._asked = {value for r in requirements if r.key == "model" for value in r.values}
+        self._named: dict[str, str] = {}
 
     def __missing__(self, key: RowKey) -> bool:
-        matches = _all(self.requirements, {"model": key.model, "version": key.version})
+        names = selectable_names(key.model)
+        for value in self._asked & names:
+            other = self._named.setdefault(value, key.model)
+            if other != key.model:
+                raise AmbiguousModel(value, sorted((other, key.model)))
+        labels = {"model": key.model, "version": key.version}
+        matches = all(
+            requirement.matches(labels, names if requirement.key == "model" else frozenset())
+            for requirement in self.requirements
+        )
         self[key] = matches
         return matches
 

@@ -43,9 +43,12 @@ class Requirement:
     operator: Operator
     values: tuple[str, ...] = ()
 
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """True if the labels satisfy this condition; `>` and `<` never match what is no 64-bit integer."""
+    def matches(self, labels: Mapping[str, str], names: frozenset[str] = frozenset()) -> bool:
+        """True if the labels satisfy this condition; `>` and `<` never match what is no 64-bit integer. `names`: other
+        values by which the label's owner goes, which count in equality and in sets."""
         value = labels.get(self.key)
+        if value is not None and value not in self.values and not names.isdisjoint(self.values):
+            value = next(name for name in self.values if name in names)
         match self.operator:
             case Operator.EQUALS | Operator.DOUBLE_EQUALS | Operator.IN:
                 return value is not None and value in self.values

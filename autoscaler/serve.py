@@ -1,49 +1,51 @@
-"""The daemon: targets, scrapes, and the two ports, in one task group; stop is start reversed."""
+"""The daemon: generations of targets and scrapes, and the two ports, in one task group; stop is start reversed."""
 
 import asyncio
 import resource
 import signal as os_signal
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import structlog
 from aiohttp import web
+from cryptography import x509
 
 from autoscaler.api.app import make_api_app
-from autoscaler.api.certificates import make_own_ca
+from autoscaler.api.authority import OwnAuthority
+from autoscaler.api.certificate_files import CertificateFiles
+from autoscaler.api.connections import KEEP_ALIVE_SECONDS, BoundedConnections
 from autoscaler.api.front_proxy import FrontProxyTrust
 from autoscaler.api.front_proxy_port import FrontProxyPort
+from autoscaler.api.json_route import JsonRoute
 from autoscaler.api.plain import Condition, make_plain_app
-from autoscaler.api.publish import CaPublisher, PublicationState, ServiceRef
+from autoscaler.api.publish import PublicationState, ServiceRef
 from autoscaler.api.server import ApiServer
-from autoscaler.config import Config
-from autoscaler.core import Autoscaler
+from autoscaler.config import keep_server
+from autoscaler.generation import Generation, Generations
 from autoscaler.own_metrics import OwnMetrics
-from autoscaler.signal import Signal, needed_families
+from autoscaler.reload import Files, Loaded, Reloader
 from telemetry.kube_client import KubernetesClient
-from telemetry.pods import PodTargets
-from telemetry.scrape import Scraper
-from telemetry.target import Targets
+from telemetry.kubernetes_api import KubernetesApi
+from telemetry.located_yaml import InvalidFileError
 
 log = structlog.get_logger(__name__)
 
-LIVE_ROUNDS = 5
-"""Scrape rounds that may be overdue before the loop counts as dead."""
 DRAIN_SECONDS = 5.0
 
 
 async def serve(
-    config: Config, rows: Mapping[str, Signal], *, kubeconfig: str | None = None, context: str | None = None
+    loaded: Loaded, files: Files, *, kubeconfig: str | None = None, context: str | None = None
 ) -> None:
-    """Runs until SIGINT or SIGTERM, which end a start that hangs too. Raises KubernetesError when the cluster's credentials
-    cannot be read, OSError when a port cannot be opened."""
+    """Runs until SIGINT or SIGTERM, which end a start that hangs too. `files` are what `loaded` was read from. Raises
+    KubernetesError when the cluster's credentials cannot be read, OSError when a port cannot be opened."""
     _allow_open_files()
-    running = asyncio.create_task(_run(config, rows, kubeconfig=kubeconfig, context=context))
+    running = asyncio.create_task(_run(loaded, files, kubeconfig=kubeconfig, context=context))
 
     def stop() -> None:
         if not running.cancelling():
@@ -56,11 +58,9 @@ async def serve(
         await running
 
 
-async def _run(
-    config: Config, rows: Mapping[str, Signal], *, kubeconfig: str | None, context: str | None
-) -> None:
+async def _run(loaded: Loaded, files: Files, *, kubeconfig: str | None, context: str | None) -> None:
     async with AsyncExitStack() as stack:
-        daemon = await Daemon.start(stack, config, rows, kubeconfig=kubeconfig, context=context)
+        daemon = await Daemon.start(stack, loaded, files, kubeconfig=kubeconfig, context=context)
         async with asyncio.TaskGroup() as group:
             for job in daemon.jobs():
                 group.create_task(job)
@@ -76,62 +76,44 @@ class Daemon:
     """The parts of a running daemon, and what they promise on /livez and /readyz."""
 
     def __init__(
-        self,
-        config: Config,
-        rows: Mapping[str, Signal],
-        api: KubernetesClient,
-        session: aiohttp.ClientSession,
+        self, loaded: Loaded, files: Files, api: KubernetesApi, session: aiohttp.ClientSession
     ) -> None:
-        self._config = config
+        self._api = api
+        self._session = session
         self._started = time.monotonic()
-        self._longest_window = max(row.window for row in rows.values())
-        self.metrics = OwnMetrics()
-        self.targets = Targets()
-        self.pod_targets: PodTargets | None = None
-        if config.targets.kubernetes is not None:
-            found = config.targets.kubernetes
-            self.pod_targets = PodTargets(
-                api, self.targets, namespaces=found.namespaces, selector=found.selector
-            )
+        self._ready_once = False
+        self._refusal = ""
+        self.metrics = OwnMetrics(version("triton-ops"))
+        self.generations = Generations(self._generation(loaded))
+        self.reloader = Reloader(files, loaded.digest, self._adopt, self._refuse)
+        server = loaded.config.server
+        self.server = ApiServer(self._api_app(), host=server.address, port=server.port)
+        service = ServiceRef(server.service.namespace, server.service.name)
+        self.authority: OwnAuthority | CertificateFiles
+        if server.tls is None:
+            self.authority = own = OwnAuthority(api, service, _now)
+            self.metrics.watch_certificate("ca", own.ends)
         else:
-            static = [target.target() for target in config.targets.static]
-            self.targets.replace({target.key: target for target in static})
-        self.scraper = Scraper(
-            self.targets,
-            needed_families(rows),
-            {row.window for row in rows.values()},
-            config.scrape_settings(),
-            session,
-            time.monotonic,
-            self.metrics.scraped,
-        )
-        self.autoscaler = Autoscaler(
-            rows, self.scraper.pods, config.settings(), time.monotonic, self.metrics.answered
-        )
-        service = ServiceRef(config.server.service.namespace, config.server.service.name)
-        own_ca = make_own_ca(_now())
-        self.publisher = CaPublisher(api, service, own_ca.certificate, _now)
-        app = make_api_app(
-            self.autoscaler,
-            allowed_names=lambda: self.trust.allowed_names(),
-            now=_now,
-            program_version=version("triton-ops"),
-        )
-        self.server = ApiServer(app, host=config.server.address, port=config.server.port)
-        self._port = FrontProxyPort(
-            self.server, lambda now: own_ca.issue(service.name, service.namespace, now), _now
-        )
+            certificate, key = Path(server.tls.certificate), Path(server.tls.key)
+            self.authority = CertificateFiles(certificate, key, api, service, lambda: self._port.serving)
+        self._port = FrontProxyPort(self.server, self.authority.issue, _now)
+        if isinstance(self.authority, OwnAuthority):
+            self.authority.port = self._port
         self.trust = FrontProxyTrust(
             api, self._port.trust, service_account=f"{service.namespace}:{service.name}"
         )
-        self._ready_once = False
+        self.metrics.watch_certificate("serving", self._certificate_ends)
+        self.metrics.watch_targets(lambda: len(self.generations.current.targets.by_key))
+        self.metrics.watch_trust(lambda: self.authority.publication.state is PublicationState.PUBLISHED)
+        self.metrics.config_read(right=True)
+        self.metrics.config_taken_over(_now())
 
     @classmethod
     async def start(
         cls,
         stack: AsyncExitStack,
-        config: Config,
-        rows: Mapping[str, Signal],
+        loaded: Loaded,
+        files: Files,
         *,
         kubeconfig: str | None,
         context: str | None,
@@ -141,55 +123,137 @@ class Daemon:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
-        daemon = cls(config, rows, api, session)
-        server = config.server
+        daemon = cls(loaded, files, api, session)
         await stack.enter_async_context(daemon.server)
         plain = web.AppRunner(
-            make_plain_app(live=daemon.live, ready=daemon.ready, registry=daemon.metrics.registry),
+            daemon._plain_app(),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=DRAIN_SECONDS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
         )
         await plain.setup()
         stack.push_async_callback(plain.cleanup)
-        await web.TCPSite(plain, server.address, server.plain_port).start()
-        log.info("serving", signals=sorted(rows), port=daemon.server.port, plain_port=server.plain_port)
+        assert plain.server is not None  # noqa: S101 -- set up above
+        server = loaded.config.server
+        listener = await asyncio.get_running_loop().create_server(
+            BoundedConnections(plain.server), server.address, server.plain_port
+        )
+        stack.callback(listener.close)
+        log.info(
+            "serving", signals=sorted(loaded.rows), port=daemon.server.port, plain_port=server.plain_port
+        )
         return daemon
 
     def jobs(self) -> Sequence[Coroutine[Any, Any, None]]:
         """What runs for as long as the daemon does; none of them returns by itself."""
-        jobs: list[Coroutine[Any, Any, None]] = [
-            self.scraper.run(),
+        return [
+            self.generations.run(),
+            self.reloader.run(),
             self.trust.keep(),
-            self.publisher.keep_published(),
+            self.authority.keep(),
             self._port.keep_renewed(),
         ]
-        return jobs if self.pod_targets is None else [self.pod_targets.run(), *jobs]
 
     def live(self) -> Sequence[Condition]:
         """Live: the scrape loop went round lately."""
-        last = self.scraper.last_round_at or self._started
-        overdue = time.monotonic() - last > LIVE_ROUNDS * self._config.scrape.interval + 10.0
-        return [Condition("scrape-loop", not overdue, "no scrape round has ended lately")]
+        return [Condition("scrape-loop", self.generations.current.alive, "no scrape round has ended lately")]
 
     def ready(self) -> Sequence[Condition]:
-        """Ready: can answer for itself. Blindness is an answer, not unreadiness."""
-        publication = self.publisher.publication
+        """Ready: can answer for itself. Blindness is an answer, not unreadiness, and so is a refused change of the
+        configuration: the one at work serves on. Where another adapter has the API group, the JSON route is what is served."""
+        current = self.generations.current
+        publication = self.authority.publication
+        owner = f"APIService belongs to {publication.owner}" if publication.owner else ""
+        elsewhere = current.config.json_route is not None and publication.state in (
+            PublicationState.OWNED_BY_ANOTHER,
+            PublicationState.ABSENT,
+        )
         published = publication.state is PublicationState.PUBLISHED
-        problems = self.pod_targets.problems if self.pod_targets else ()
+        note = f"{publication.message}; the JSON route serves" if elsewhere else owner
+        trusted = self.trust.front_proxy is not None
         return [
-            Condition("front-proxy-ca", self.trust.front_proxy is not None, self.trust.problem or ""),
-            Condition("ca-bundle", published, publication.message),
-            Condition("pods-listed", self.targets.complete, "; ".join(problems) or "pods are not listed yet"),
+            Condition("front-proxy-ca", trusted or elsewhere, self.trust.problem or ""),
+            Condition("ca-bundle", published or elsewhere, publication.message, note),
+            Condition(
+                "pods-listed",
+                current.targets.complete,
+                "; ".join(current.problems) or "pods are not listed yet",
+            ),
             Condition("first-window", self._window_passed(), "the first window is not full yet"),
+            Condition("configuration", ok=True, note=self._refusal),
         ]
 
     def _window_passed(self) -> bool:
         """True once a first window is full or 60 s have passed, for good."""
         waited = time.monotonic() - self._started
-        full = self.scraper.last_round_at is not None and waited >= self._longest_window
+        current = self.generations.current
+        full = current.scraper.last_round_at is not None and waited >= current.longest_window
         self._ready_once = self._ready_once or full or waited >= 60.0
         return self._ready_once
+
+    def _adopt(self, loaded: Loaded) -> None:
+        """Changed files that are right: a generation of their own takes over once it has measured for a window."""
+        self.metrics.config_read(right=True)
+        current = self.generations.current
+        config, kept = keep_server(loaded.config, current.config)
+        if kept:
+            log.warning("these keys change with a restart only and stay as they are", keys=kept)
+        self._refusal = f"a restart is needed for {', '.join(kept)}" if kept else ""
+        wanted = Loaded(config, loaded.rows, loaded.digest)
+        if (config, wanted.rows) == (current.config, current.rows):
+            self.generations.replace(None)
+            log.info("configuration read again; what is at work stays")
+            return
+        successor = self._generation(wanted)
+
+        def taken_over() -> None:
+            self.metrics.config_taken_over(_now())
+            log.info("configuration taken over", signals=sorted(wanted.rows))
+
+        self.generations.replace(successor, taken_over)
+        log.info("configuration changed; it takes over after a window", seconds=successor.longest_window)
+
+    def _refuse(self, error: InvalidFileError) -> None:
+        """What was right before stays at work, or goes on to take over."""
+        self.metrics.config_read(right=False)
+        self._refusal = f"changed files are refused, the last good ones are at work: {error.problems[0]}"
+        log.warning(
+            "configuration refused; the last good one stays at work",
+            problems=[str(p) for p in error.problems],
+        )
+
+    def _generation(self, loaded: Loaded) -> Generation:
+        return Generation(loaded.config, loaded.rows, self._api, self._session, self.metrics)
+
+    def _api_app(self) -> web.Application:
+        return make_api_app(
+            self.generations,
+            allowed_names=lambda: self.trust.allowed_names(),
+            now=_now,
+            program_version=version("triton-ops"),
+            is_current=lambda context: self.server.is_current(context),
+            on_request=lambda code, seconds: self.metrics.requested("api", code, seconds),
+        )
+
+    def _plain_app(self) -> web.Application:
+        def namespaces() -> Sequence[str] | None:
+            route = self.generations.current.config.json_route
+            return None if route is None else route.namespaces
+
+        return make_plain_app(
+            live=self.live,
+            ready=self.ready,
+            registry=self.metrics.registry,
+            json_route=JsonRoute(self.generations, namespaces),
+            on_request=lambda code, seconds: self.metrics.requested("plain", code, seconds),
+        )
+
+    def _certificate_ends(self) -> datetime | None:
+        serving = self._port.serving
+        if serving is None:
+            return None
+        return x509.load_pem_x509_certificate(serving.certificate_pem).not_valid_after_utc
 
 
 def _now() -> datetime:

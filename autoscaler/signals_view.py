@@ -8,7 +8,13 @@ from autoscaler.signal import Signal
 
 def render_signals(rows: Iterable[Signal]) -> str:
     """One paragraph a signal: name and unit, meaning, and which HPA target suits it and why."""
-    return "\n\n".join(_render(row) for row in rows)
+    return "\n\n".join([*(_render(row) for row in rows), _ALIASES])
+
+
+_ALIASES = (
+    "Models are selected by name (model=NAME). A name that is no label value goes by its alias: every character but letters,\n"
+    "digits, '-', '_' and '.' becomes '_', so org/name:v2 is model=org_name_v2; `triton-autoscaler value SIGNAL` shows it."
+)
 
 
 def _render(row: Signal) -> str:

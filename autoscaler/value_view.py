@@ -81,7 +81,9 @@ def _row(pod: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _model(pod: Mapping[str, Any]) -> str:
     if pod.get("model"):
-        return f"{pod['model']}:{pod.get('version')}"
+        alias = pod.get("alias")
+        shown = "" if alias in (None, pod["model"]) else f" (model={alias})"
+        return f"{pod['model']}:{pod.get('version')}{shown}"
     return str(pod.get("gpu") or "-")
 
 

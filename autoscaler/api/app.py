@@ -4,12 +4,11 @@ The request path does no I/O. Whoever gets here has shown a certificate of the r
 handshake (`server.py`); kube-apiserver has authenticated and authorised the person behind it.
 """
 
-import re
+import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -24,10 +23,10 @@ from autoscaler.api.documents import (
     negotiate_aggregated,
     not_modified,
 )
-from autoscaler.api.metrics import ApiError, render_answer, render_status, render_trace, unknown_signal
-from autoscaler.selector import Selector, SelectorError, parse_selector
-
-log = structlog.get_logger(__name__)
+from autoscaler.api.metrics import ApiError, render_answer, render_trace
+from autoscaler.api.question import read_question
+from autoscaler.api.statuses import OnRequest, statuses, timed
+from autoscaler.selector import Selector
 
 
 class ExternalMetrics(Protocol):
@@ -48,17 +47,29 @@ def make_api_app(
     allowed_names: Callable[[], Sequence[str]],
     now: Callable[[], datetime],
     program_version: str,
+    is_current: Callable[[ssl.SSLContext | None], bool] = lambda context: True,
+    on_request: OnRequest = lambda code, seconds: None,
 ) -> web.Application:
     """The application behind the TLS port.
+
+    `is_current` tells whether a connection's context is still the one that new connections get: one that began under
+    another ends after its next answer, so that nobody stays by a certificate or CA that was replaced.
 
     `allowed_names` gives the common names that the front proxy may have at this moment; none means any.
     `now` is the timezone-aware wall clock, used for timestamps alone."""
     api = _Api(metrics, now, program_version)
-    app = web.Application(middlewares=[_statuses, _front_proxy_only(allowed_names)])
+    app = web.Application(
+        middlewares=[
+            timed(on_request),
+            _end_old_connections(is_current),
+            statuses,
+            _front_proxy_only(allowed_names),
+        ]
+    )
     app.router.add_get("/apis", api.groups)
     app.router.add_get(f"/apis/{GROUP}", api.group)
     app.router.add_get(f"/apis/{GROUP_VERSION}", api.resources)
-    app.router.add_get(f"/apis/{GROUP_VERSION}/namespaces/{{namespace}}/{{metric}}", api.metric)
+    app.router.add_get(f"/apis/{GROUP_VERSION}/namespaces/{{namespace}}/{{signal}}", api.metric)
     app.router.add_get("/openapi/v2", api.openapi_v2)
     app.router.add_get("/openapi/v3", api.openapi_root)
     app.router.add_get(f"/openapi/v3/apis/{GROUP_VERSION}", api.openapi)
@@ -97,32 +108,13 @@ class _Api:
         return _serve(request, self._current_documents().version)
 
     async def metric(self, request: web.Request) -> web.Response:
-        namespace, signal, selector, explain = self._metric_request(request)
-        answer = self._metrics.answer(namespace, signal, selector, explain=explain)
-        if explain:
-            body = render_trace(namespace, signal, selector, answer)
+        asked = read_question(request, self._metrics.signals())
+        answer = self._metrics.answer(asked.namespace, asked.signal, asked.selector, explain=asked.explain)
+        if asked.explain:
+            body = render_trace(asked.namespace, asked.signal, asked.selector, answer)
         else:
-            body = render_answer(signal, selector, answer, self._now())
+            body = render_answer(asked.signal, asked.selector, answer, self._now())
         return web.Response(body=body, content_type=JSON)
-
-    def _metric_request(self, request: web.Request) -> tuple[str, str, Selector, bool]:
-        namespace, signal = request.match_info["namespace"], request.match_info["metric"]
-        if not _NAMESPACE.match(namespace):
-            raise ApiError(400, f"{namespace[:80]!r} is no namespace: a DNS label is accepted")
-        if signal not in (signals := self._metrics.signals()):
-            raise unknown_signal(signal, signals)
-        for parameter in ("labelSelector", "explain"):
-            if len(request.query.getall(parameter, ())) > 1:
-                raise ApiError(400, f"{parameter} is given more than once")
-        if _is_true(request.query.get("watch", "")):
-            raise ApiError(400, "an external metric cannot be watched: get it again")
-        if request.query.get("fieldSelector"):
-            raise ApiError(400, "external metrics have no fields to select: use labelSelector")
-        try:
-            selector = parse_selector(request.query.get("labelSelector", ""))
-        except SelectorError as error:
-            raise ApiError(400, str(error)) from error
-        return namespace, signal, selector, _is_true(request.query.get("explain", ""))
 
     def _current_documents(self) -> Documents:
         """Rendered once for each list of signals."""
@@ -132,13 +124,6 @@ class _Api:
         return self._documents[1]
 
 
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
-
-
-def _is_true(text: str) -> bool:
-    return text.lower() in ("1", "true", "t")
-
-
 def _serve(request: web.Request, document: Document) -> web.Response:
     headers = {"ETag": document.etag, "Vary": "Accept", "Content-Type": document.content_type}
     if not_modified(request.headers.get("If-None-Match", ""), document.etag):
@@ -146,30 +131,16 @@ def _serve(request: web.Request, document: Document) -> web.Response:
     return web.Response(body=document.body, headers=headers)
 
 
-@web.middleware
-async def _statuses(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every failure leaves as a `Status` with its cause and without a traceback."""
-    try:
-        return await handler(request)
-    except ApiError as error:
-        return _status(error)
-    except web.HTTPMethodNotAllowed as error:
-        response = _status(
-            ApiError(405, f"{request.method} is not supported: external metrics are read with GET")
-        )
-        response.headers["Allow"] = ",".join(sorted(error.allowed_methods))
+def _end_old_connections(is_current: Callable[[ssl.SSLContext | None], bool]) -> Middleware:
+    @web.middleware
+    async def end_old_connection(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The answer is whole, with `Connection: close`: no request is lost, the client opens another connection."""
+        response = await handler(request)
+        if not is_current(request.get_extra_info("sslcontext")):
+            response.force_close()
         return response
-    except web.HTTPNotFound:
-        return _status(ApiError(404, f"no resource at {request.path[:120]}"))
-    except web.HTTPException as error:
-        return _status(ApiError(error.status, error.reason))
-    except Exception:
-        log.exception("request failed", method=request.method, path=request.path[:200])
-        return _status(ApiError(500, "internal error of the external metrics adapter; its log has the cause"))
 
-
-def _status(error: ApiError) -> web.Response:
-    return web.Response(status=error.code, body=render_status(error), content_type=JSON)
+    return end_old_connection
 
 
 def _front_proxy_only(allowed_names: Callable[[], Sequence[str]]) -> Middleware:

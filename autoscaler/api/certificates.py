@@ -8,7 +8,7 @@ import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,10 +41,12 @@ class ServingCertificate:
 
 @dataclass(frozen=True, slots=True)
 class OwnCa:
-    """A certificate authority that lives as long as the process and is never written down."""
+    """A certificate authority that is never written down, and replaced at `renew_at`: with a third of its life left,
+    which is longer than that of any certificate that it signs."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey = field(repr=False)
+    renew_at: datetime
 
     @property
     def pem(self) -> bytes:
@@ -92,7 +94,7 @@ def make_own_ca(now: datetime) -> OwnCa:
         .add_extension(_key_usage(digital_signature=True, key_cert_sign=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return OwnCa(certificate, key)
+    return OwnCa(certificate, key, renew_at=now + CA_LIFE * 2 / 3)
 
 
 def load_certificate(context: ssl.SSLContext, serving: ServingCertificate) -> None:
@@ -138,6 +140,31 @@ def bundle_holds(bundle: bytes, own: x509.Certificate) -> bool:
     """True if this certificate stands in the PEM bundle."""
     der = own.public_bytes(serialization.Encoding.DER)
     return any(_block_der(block) == der for block in pem_blocks(bundle))
+
+
+def bundle_problem(bundle: bytes, serving: ServingCertificate, name: str) -> str | None:
+    """Why a client that trusts this bundle would refuse the certificate under this name, or None: a handshake in memory,
+    with OpenSSL's own verification. Any certificate of the bundle is an anchor, as in Go."""
+    try:
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        load_certificate(server, serving)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        client.load_verify_locations(cadata=bundle.decode("ascii", "replace"))
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        ends = (
+            client.wrap_bio(to_client, to_server, server_hostname=name),
+            server.wrap_bio(to_server, to_client, server_side=True),
+        )
+        for _ in range(4):
+            for end in ends:
+                with suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (ssl.SSLError, OSError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def decode_bundle(ca_bundle: str) -> bytes:

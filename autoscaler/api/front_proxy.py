@@ -1,13 +1,14 @@
 """Whom the API trusts: kube-apiserver's front proxy, as the cluster itself describes it.
 
 kube-apiserver writes its request-header CA and the allowed common names into a ConfigMap that every
-aggregated API server reads. When they change (CA rotation), new connections are judged by the new ones.
+aggregated API server reads. It is watched: when it changes (CA rotation), new connections are judged by the new ones at once.
 """
 
 import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,14 @@ from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 
 log = structlog.get_logger(__name__)
 
-CONFIGMAP_PATH = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+CONFIGMAPS_PATH = "/api/v1/namespaces/kube-system/configmaps"
+CONFIGMAP_PATH = f"{CONFIGMAPS_PATH}/extension-apiserver-authentication"
+_WATCH = {"fieldSelector": "metadata.name=extension-apiserver-authentication", "timeoutSeconds": "300"}
 CA_KEY = "requestheader-client-ca-file"
 NAMES_KEY = "requestheader-allowed-names"
 READER_ROLE = "extension-apiserver-authentication-reader"
 REREAD_SECONDS = 30.0
+"""It is read without a word from the watch too: a watch can be refused, or hang on a dead connection."""
 
 
 class FrontProxyError(Exception):
@@ -87,6 +91,7 @@ class FrontProxyTrust:
         self._changed = changed
         self._service_account = service_account
         self._reread_seconds = reread_seconds
+        self._looking = asyncio.Lock()
         self.front_proxy: FrontProxy | None = None
         self.problem: str | None = "not read yet"
         """Why the last look failed; a problem matters for readiness only while `front_proxy` is None."""
@@ -96,14 +101,42 @@ class FrontProxyTrust:
         return () if self.front_proxy is None else self.front_proxy.allowed_names
 
     async def keep(self) -> None:
-        """Reads again and again, every half to one and a half times the interval; ends only by
+        """Reads at each word of a watch, and every half to one and a half times the interval without one; ends only by
         cancellation."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reread())
+            group.create_task(self._watch())
+
+    async def _reread(self) -> None:
         while True:
             await self.refresh()
-            await asyncio.sleep(self._reread_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+            await self._pause()
+
+    async def _watch(self) -> None:
+        """Each event only says that it is time to read: what is trusted comes from one place."""
+        while True:
+            with suppress(KubernetesError):  # the reads tell what is wrong
+                events = self._api.watch(CONFIGMAPS_PATH, _WATCH)
+                try:
+                    async for _ in events:
+                        await self.refresh()
+                finally:
+                    close = getattr(
+                        events, "aclose", None
+                    )  # a generator left to the collector keeps its connection
+                    if close is not None:
+                        await close()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._reread_seconds * random.uniform(0.5, 1.5))  # noqa: S311
 
     async def refresh(self) -> None:
         """Looks once and applies a change; a failure is kept in `problem` and logged when it changes."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         try:
             found = await load_front_proxy(self._api, service_account=self._service_account)
             if found != self.front_proxy:
@@ -111,9 +144,13 @@ class FrontProxyTrust:
                 self.front_proxy = found
                 log.info("front proxy trusted", allowed_names=found.allowed_names)
             self.problem = None
-        except (FrontProxyError, OSError) as error:  # OSError: the port, or the CA as OpenSSL sees it
+        except (
+            FrontProxyError,
+            OSError,
+            ValueError,
+        ) as error:  # the port, or a certificate as OpenSSL sees it
             if str(error) != self.problem:
-                log.warning("front proxy not read", cause=str(error))
+                log.warning("front proxy not taken up", cause=str(error))
             self.problem = str(error)
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 import structlog
 
@@ -13,8 +12,7 @@ from autoscaler.api.server import ApiServer, front_proxy_context
 
 log = structlog.get_logger(__name__)
 
-RENEWAL_CHECK_SECONDS = 60.0
-FILE_REREAD = timedelta(minutes=1)
+RENEWAL_CHECK_SECONDS = 10.0
 
 
 class FrontProxyPort:
@@ -41,6 +39,19 @@ class FrontProxyPort:
         goes on."""
         await self._serve(front_proxy, self._serving or self._certificate(self._now()))
 
+    async def show(self, serving: ServingCertificate) -> None:
+        """Shows this certificate on every connection from now on; those that are open go on. Raises `OSError`
+        (`ssl.SSLError` too) where it cannot be used; what was shown before goes on."""
+        if self._front_proxy is None:
+            self._serving = serving
+        else:
+            await self._serve(self._front_proxy, serving)
+
+    @property
+    def serving(self) -> ServingCertificate | None:
+        """What is shown now, or will be once the front proxy is known."""
+        return self._serving
+
     async def keep_renewed(self, *, check_seconds: float = RENEWAL_CHECK_SECONDS) -> None:
         """Replaces the certificate once it is due; ends only by cancellation."""
         while True:
@@ -58,7 +69,7 @@ class FrontProxyPort:
             else:
                 await self._serve(self._front_proxy, renewed)
                 log.info("serving certificate renewed")
-        except OSError as error:  # a file is missing, or OpenSSL refuses the pair
+        except (OSError, ValueError) as error:  # a file is missing, or the pair is refused
             log.warning("serving certificate not renewed", cause=str(error))
 
     async def _serve(self, front_proxy: FrontProxy, serving: ServingCertificate) -> None:
@@ -66,12 +77,6 @@ class FrontProxyPort:
         load_certificate(context, serving)
         await self._server.use(context)
         self._front_proxy, self._serving = front_proxy, serving
-
-
-def read_serving_certificate(certificate: Path, key: Path, now: datetime) -> ServingCertificate:
-    """The pair that cert-manager or a person keeps in files, due to be read again in a minute. Raises
-    `OSError`."""
-    return ServingCertificate(certificate.read_bytes(), key.read_bytes(), renew_at=now + FILE_REREAD)
 
 
 def _same(one: ServingCertificate, other: ServingCertificate) -> bool:

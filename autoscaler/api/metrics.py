@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from autoscaler import quantity
 from autoscaler.answer import Answer, NoData, Reason, Value
 from autoscaler.api.documents import GROUP, GROUP_VERSION, KIND
-from autoscaler.quantity import QuantityError, format_quantity
 from autoscaler.selector import Selector
 
 MAX_MESSAGE_CHARS = 300
@@ -22,6 +22,7 @@ MAX_MESSAGE_CHARS = 300
 _REASONS = {
     400: "BadRequest",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "NotFound",
     405: "MethodNotAllowed",
     413: "RequestEntityTooLarge",
@@ -43,22 +44,37 @@ class ApiError(Exception):
 def render_answer(signal: str, selector: Selector, answer: Answer, now: datetime) -> bytes:
     """The `ExternalMetricValueList` of a value; raises `ApiError` for no data. `now` is timezone-aware."""
     if isinstance(answer, NoData):
-        raise ApiError(404 if answer.reason is Reason.UNKNOWN_SIGNAL else 503, answer.message)
+        raise refuse_no_data(answer)
     try:
-        quantity = format_quantity(answer.value)
-    except QuantityError as error:
-        cause = (
-            "no Kubernetes quantity can hold its value (NaN, infinite, negative or past int64 milli-units)"
-        )
-        raise ApiError(503, f"{signal}: {cause}") from error
+        text = quantity.format_quantity(answer.value)
+    except quantity.QuantityError as error:
+        raise _not_representable(signal) from error
     item = {
         "metricName": signal,
         "metricLabels": selector.exact_labels() | dict(answer.labels),
         "timestamp": _timestamp(now - timedelta(seconds=answer.sample_age_seconds)),
         "window": answer.window_seconds,
-        "value": quantity,
+        "value": text,
     }
     return msgspec.json.encode({"kind": KIND, "apiVersion": GROUP_VERSION, "metadata": {}, "items": [item]})
+
+
+def refuse_no_data(answer: NoData) -> ApiError:
+    """No data is an error, never a number: on an error the HPA holds."""
+    return ApiError(404 if answer.reason is Reason.UNKNOWN_SIGNAL else 503, answer.message)
+
+
+def whole_milli(signal: str, value: float) -> int:
+    """The value in the milli-units that the HPA would read; raises `ApiError`."""
+    try:
+        return quantity.whole_milli(value)
+    except quantity.QuantityError as error:
+        raise _not_representable(signal) from error
+
+
+def _not_representable(signal: str) -> ApiError:
+    cause = "no Kubernetes quantity can hold its value (NaN, infinite, negative or past int64 milli-units)"
+    return ApiError(503, f"{signal}: {cause}")
 
 
 def render_trace(namespace: str, signal: str, selector: Selector, answer: Answer) -> bytes:

@@ -1,4 +1,4 @@
-"""The plain port: probes and the program's own metrics. Nothing here is secret or an answer."""
+"""The plain port: probes, the program's own metrics, and the JSON route where it is switched on. Nothing here is secret."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,10 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from autoscaler.api.json_route import PATH as JSON_ROUTE
+from autoscaler.api.json_route import JsonRoute
 from autoscaler.api.metrics import bounded
+from autoscaler.api.statuses import OnRequest, statuses, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +21,36 @@ class Condition:
     name: str
     ok: bool
     reason: str = ""
+    note: str = ""
+    """What a person should know although the promise is kept."""
 
 
 Conditions = Callable[[], Sequence[Condition]]
 """The conditions at this moment; returns at once."""
 
 
-def make_plain_app(*, live: Conditions, ready: Conditions, registry: CollectorRegistry) -> web.Application:
-    """The application with `/livez`, `/readyz` (both with `?verbose`) and `/metrics`."""
-    app = web.Application()
+def make_plain_app(
+    *,
+    live: Conditions,
+    ready: Conditions,
+    registry: CollectorRegistry,
+    json_route: JsonRoute | None = None,
+    on_request: OnRequest = lambda code, seconds: None,
+) -> web.Application:
+    """The application with `/livez`, `/readyz` (both with `?verbose`), `/metrics`, and the JSON route."""
+    app = web.Application(middlewares=[timed(on_request), statuses])
     app.router.add_get("/livez", _probe("livez", live))
     app.router.add_get("/readyz", _probe("readyz", ready))
     app.router.add_get("/metrics", _metrics(registry))
+    if json_route is not None:
+        app.router.add_get(JSON_ROUTE, json_route.answer)
     return app
 
 
 def render_conditions(probe: str, conditions: Sequence[Condition]) -> str:
     """The lines of kube-apiserver's own probes: `[+]name ok`, `[-]name failed: reason`, the verdict."""
     lines = [
-        f"[+]{condition.name} ok"
+        f"[+]{condition.name} ok{': ' if condition.note else ''}{bounded(condition.note)}"
         if condition.ok
         else f"[-]{condition.name} failed: {bounded(condition.reason) or 'no reason given'}"
         for condition in conditions

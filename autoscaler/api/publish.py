@@ -8,7 +8,6 @@ adapter's and is never touched.
 import asyncio
 import base64
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +17,13 @@ import msgspec
 import structlog
 from cryptography import x509
 
-from autoscaler.api.certificates import bundle_holds, decode_bundle, merge_bundle
+from autoscaler.api.certificates import (
+    ServingCertificate,
+    bundle_holds,
+    bundle_problem,
+    decode_bundle,
+    merge_bundle,
+)
 from autoscaler.api.documents import GROUP, VERSION
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 
@@ -28,7 +33,6 @@ API_SERVICE = f"{VERSION}.{GROUP}"
 API_SERVICE_PATH = f"/apis/apiregistration.k8s.io/v1/apiservices/{API_SERVICE}"
 ATTEMPTS = 6
 BACKOFF_SECONDS = 0.1
-RECHECK_SECONDS = 30.0
 
 
 class PublicationState(StrEnum):
@@ -47,6 +51,8 @@ class Publication:
 
     state: PublicationState
     message: str = ""
+    owner: str = ""
+    """Whom the APIService names, in words; empty where it could not be read or is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,48 +94,43 @@ async def publish_ca(
             if error.status != 409:
                 return _failure(error)
         except (msgspec.DecodeError, TypeError, AttributeError) as error:
-            return Publication(
-                PublicationState.UNREACHABLE, f"APIService {API_SERVICE} is not readable: {error}"
-            )
+            return _unreadable(error)
     message = f"APIService {API_SERVICE} is changed by others as fast as it is written"
     return Publication(PublicationState.UNREACHABLE, message)
 
 
-class CaPublisher:
-    """Keeps the own CA published, and knows whether it is: what `/readyz` asks."""
+async def look_at_api_service(
+    api: KubernetesApi, service: ServiceRef, serving: ServingCertificate | None
+) -> Publication:
+    """Where the certificate comes from files, the bundle is somebody else's work (cert-manager's CA injector, or a
+    person's): says whether kube-apiserver trusts what is shown, and changes nothing. Raises nothing but cancellation."""
+    try:
+        found = await _read(api)
+        elsewhere = _elsewhere(found, service)
+        if elsewhere is not None:
+            return elsewhere
+        spec, owner = found["spec"], _owner(found)
+        if serving is None:
+            return Publication(PublicationState.REFUSED, "no usable certificate in the files yet", owner)
+        if spec.get("insecureSkipTLSVerify"):
+            return Publication(PublicationState.PUBLISHED, "insecureSkipTLSVerify: nobody checks it", owner)
+        bundle = decode_bundle(spec.get("caBundle") or "")
+    except KubernetesError as error:
+        return _failure(error)
+    except (msgspec.DecodeError, TypeError, AttributeError) as error:
+        return _unreadable(error)
+    problem = bundle_problem(bundle, serving, f"{service.name}.{service.namespace}.svc")
+    if problem is None:
+        return Publication(PublicationState.PUBLISHED, owner=owner)
+    message = (
+        f"kube-apiserver will not trust the certificate in the files by the caBundle of APIService {API_SERVICE}: {problem};"
+        " with cert-manager, annotate the APIService with cert-manager.io/inject-ca-from: NAMESPACE/CERTIFICATE"
+    )
+    return Publication(PublicationState.REFUSED, message, owner)
 
-    def __init__(
-        self,
-        api: KubernetesApi,
-        service: ServiceRef,
-        certificate: x509.Certificate,
-        now: Callable[[], datetime],
-        *,
-        recheck_seconds: float = RECHECK_SECONDS,
-    ) -> None:
-        self._api = api
-        self._service = service
-        self._certificate = certificate
-        self._now = now
-        self._recheck_seconds = recheck_seconds
-        self.publication = Publication(PublicationState.UNREACHABLE, "not looked yet")
 
-    async def keep_published(self) -> None:
-        """Looks every half to one and a half times the interval, and adds the CA again where somebody took
-        it out (`kubectl apply`, a GitOps controller, another adapter's chart); ends only by cancellation."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(self._recheck_seconds * random.uniform(0.5, 1.5))  # noqa: S311
-
-    async def refresh(self) -> None:
-        """Looks once; a change of state is logged."""
-        before = self.publication
-        self.publication = await publish_ca(self._api, self._service, self._certificate, self._now())
-        if self.publication != before:
-            level = log.info if self.publication.state is PublicationState.PUBLISHED else log.warning
-            level(
-                "own CA in the APIService", state=str(self.publication.state), cause=self.publication.message
-            )
+def _unreadable(error: Exception) -> Publication:
+    return Publication(PublicationState.UNREACHABLE, f"APIService {API_SERVICE} is not readable: {error}")
 
 
 async def _read(api: KubernetesApi) -> dict[str, Any]:
@@ -138,30 +139,38 @@ async def _read(api: KubernetesApi) -> dict[str, Any]:
 
 def _judge(found: dict[str, Any], service: ServiceRef, certificate: x509.Certificate) -> Publication | None:
     """The outcome that this APIService leaves, or None if the certificate is to be added."""
-    spec = found.get("spec") or {}
-    reference = spec.get("service")
-    if reference is None:
-        owner = "kube-apiserver itself (spec.service is empty)"
-        return Publication(PublicationState.OWNED_BY_ANOTHER, _owned_by(owner, service))
-    owner_ref = ServiceRef(str(reference.get("namespace")), str(reference.get("name")))
-    if owner_ref != service:
-        return Publication(PublicationState.OWNED_BY_ANOTHER, _owned_by(f"Service {owner_ref}", service))
+    elsewhere = _elsewhere(found, service)
+    if elsewhere is not None:
+        return elsewhere
+    spec, owner = found["spec"], _owner(found)
     if spec.get("insecureSkipTLSVerify"):
         message = (
             f"APIService {API_SERVICE} has insecureSkipTLSVerify, which excludes a caBundle;"
             " remove it from its manifest"
         )
-        return Publication(PublicationState.REFUSED, message)
+        return Publication(PublicationState.REFUSED, message, owner)
     if bundle_holds(decode_bundle(spec.get("caBundle") or ""), certificate):
-        return Publication(PublicationState.PUBLISHED)
+        return Publication(PublicationState.PUBLISHED, owner=owner)
     return None
 
 
-def _owned_by(owner: str, service: ServiceRef) -> str:
-    return (
+def _elsewhere(found: dict[str, Any], service: ServiceRef) -> Publication | None:
+    """The outcome where the APIService is not this program's, else None."""
+    owner = _owner(found)
+    if owner == f"Service {service}":
+        return None
+    message = (
         f"APIService {API_SERVICE} belongs to {owner}, not to Service {service}: only one adapter can serve"
-        " the group, so this one answers nobody until the other is removed"
+        " the group, so this one answers no HPA until the other is removed; json_route serves KEDA meanwhile"
     )
+    return Publication(PublicationState.OWNED_BY_ANOTHER, message, owner)
+
+
+def _owner(found: dict[str, Any]) -> str:
+    reference = (found.get("spec") or {}).get("service")
+    if reference is None:
+        return "kube-apiserver itself (spec.service is empty)"
+    return f"Service {ServiceRef(str(reference.get('namespace')), str(reference.get('name')))}"
 
 
 def _with_certificate(found: dict[str, Any], certificate: x509.Certificate, now: datetime) -> bytes:

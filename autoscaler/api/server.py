@@ -8,6 +8,8 @@ from typing import Self
 
 from aiohttp import web
 
+from autoscaler.api.connections import KEEP_ALIVE_SECONDS, BoundedConnections
+
 HANDSHAKE_SECONDS = 10.0
 """A peer that opens a connection and says nothing is dropped after this."""
 
@@ -20,10 +22,13 @@ class ApiServer:
     and resumed sessions would outlive it."""
 
     def __init__(self, app: web.Application, *, host: str = "0.0.0.0", port: int = 6443) -> None:  # noqa: S104
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_SECONDS
+        )
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._listener: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -52,13 +57,17 @@ class ApiServer:
         assert self._socket is not None, "the server is not entered"  # noqa: S101
         assert self._runner.server is not None  # noqa: S101
         listener = await asyncio.get_running_loop().create_server(
-            self._runner.server,
+            BoundedConnections(self._runner.server),
             sock=self._socket.dup(),
             ssl=context,
             ssl_handshake_timeout=HANDSHAKE_SECONDS,
         )
         await self._stop_listening()
-        self._listener = listener
+        self._listener, self._context = listener, context
+
+    def is_current(self, context: ssl.SSLContext | None) -> bool:
+        """Whether new connections get this context."""
+        return context is self._context
 
     async def _stop_listening(self) -> None:
         """Accepts nothing more, then closes: asyncio drops what a closed server has accepted but not

@@ -90,7 +90,13 @@ def other_ca() -> trustme.CA:
 @pytest.fixture
 async def fleet(front_proxy_ca: trustme.CA) -> AsyncIterator[Fleet]:
     metrics, allowed_names = ScriptedMetrics(), ["front-proxy-client"]
-    app = make_api_app(metrics, allowed_names=lambda: allowed_names, now=lambda: NOW, program_version="0.1.0")
+    app = make_api_app(
+        metrics,
+        allowed_names=lambda: allowed_names,
+        now=lambda: NOW,
+        program_version="0.1.0",
+        is_current=lambda context: server.is_current(context),
+    )
     async with ApiServer(app, host="127.0.0.1", port=0) as server:
         running = Fleet(server, metrics, make_own_ca(datetime.now(UTC)), front_proxy_ca, allowed_names)
         await server.use(running.context_trusting(front_proxy_ca))

@@ -47,6 +47,16 @@ func main() {
 		"x=10.0.0.1", "x=10.0.0.1:8000", "x=é", "é=a", "x\u00a0=a", "x=\u0007", "x=\"a\"", "x='a'", "x=*", "x=a*", "x=a|b",
 		"x=a;y=1", "x=a&y=1", "x~=a", "x=~a", "x!~a", "{x=\"a\"}", "x:a", "x,x", "x=a,x=b", "x in (a), x notin (b)",
 		"x=a,x=a", "y,x,z", "z=b,y in (a,c),!x",
+		// Names of models, as people write them, and what they are turned into.
+		"x=org/name:v2", "x in (org/name)", "x=org_name_v2", "x=org_name_v2-3cab7505", "x in (org_name,org.name)",
+		"x notin (a,b),x", "x notin (a),!x", "!x,x=a", "x=a,x", "x!=a,x!=b,y", "x in (a,b),x in (b)", "x notin (,)", "x notin (a,)",
+		"x\n=\na", "\tx\t", "x =", "x = ,y", "x != ", "x in ( )", "x in (\t,\n)", "x in\t(a)", "x notin(a)", "x notin (a)y", "x in (a) y",
+		"x in (a),,y", "x in (a)(b)", "(x=a)", "x=(a", "x=a)", "x=()", "x==(a)", "x!=(a)", "x=a!", "x=a<1", "x>1>2", "x<1=2", "x>1<2",
+		"x>-9223372036854775808", "x<-9223372036854775809", "x>0x1", "x>1e1", "x> 1", "x >1", "x>,y", "x<,", "x > ", "x>00", "x>-0", "x<+",
+		"!in=a", "!notin", "! in", "in in in", "in in (in,in)", "notin=notin", "in!=in", "in>1", "in notin (notin)", "x in (in)", "x=in,in",
+		"x=a,\u00e9", "\u2028x", "x\u2003=a", "x=\u200b", "x=a\u0085", "\ufeffx", "x\v=a", "x\f=a", "x=a#b", "x=a%2Cb", "x=$(a)", "x=${a}", "x=a\\,b",
+		"x.y/z", "x.y/z/", "//x", "x//y", "1.2.3.4/x=a", "a.b/-x", "a.b/x-", "a-/x", "-a/x", "a./x", ".a/x", "A.b/x", "xn--a.b/x=1",
+		strings.Repeat("x,", 200)+"x", "x in ("+strings.Repeat("a,", 300)+"a)", strings.Repeat("!", 50)+"x", strings.Repeat("(", 50),
 	}
 	out := struct {
 		Source     string              `json:"source"`

@@ -18,7 +18,9 @@ class StrictApi:
         self.version = 1
         self.content = content
         self.calls: list[str] = []
+        self.watched: tuple[str, str] | None = None
         self._called = asyncio.Event()
+        self._changed = asyncio.Event()
         self.failures: list[KubernetesError] = []
         self.before_put: list[dict[str, Any]] = []
         self.after_put: list[dict[str, Any]] = []
@@ -45,8 +47,18 @@ class StrictApi:
             self.change(self.after_put.pop(0))
         return self._body()
 
-    def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
-        raise AssertionError(f"unexpected watch {path} {query}")
+    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """One event for the object as it is, and one at each change, where the test says that it is watched."""
+        assert (path, query.get("fieldSelector")) == self.watched, f"unexpected watch {path} {query}"
+        self._count("watch")
+        self._fail()
+        seen = -1
+        while True:
+            if seen != self.version:
+                seen = self.version
+                yield self._body()
+            self._changed.clear()
+            await self._changed.wait()
 
     async def reached(self, call: str, times: int) -> None:
         """Returns once `get` or `put` was called that often."""
@@ -57,6 +69,7 @@ class StrictApi:
     def change(self, content: dict[str, Any]) -> None:
         self.content = content
         self.version += 1
+        self._changed.set()
 
     def _count(self, call: str) -> None:
         self.calls.append(call)

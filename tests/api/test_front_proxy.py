@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import trustme
 
 from autoscaler.api.front_proxy import (
     CONFIGMAP_PATH,
+    CONFIGMAPS_PATH,
     FrontProxy,
     FrontProxyError,
     FrontProxyTrust,
@@ -106,15 +109,44 @@ async def test_a_new_ca_is_applied_once_and_an_unreadable_one_changes_nothing(
     assert trust.allowed_names() == ("aggregator",)
 
 
-async def test_it_is_read_again_and_again(front_proxy_ca: trustme.CA) -> None:
+NAME = "metadata.name=extension-apiserver-authentication"
+
+
+async def test_it_is_read_again_and_again_where_it_may_not_be_watched(front_proxy_ca: trustme.CA) -> None:
     api = StrictApi(CONFIGMAP_PATH, _configmap(front_proxy_ca))
+    api.watched = (CONFIGMAPS_PATH, NAME)
     applied: list[FrontProxy] = []
 
     async def apply(front_proxy: FrontProxy) -> None:
         applied.append(front_proxy)
 
     trust = FrontProxyTrust(api, apply, reread_seconds=0)
-    keeping = asyncio.create_task(trust.keep())
-    await api.reached("get", 3)
+    with patch.object(api, "watch", _refused):
+        keeping = asyncio.create_task(trust.keep())
+        await api.reached("get", 3)
     keeping.cancel()
     assert applied == [trust.front_proxy]
+
+
+async def test_a_change_counts_at_the_word_of_the_watch_for_the_ca_and_for_the_names(
+    front_proxy_ca: trustme.CA, other_ca: trustme.CA
+) -> None:
+    api = StrictApi(CONFIGMAP_PATH, _configmap(front_proxy_ca))
+    api.watched = (CONFIGMAPS_PATH, NAME)
+    applied = asyncio.Queue[FrontProxy]()
+    trust = FrontProxyTrust(api, applied.put, reread_seconds=3600)
+    keeping = asyncio.create_task(trust.keep())
+    async with asyncio.timeout(10):
+        first = await applied.get()
+        api.change(_configmap(front_proxy_ca, '["aggregator"]'))
+        second = await applied.get()
+        api.change(_configmap(other_ca, '["aggregator"]'))
+        third = await applied.get()
+    keeping.cancel()
+    assert (second.ca_pem, second.allowed_names) == (first.ca_pem, ("aggregator",))
+    assert (third.ca_pem, third.allowed_names) == (other_ca.cert_pem.bytes().decode(), ("aggregator",))
+
+
+async def _refused(path: str, query: object) -> AsyncIterator[bytes]:
+    raise KubernetesError("forbidden", status=403)
+    yield b""

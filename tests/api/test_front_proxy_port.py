@@ -12,9 +12,10 @@ import trustme
 from cryptography import x509
 from structlog.testing import capture_logs
 
+from autoscaler.api.certificate_files import read_serving_certificate
 from autoscaler.api.certificates import OwnCa
 from autoscaler.api.front_proxy import FrontProxy
-from autoscaler.api.front_proxy_port import FrontProxyPort, read_serving_certificate
+from autoscaler.api.front_proxy_port import FrontProxyPort
 from tests.api.conftest import HOST_NAME, NAMESPACE, SERVICE, Fleet
 
 

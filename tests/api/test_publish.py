@@ -1,6 +1,5 @@
 """The own CA in the APIService: added among others' without a lost update, and never in another adapter's."""
 
-import asyncio
 import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,13 +9,13 @@ import pytest
 import trustme
 from cryptography import x509
 
-from autoscaler.api.certificates import MAX_OWN_CAS, OwnCa, make_own_ca
+from autoscaler.api.certificates import MAX_OWN_CAS, OwnCa, ServingCertificate, make_own_ca
 from autoscaler.api.publish import (
     API_SERVICE_PATH,
-    CaPublisher,
     Publication,
     PublicationState,
     ServiceRef,
+    look_at_api_service,
     publish_ca,
 )
 from telemetry.kubernetes_api import KubernetesError
@@ -24,7 +23,7 @@ from tests.api.strict_api import StrictApi
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SERVICE = ServiceRef("triton-ops", "triton-autoscaler")
-PUBLISHED = Publication(PublicationState.PUBLISHED)
+PUBLISHED = Publication(PublicationState.PUBLISHED, owner=f"Service {SERVICE}")
 
 
 def _api_service(bundle: bytes | None = None, **spec: Any) -> dict[str, Any]:
@@ -91,15 +90,6 @@ async def test_endless_conflicts_end(own: OwnCa) -> None:
     outcome = await _publish(api, own)
     assert outcome.state is PublicationState.UNREACHABLE
     assert api.calls == ["get", "put"] * 6
-
-
-async def test_ten_replicas_that_start_together_all_stand_in_the_bundle() -> None:
-    api = StrictApi(API_SERVICE_PATH, _api_service())
-    replicas = [make_own_ca(NOW) for _ in range(10)]
-    publishers = [CaPublisher(api, SERVICE, own.certificate, lambda: NOW) for own in replicas]
-    while any(publisher.publication != PUBLISHED for publisher in publishers):
-        await asyncio.gather(*(publisher.refresh() for publisher in publishers))
-    assert {own.certificate for own in replicas} == set(_published(api))
 
 
 async def test_expired_and_unreadable_certificates_are_dropped_and_others_stay_in_order(own: OwnCa) -> None:
@@ -178,14 +168,43 @@ async def test_what_prevents_publishing_is_told_with_its_remedy(
     assert "put" not in api.calls
 
 
-async def test_a_ca_that_somebody_took_out_is_added_again(own: OwnCa) -> None:
-    api = StrictApi(API_SERVICE_PATH, _api_service())
-    publisher = CaPublisher(api, SERVICE, own.certificate, lambda: NOW, recheck_seconds=0)
-    assert publisher.publication.state is PublicationState.UNREACHABLE
-    keeping = asyncio.create_task(publisher.keep_published())
-    await api.reached("get", 3)
-    assert publisher.publication == PUBLISHED
-    api.change(_api_service())
-    await api.reached("put", 2)
-    keeping.cancel()
-    assert _published(api) == [own.certificate]
+# A certificate from files: the bundle is somebody else's work
+
+
+async def _look(content: dict[str, Any] | None, serving: ServingCertificate | None) -> Publication:
+    api = StrictApi(API_SERVICE_PATH, content)
+    outcome = await look_at_api_service(api, SERVICE, serving)
+    assert api.calls == ["get"], "it is never written"
+    return outcome
+
+
+async def test_a_bundle_that_trusts_the_file_is_told_with_the_owner() -> None:
+    own = make_own_ca(datetime.now(UTC))
+    serving = own.issue(SERVICE.name, SERVICE.namespace, datetime.now(UTC))
+    assert await _look(_api_service(own.pem), serving) == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "cause"),
+    [
+        ({}, PublicationState.REFUSED, "cert-manager.io/inject-ca-from"),
+        ({"caBundle": "%%%"}, PublicationState.REFUSED, "will not trust"),
+        ({"insecureSkipTLSVerify": True}, PublicationState.PUBLISHED, "nobody checks"),
+        ({"service": {"namespace": "keda", "name": "keda"}}, PublicationState.OWNED_BY_ANOTHER, "keda/keda"),
+    ],
+)
+async def test_what_speaks_against_the_file_is_told(
+    spec: dict[str, Any], state: PublicationState, cause: str
+) -> None:
+    serving = make_own_ca(datetime.now(UTC)).issue(SERVICE.name, SERVICE.namespace, datetime.now(UTC))
+    outcome = await _look(_api_service(**spec), serving)
+    assert (outcome.state, cause in outcome.message) == (state, True), outcome
+
+
+async def test_another_cas_bundle_no_file_and_no_api_service_are_told() -> None:
+    now = datetime.now(UTC)
+    own, other = make_own_ca(now), make_own_ca(now)
+    serving = own.issue(SERVICE.name, SERVICE.namespace, now)
+    assert "will not trust" in (await _look(_api_service(other.pem), serving)).message
+    assert "no usable certificate" in (await _look(_api_service(own.pem), None)).message
+    assert (await _look(None, serving)).state is PublicationState.ABSENT

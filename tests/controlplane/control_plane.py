@@ -77,11 +77,7 @@ class ControlPlane:
 
         ports, options = self._ports, self.options
         await self._run("etcd", components.etcd(self._tools, ports, self.folder / "etcd"))
-        await self._run(
-            "kube-apiserver",
-            components.api_server(self._tools, ports, self.certificates, options),
-            f"{self.server}/readyz",
-        )
+        self._api_server = await self._run_api_server()
         await self.api.apply(LOGS_CRD)
         manager = components.controller_manager(
             self._tools, ports, self.certificates, options, self.kubeconfig
@@ -95,6 +91,11 @@ class ControlPlane:
         )
         await self._run("kwok", kwok, f"http://127.0.0.1:{ports.kwok}/healthz")
         await self.api.apply([components.node(f"node-{number}") for number in range(options.nodes)])
+
+    async def restart_api_server(self) -> None:
+        """Stopped as an upgrade stops it, and started again on the same port with what etcd holds; returns when it is ready."""
+        await self._api_server.stop(seconds=STOP_SECONDS)
+        self._api_server = await self._run_api_server()
 
     async def create_namespace(self, name: str) -> str:
         """Returns when pods can be created in it: Kubernetes adds the default service account a moment
@@ -230,11 +231,18 @@ class ControlPlane:
     def _controller_manager(self) -> str:
         return f"https://127.0.0.1:{self._ports.controller_manager}"
 
-    async def _run(self, name: str, command: components.Command, ready_url: str | None = None) -> None:
+    async def _run_api_server(self) -> LocalProcess:
+        command = components.api_server(self._tools, self._ports, self.certificates, self.options)
+        return await self._run("kube-apiserver", command, f"{self.server}/readyz")
+
+    async def _run(
+        self, name: str, command: components.Command, ready_url: str | None = None
+    ) -> LocalProcess:
         process = await LocalProcess.start(name, command, log=self.logs / f"{name}.log")
         self._resources.push_async_callback(process.stop, seconds=STOP_SECONDS)
         if ready_url:
             await process.wait_until(lambda: self._answers(ready_url), seconds=READY_SECONDS)
+        return process
 
     async def _answers(self, url: str) -> bool:
         try:

@@ -22,7 +22,7 @@ class Daemon:
     """`triton-autoscaler serve`, an async context manager: ready inside, stopped after.
 
     The manifests that users apply give it its rights; only the Deployment is left out, because this process is it.
-    `rules`: a folder to use instead of the rules that ship."""
+    `rules`: a folder to use instead of the rules that ship. `program`: the Python module to run."""
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Daemon:
         config: Mapping[str, Any],
         *,
         rules: Path | None = None,
+        program: str = "autoscaler",
     ) -> None:
         self.port, self._plain_port = free_ports(2)
         self.plain_url = f"http://127.0.0.1:{self._plain_port}"
@@ -40,6 +41,7 @@ class Daemon:
         server = {"address": "127.0.0.1", "port": self.port, "plain_port": self._plain_port}
         self._config = {**config, "server": server}
         self._rules = rules
+        self._program = program
         self._process: LocalProcess | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,7 +71,7 @@ class Daemon:
         command: list[str | Path] = [
             sys.executable,
             "-m",
-            "autoscaler",
+            self._program,
             "serve",
             "-c",
             self._folder / "config.yaml",

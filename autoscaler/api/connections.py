@@ -1,0 +1,46 @@
+"""Connections within bounds: a peer that sends no request, or opens more connections than anybody needs, costs nothing.
+
+aiohttp bounds the length of a request's head and the pause between two requests, but would wait for ever for the first."""
+
+import asyncio
+
+from aiohttp import web
+
+FIRST_HEAD_SECONDS = 20.0
+"""From the accepted connection to a whole first request head, TLS handshake included."""
+KEEP_ALIVE_SECONDS = 120.0
+"""Longer than the 90 s after which Go's HTTP client, kube-apiserver's, closes an idle connection itself: so it is always the
+client that closes, and no request meets a connection that is being closed. A slow second head ends here too."""
+MAX_CONNECTIONS = 1000
+
+
+class BoundedConnections:
+    """A protocol factory for `loop.create_server` in front of aiohttp's own."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        first_head_seconds: float = FIRST_HEAD_SECONDS,
+        most: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._server = server
+        self._first_head_seconds = first_head_seconds
+        self._most = most
+
+    def __call__(self) -> asyncio.Protocol:
+        if len(self._server.connections) >= self._most:
+            return _Refused()
+        handler = self._server()
+        asyncio.get_running_loop().call_later(self._first_head_seconds, _close_if_silent, handler)
+        return handler
+
+
+def _close_if_silent(handler: web.RequestHandler) -> None:
+    if handler._request_count == 0:
+        handler.force_close()
+
+
+class _Refused(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

@@ -1,0 +1,159 @@
+"""One configuration with its rules at work: its targets, its scrapes, and the answers made of them.
+
+A changed configuration gets a generation of its own. It scrapes beside the one that answers until its windows are full, and
+then takes its place: nothing that was measured under one configuration is read under another, and no question falls into a gap.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import aiohttp
+import structlog
+
+from autoscaler.answer import Answer
+from autoscaler.config import Config
+from autoscaler.core import Autoscaler
+from autoscaler.own_metrics import OwnMetrics
+from autoscaler.selector import Selector
+from autoscaler.signal import Signal, needed_families
+from telemetry.kubernetes_api import KubernetesApi
+from telemetry.pods import PodTargets
+from telemetry.scrape import Scraper
+from telemetry.target import Targets
+
+log = structlog.get_logger(__name__)
+
+LIVE_ROUNDS = 5
+"""Scrape rounds that may be overdue before the loop counts as dead."""
+BLIND_SECONDS = 60.0
+"""A start that lists no pods for this long is told; so is a new generation, which waits on."""
+HELD_UP_SECONDS = 60.0
+LOOK_SECONDS = 0.25
+
+
+class Generation:
+    """`run` keeps it current; it answers from what it knows by then."""
+
+    def __init__(
+        self,
+        config: Config,
+        rows: Mapping[str, Signal],
+        api: KubernetesApi,
+        session: aiohttp.ClientSession,
+        metrics: OwnMetrics,
+    ) -> None:
+        self.config = config
+        self.rows = rows
+        self.targets = Targets()
+        self.longest_window = max(row.window for row in rows.values())
+        self.pod_targets: PodTargets | None = None
+        if config.targets.kubernetes is not None:
+            found = config.targets.kubernetes
+            self.pod_targets = PodTargets(
+                api, self.targets, namespaces=found.namespaces, selector=found.selector
+            )
+        else:
+            static = [target.target() for target in config.targets.static]
+            self.targets.replace({target.key: target for target in static})
+        self.scraper = Scraper(
+            self.targets,
+            needed_families(rows),
+            {row.window for row in rows.values()},
+            config.scrape_settings(),
+            session,
+            time.monotonic,
+            metrics.scraped,
+        )
+        self.autoscaler = Autoscaler(
+            rows, self.scraper.pods, config.settings(), time.monotonic, metrics.answered
+        )
+        self._started = time.monotonic()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.scraper.run())
+            if self.pod_targets is not None:
+                group.create_task(self.pod_targets.run())
+
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Why pods cannot be listed, in words; empty while they can."""
+        return self.pod_targets.problems if self.pod_targets else ()
+
+    @property
+    def full(self) -> bool:
+        """Pods are listed, a window has passed, and the window of every pod that answers is covered by samples; a pod that
+        keeps falling silent holds it up for a minute at most."""
+        if not self.targets.complete or self.age_seconds < self.longest_window:
+            return False
+        if self.age_seconds >= self.longest_window + HELD_UP_SECONDS:
+            return True
+        namespaces = {key.namespace for key in self.targets.by_key}
+        states = [state for namespace in namespaces for state in self.scraper.pods(namespace)]
+        known = [state.windows[self.longest_window] for state in states if state.windows]
+        return self.scraper.last_round_at is not None and all(window.full for window in known)
+
+    @property
+    def alive(self) -> bool:
+        """The scrape loop went round lately."""
+        last = self.scraper.last_round_at or self._started
+        return time.monotonic() - last <= LIVE_ROUNDS * self.config.scrape.interval + 10.0
+
+
+class Generations:
+    """The generation that answers and, for as long as it takes to fill its windows, the one that will. It is what the API
+    asks: `signals` and `answer` of the present one."""
+
+    def __init__(self, first: Generation) -> None:
+        self.current = first
+        self._changed = asyncio.Event()
+        self._wanted: tuple[Generation, Callable[[], None]] | None = None
+
+    def signals(self) -> Sequence[str]:
+        return self.current.autoscaler.signals()
+
+    def answer(self, namespace: str, signal: str, selector: Selector, *, explain: bool) -> Answer:
+        return self.current.autoscaler.answer(namespace, signal, selector, explain=explain)
+
+    def replace(self, successor: Generation | None, taken_over: Callable[[], None] = lambda: None) -> None:
+        """Lets `successor` take over once its windows are full, in place of one that was still waiting; None only calls that
+        one off. `taken_over` is called when it has."""
+        self._wanted = None if successor is None else (successor, taken_over)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled; a generation that ends or raises ends this too."""
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self.current.run())
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                if self._wanted is None:
+                    continue
+                successor, taken_over = self._wanted
+                warming = group.create_task(successor.run())
+                if await self._filled(successor):
+                    self.current, self._wanted = successor, None
+                    running.cancel()
+                    running = warming
+                    taken_over()
+                else:
+                    warming.cancel()
+
+    async def _filled(self, successor: Generation) -> bool:
+        """False once another generation is wanted instead."""
+        told = False
+        while not successor.full:
+            if self._changed.is_set():
+                return False
+            if not told and not successor.targets.complete and successor.age_seconds > BLIND_SECONDS:
+                told = True
+                log.warning("new configuration waits: its pods are not listed", causes=successor.problems)
+            await asyncio.sleep(LOOK_SECONDS)
+        return True
