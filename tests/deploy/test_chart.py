@@ -187,7 +187,7 @@ def test_a_digest_wins_over_a_tag(helm: Helm) -> None:
     [
         ({"replicaCount": 3}, ["replicaCount", "not allowed"]),  # many charts call it so
         ({"replicas": "two"}, ["/replicas", "want integer"]),
-        ({"listenPort": 443}, ["/listenPort", "1024"]),
+        ({"listenPort": 443}, ["/listenPort", "1,024"]),
         ({"config": {"server": {"port": 1}}}, ["/config/server"]),
         ({"config": {"targets": {"kubernetes": {"namespace": "inference"}}}}, ["/config/targets/kubernetes", "namespace"]),
         ({"config": {"targets": {"kubernetes": {"namespaces": ["Inference"]}}}}, ["/namespaces/0", "Inference"]),
@@ -213,11 +213,17 @@ def test_the_schema_refuses_a_wrong_value_and_says_where(helm: Helm, values: Obj
             {"config": {"targets": {"kubernetes": {"selector": "app in (triton, vllm)"}}}},
             "networkPolicy.triton.podSelector, or set networkPolicy.enabled=false",
         ),
+        (
+            {
+                "config": {
+                    "targets": {"static": [{"pod": "a", "metrics_url": "http://10.0.0.5:8002/metrics"}]}
+                }
+            },
+            "config.targets has both kubernetes and static",
+        ),
     ],
 )
-def test_a_policy_that_would_cut_somebody_off_is_refused_with_the_remedy(
-    helm: Helm, values: Object, told: str
-) -> None:
+def test_what_cannot_work_is_refused_with_the_remedy(helm: Helm, values: Object, told: str) -> None:
     assert told in helm.refusal(values)
 
 

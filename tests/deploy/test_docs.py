@@ -1,4 +1,4 @@
-"""What docs/operations.md says to type works with the real programs, and docs/security.md tells every right that the chart gives."""
+"""What docs/operations.md says to type is what the real programs take, and docs/security.md tells every right that is given."""
 
 import re
 import subprocess

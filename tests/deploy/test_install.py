@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from tests.controlplane.control_plane import ControlPlane
-from tests.controlplane.kube_client import ApiRefused
 from tests.deploy.helm import CERT_MANAGER, CHART, CHECKOUT, CUSTOM_KINDS, Ended, Helm
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -184,13 +183,8 @@ async def _deleted(control_plane: ControlPlane, namespace: str) -> None:
     """Deletes the namespace and returns once it is gone; what holds it, if it stays."""
     await control_plane.api.delete("v1", "Namespace", namespace)
     deadline = asyncio.get_running_loop().time() + SECONDS
-    while True:
-        try:
-            left = await control_plane.api.get("v1", "Namespace", namespace)
-        except ApiRefused as refused:
-            assert refused.status == 404
-            return
-        assert asyncio.get_running_loop().time() < deadline, left["status"]
+    while left := await control_plane.api.list("v1", "Namespace", fields=f"metadata.name={namespace}"):
+        assert asyncio.get_running_loop().time() < deadline, left[0]["status"]
         await asyncio.sleep(0.2)
 
 

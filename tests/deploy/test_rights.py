@@ -2,18 +2,24 @@
 check fails. The daemon runs as its service account against the real API server."""
 
 import asyncio
+import json
 import re
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from autoscaler.signal import load_signals
+from telemetry.rules_dir import rules_dir
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
+from tests.deploy.helm import Helm, of_kind
 from tests.deploy.owned_pods import ABOVE, NAMESPACE, make_owned_pods
 from tests.e2e.daemon import Daemon, shipped_rights
 from tests.e2e.fleet import CONFIG
@@ -103,6 +109,30 @@ async def test_with_all_rights_it_sees_everything_and_is_refused_nothing(
 
 
 @in_the_session
+async def test_helms_own_test_needs_no_right_and_lists_the_signals(
+    daemon: Daemon, control_plane: ControlPlane, helm: Helm, tmp_path: Path
+) -> None:
+    """The pod's program, as a service account to which nobody gave anything."""
+    kubeconfig = await control_plane.service_account_kubeconfig(NAMESPACE, "default")
+    token = json.loads(kubeconfig.read_text())["users"][0]["user"]["token"]
+    (tmp_path / "token").write_text(token)
+    (tmp_path / "ca.crt").write_bytes(control_plane.certificates.cluster_ca.read_bytes())
+    await control_plane.wait_for_external_metrics()
+    [container] = of_kind(helm.template(), "Pod")["spec"]["containers"]
+    program = container["args"][0].replace("/var/run/secrets/kubernetes.io/serviceaccount", str(tmp_path))
+    host, port = control_plane.server.removeprefix("https://").split(":")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program),
+        env={"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 90)
+    assert process.returncode == 0, output.decode()
+    assert set(output.decode().split()) == set(load_signals(rules_dir() / "signals"))
+
+
+@in_the_session
 @pytest.mark.parametrize("right", CHECKS, ids=lambda right: "-".join(right))
 async def test_without_one_right_its_check_fails(
     daemon: Daemon, control_plane: ControlPlane, right: Right
@@ -127,7 +157,7 @@ async def _restart(daemon: Daemon) -> None:
 async def _take(control_plane: ControlPlane, right: Right) -> None:
     """Takes this one right from the service account."""
     if right.resource == "configmaps":
-        [binding] = [each for each in _of_kind(shipped_rights(), "RoleBinding")]
+        [binding] = _of_kind(shipped_rights(), "RoleBinding")
         name, namespace = binding["metadata"]["name"], binding["metadata"]["namespace"]
         await control_plane.api.delete(RBAC, "RoleBinding", name, namespace)
         return
