@@ -96,13 +96,13 @@ def test_static_targets_need_no_right_to_read_pods(helm: Helm) -> None:
 
 def test_the_network_policy_names_each_port_and_peer(helm: Helm) -> None:
     monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-    policy = {"metricsFrom": [monitoring], "apiServer": {"cidrs": ["10.1.0.0/28"]}}
+    policy = {"plainFrom": [monitoring], "apiServer": {"cidrs": ["10.1.0.0/28"]}}
     spec = of_kind(helm.template({**TWO_NAMESPACES, "networkPolicy": policy}), "NetworkPolicy")["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     api_server = [{"ipBlock": {"cidr": "10.1.0.0/28"}}]
     assert spec["ingress"] == [
         {"ports": [{"port": "https"}], "from": api_server},
-        {"ports": [{"port": "metrics"}], "from": [monitoring]},
+        {"ports": [{"port": "http"}], "from": [monitoring]},
     ]
     namespaces = {
         "key": "kubernetes.io/metadata.name",
@@ -137,7 +137,7 @@ def test_tritons_own_policy_lets_in_the_autoscaler_beside_the_clients(helm: Helm
     ]
 
 
-def test_monitors_scrape_the_metrics_port_of_this_release_alone(helm: Helm) -> None:
+def test_monitors_scrape_the_plain_port_of_this_release_alone(helm: Helm) -> None:
     assert not kinds(helm.template()) & {"ServiceMonitor", "PodMonitor"}
     objects = helm.template(MONITORS)
     labels = of_kind(objects, "Deployment")["spec"]["selector"]["matchLabels"]
@@ -151,8 +151,8 @@ def test_monitors_scrape_the_metrics_port_of_this_release_alone(helm: Helm) -> N
         assert labels.items() <= selected.items()
         assert spec["namespaceSelector"] == {"matchNames": ["triton-ops"]}
         [endpoint] = spec[endpoints]
-        assert (endpoint["port"], endpoint["path"]) == ("metrics", "/metrics")
-    assert "metrics" in {port["name"] for port in service["spec"]["ports"]}
+        assert (endpoint["port"], endpoint["path"]) == ("http", "/metrics")
+    assert "http" in {port["name"] for port in service["spec"]["ports"]}
 
 
 def test_cert_managers_certificate_takes_the_place_of_the_own_ca(helm: Helm) -> None:

@@ -24,7 +24,7 @@ EVERYTHING: Mapping[str, Any] = {
     **CERT_MANAGER,
     "config": {"targets": {"kubernetes": {"namespaces": ["default"]}}},
     "networkPolicy": {
-        "metricsFrom": [{"namespaceSelector": {}}],
+        "plainFrom": [{"namespaceSelector": {}}],
         "apiServer": {"cidrs": ["10.0.0.0/8", "fd00::/8"]},
         "triton": {"namespaces": ["default"], "inferenceFrom": [{"namespaceSelector": {}}]},
         "extraEgress": [{"ports": [{"port": 53, "protocol": "UDP"}]}],
