@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton demo check test groundtruth accuracy incidents soak fuzz bench clean
+.PHONY: all .venv preflight tools triton manifests demo check test groundtruth accuracy incidents soak fuzz bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -28,13 +28,18 @@ $(INSTALLED): $(MADE)
 preflight:
 	$(PYTHON) -m scripts.preflight
 
-# The real Kubernetes programs, the real Prometheus and the real Triton that tests run: built once per machine, outside the checkout.
+# The real Kubernetes programs, Prometheus, Helm and Triton that tests run: built once per machine, outside the checkout.
 tools: .venv
 	$(BIN)/python -m tests.controlplane.build_tools
 	$(BIN)/python -m tests.prometheus.build_tools
+	$(BIN)/python -m tests.deploy.build_tools
 
 triton: .venv
 	$(BIN)/python -m tests.tritons.install
+
+# deploy/install.yaml and deploy/apiservice.yaml, from the chart.
+manifests: .venv
+	$(BIN)/python -m scripts.render_manifests
 
 # Three acts on one real Triton in two and a half minutes; a recorded run where no Triton can run. Ends with Ctrl-C.
 # The demo says itself what is missing, so the environment is made without the check of what tests need.

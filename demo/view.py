@@ -24,7 +24,7 @@ NEXT = (
     "README.md: what triton-ops is for, and how it is installed",
     "triton-triage load-failure --help: act two on your own pods and logs",
     "triton-triage p99 --help: act three on your own Prometheus and pods",
-    "deploy/manifests/autoscaler.yaml: the daemon in a cluster",
+    "deploy/install.yaml: the daemon in a cluster",
     "deploy/examples/hpa.yaml: an HPA on these signals (triton-autoscaler signals)",
 )
 

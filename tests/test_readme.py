@@ -59,6 +59,6 @@ def test_the_table_lists_every_signal_with_its_target() -> None:
 
 def test_the_example_configuration_and_the_manifest_are_valid() -> None:
     read_config(CHECKOUT / "deploy/examples/config.yaml")
-    manifests = yaml.safe_load_all((CHECKOUT / "deploy/manifests/autoscaler.yaml").read_text())
+    manifests = yaml.safe_load_all((CHECKOUT / "deploy/install.yaml").read_text())
     [configuration] = [each for each in manifests if each["kind"] == "ConfigMap"]
     parse_config(configuration["data"]["config.yaml"])

@@ -11,17 +11,24 @@ import aiohttp
 import yaml
 
 from tests.controlplane.control_plane import ControlPlane
+from tests.controlplane.kube_client import Object
 from tests.local_process import LocalProcess, free_ports
 
 READY_SECONDS = 90.0
 CHECKOUT = Path(__file__).parents[2]
-MANIFESTS = CHECKOUT / "deploy" / "manifests"
+RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "RoleBinding")
+
+
+def shipped_rights() -> list[Object]:
+    """The service account and all that it may do, as deploy/install.yaml gives it."""
+    text = (CHECKOUT / "deploy" / "install.yaml").read_text()
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest["kind"] in RIGHTS]
 
 
 class Daemon:
     """`triton-autoscaler serve`, an async context manager: ready inside, stopped after.
 
-    The manifests that users apply give it its rights; only the Deployment is left out, because this process is it.
+    The manifests that users apply give it its rights; the rest of them is left out, because this process is the Deployment.
     `rules`: a folder to use instead of the rules that ship. `program`: the Python module to run."""
 
     def __init__(
@@ -45,14 +52,7 @@ class Daemon:
         self._process: LocalProcess | None = None
 
     async def __aenter__(self) -> Self:
-        manifests = [
-            m
-            for m in yaml.safe_load_all((MANIFESTS / "autoscaler.yaml").read_text())
-            if m["kind"] != "Deployment"
-        ]
-        await self._control_plane.api.apply(
-            [m for m in manifests if m["kind"] not in ("Service", "Namespace")]
-        )
+        await self._control_plane.api.apply(shipped_rights())
         self._kubeconfig = await self._control_plane.service_account_kubeconfig(
             "triton-ops", "triton-autoscaler"
         )

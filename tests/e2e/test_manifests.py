@@ -10,7 +10,7 @@ from tests.e2e.daemon import CHECKOUT
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize("file", ["deploy/manifests/autoscaler.yaml", "deploy/examples/hpa.yaml"])
+@pytest.mark.parametrize("file", ["deploy/install.yaml", "deploy/examples/hpa.yaml"])
 async def test_the_api_server_accepts_the_manifest_as_it_is(control_plane: ControlPlane, file: str) -> None:
     """With every field known: a misspelt one is an error."""
     await control_plane.create_namespace("triton-ops")
@@ -22,7 +22,7 @@ async def test_the_api_server_accepts_the_manifest_as_it_is(control_plane: Contr
 async def test_the_apiservice_is_created_and_never_takes_the_slot_of_another_adapter(
     control_plane: ControlPlane,
 ) -> None:
-    create = ("create", "--dry-run=server", "--validate=strict", "-f", "deploy/manifests/apiservice.yaml")
+    create = ("create", "--dry-run=server", "--validate=strict", "-f", "deploy/apiservice.yaml")
     code, told = await kubectl(control_plane, *create)
     assert code == 0, told
     await control_plane.install_external_metrics(1, namespace="keda", service="another-adapter")

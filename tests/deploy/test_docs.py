@@ -1,0 +1,105 @@
+"""What docs/operations.md says to type is what the real programs take, and docs/security.md tells every right that is given."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from autoscaler.own_metrics import OwnMetrics
+from tests.controlplane.build_tools import ensure_tools
+from tests.deploy.build_tools import ensure_helm
+from tests.deploy.helm import CHART, CHECKOUT, Helm
+from tests.e2e.daemon import shipped_rights
+from tests.prometheus.build_tools import PrometheusTools
+
+OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text()
+SECURITY = (CHECKOUT / "docs" / "security.md").read_text()
+README = (CHECKOUT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"(?m)^((?:kubectl|helm) .*?)(?:\s+#.*)?$", OPERATIONS + README)))
+OTHERS_METRICS = {
+    "kube_horizontalpodautoscaler_status_condition",  # kube-state-metrics docs/metrics/workload/horizontalpodautoscaler-metrics.md
+    "aggregator_unavailable_apiservice",  # kube-aggregator pkg/controllers/status/metrics
+}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_exists_with_the_options_shown(line: str) -> None:
+    program, *words = line.split()
+    verbs = [word for word in words[:2] if re.fullmatch(r"[a-z]+", word)]
+    known = _help(program, *verbs[: 2 if verbs[0] == "rollout" else 1])
+    for option in (word.partition("=")[0] for word in words if word.startswith("-")):
+        assert re.search(rf"(?m)^\s*(?:-\w, )?{option}\b|^\s*{option},", known), f"{option} is none of {line}"
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "--set" in line])
+def test_every_value_set_is_one_that_the_chart_takes(helm: Helm, line: str) -> None:
+    sets = re.findall(r"--set (\S+)", line)
+    told = helm.run("template", "docs", CHART, *(part for each in sets for part in ("--set", each)))
+    assert told.code == 0, told.error
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?:-f |\]\(\.\./)([\w./-]+)", OPERATIONS + SECURITY)))
+)
+def test_every_file_named_exists(path: str) -> None:
+    assert (CHECKOUT / path).exists()
+
+
+@pytest.mark.parametrize(
+    "key", sorted(set(re.findall(r"`((?:[a-z]\w*\.)+\w+)(?:=\w+)?`", OPERATIONS + SECURITY)))
+)
+def test_every_chart_value_named_exists(key: str) -> None:
+    if key.startswith(("spec.", "triton-", "deploy/")):
+        return
+    found = yaml.safe_load((CHART / "values.yaml").read_text())
+    for part in key.split("."):
+        assert part in found, f"{key}: no {part} in values.yaml"
+        found = found[part]
+
+
+def test_the_alerts_are_rules_that_prometheus_takes(
+    prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    [rules] = re.findall(r"```yaml\n(.*?)```", OPERATIONS, re.DOTALL)
+    file = tmp_path / "rules.yaml"
+    file.write_text(rules)
+    told = subprocess.run(
+        [prometheus_tools.promtool, "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    named = set(re.findall(r"\b(?:kube|aggregator|triton)_\w+(?=\{|\[)", rules))
+    assert named <= OTHERS_METRICS | _own_metrics()
+    assert named & _own_metrics()
+
+
+def test_security_tells_every_right() -> None:
+    rows = re.findall(r"(?m)^\| (.*?`(?:get|list|update)`.*?) \|", SECURITY)
+    told = " ".join(rows)
+    for role in shipped_rights():
+        for rule in role.get("rules", []):
+            for resource in rule["resources"]:
+                assert (resource in told) or ("APIService" in told and resource == "apiservices"), resource
+            for verb in rule["verbs"]:
+                assert f"`{verb}`" in told, verb
+
+
+@cache
+def _help(program: str, *verbs: str) -> str:
+    binary = ensure_helm() if program == "helm" else ensure_tools().kubectl
+    told = subprocess.run([binary, *verbs, "--help"], capture_output=True, text=True, check=True).stdout
+    if program == "kubectl":
+        told += subprocess.run([binary, "options"], capture_output=True, text=True, check=True).stdout
+    return told
+
+
+def _own_metrics() -> set[str]:
+    registry: CollectorRegistry = OwnMetrics().registry
+    return {
+        name
+        for family in registry.collect()
+        for name in (family.name, f"{family.name}_total", f"{family.name}_bucket")
+    }
