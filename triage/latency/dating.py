@@ -63,6 +63,8 @@ def date_step(around: Transition, seed: int) -> Moment:
 def _share_moved(scale: Scale, low: int, high: int) -> float:
     """The share of the way between two levels' values at which their mean level lies."""
     start, end = scale.value(low), scale.value(high)
+    if start == end:  # what came between them is all that there was
+        return 0.5
     return (scale.value((low + high) / 2) - start) / (end - start)
 
 

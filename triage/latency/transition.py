@@ -43,12 +43,13 @@ class Transition:
 
     @property
     def sides(self) -> tuple[Sequence[int], Sequence[int]]:
-        """The levels before and after, without those on their way where enough others are left."""
+        """The levels before and after, without those on their way where enough others are left, and where these still differ."""
         left, right, margin = self.levels[: self.split], self.levels[self.split :], self.margin
-        return (
+        settled = (
             left[:-margin] if margin and len(left) >= margin + 4 else left,
             right[margin:] if margin and len(right) >= margin + 4 else right,
         )
+        return settled if median(settled[0]) != median(settled[1]) else (left, right)
 
     @property
     def noise(self) -> Noise:

@@ -5,10 +5,12 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from triage.latency.dating import date_step
 from triage.latency.level import best_split, cost, running_costs, scale_of
 from triage.latency.onset import Found, find_onset
 from triage.latency.shift import fell, flat, rose, shift
 from triage.latency.trace import Trace
+from triage.latency.transition import Transition
 
 LEVELS = st.lists(st.integers(-1000, 1000), max_size=30)
 VALUES = st.floats(0, 1e9) | st.sampled_from([0.0, 1.0, 10.0, 1e-12])
@@ -73,3 +75,33 @@ def test_nothing_both_rose_and_fell(before: list[float | None], during: list[flo
     if found.comparison:
         assert -1 <= found.comparison.delta <= 1
         assert found.comparison.lowest <= found.comparison.difference <= found.comparison.highest
+
+
+@given(
+    levels=st.lists(st.sampled_from([10.0, 10.0, 10.0, 12.0, 40.0, 400.0]), min_size=24, max_size=90),
+    smear=st.sampled_from([0.0, 60.0, 240.0]),
+    prompt=st.booleans(),
+)
+def test_whatever_the_values_a_date_lies_in_its_interval(
+    levels: list[float], smear: float, prompt: bool
+) -> None:
+    """Also where a level goes back to what it was within the window of a rate, so that both sides of a step are alike."""
+    found = find_onset(Trace(0.0, 30.0, levels), smear, 1, prompt=prompt)
+    for moment in (found.onset, found.ended) if isinstance(found, Found) else ():
+        assert moment is None or moment.earliest <= moment.at <= moment.latest
+
+
+def test_a_step_whose_sides_are_alike_beside_the_window_has_a_date() -> None:
+    """Back to its level within the four minutes that a rate covers: what lies between is all there is to date."""
+    levels = [*[100.0] * 30, *[900.0] * 9, *[100.0] * 4, *[900.0] * 4, *[100.0] * 30]
+    step = Transition(
+        [30.0 * place for place in range(17)],
+        [2, 2, 2, 2, 2, 2, 2, 2, 9, 2, 2, 2, 2, 2, 2, 2, 2],
+        8,
+        scale_of(levels),
+        120.0,
+        30.0,
+    )
+    assert step.sides == (step.levels[:8], step.levels[8:])
+    moment = date_step(step, 1)
+    assert moment.earliest <= moment.at <= moment.latest
