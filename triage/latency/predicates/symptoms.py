@@ -105,6 +105,8 @@ def ended(incident: Incident) -> Answer:
     evidence = incident.read(incident.symptom).evidence
     if untold := incident.onset.ended and _not_covered(incident):
         return Answer("unknown", untold, evidence)
+    if incident.onset.ended and incident.intermittent:
+        return Answer("unknown", "it comes and goes, and may come again", evidence)
     if incident.onset.ended is not None:
         return Answer("yes", f"{incident.quantities[incident.symptom].says} fell back", evidence)
     return Answer("no", "it has not fallen back", evidence)
