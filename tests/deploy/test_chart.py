@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-import yaml
 
-from autoscaler.config import parse_config
+from autoscaler.config import TlsFiles, parse_config
 from scripts.render_manifests import rendered
 from tests.controlplane.kube_client import Object
 from tests.deploy.build_tools import ensure_helm
@@ -163,12 +162,11 @@ def test_cert_managers_certificate_takes_the_place_of_the_own_ca(helm: Helm) -> 
     assert certificate["dnsNames"] == [f"{RELEASE}.triton-ops.svc"]
     pod = of_kind(objects, "Deployment")["spec"]["template"]["spec"]
     assert {"secretName": certificate["secretName"]} in [volume.get("secret") for volume in pod["volumes"]]
-    config = yaml.safe_load(of_kind(objects, "ConfigMap")["data"]["config.yaml"])
+    config = parse_config(of_kind(objects, "ConfigMap")["data"]["config.yaml"])
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
-    assert config["server"]["tls"] == {
-        "certificate": f"{mounts['tls']}/tls.crt",
-        "key": f"{mounts['tls']}/tls.key",
-    }
+    assert config.server.tls == TlsFiles(
+        certificate=f"{mounts['tls']}/tls.crt", key=f"{mounts['tls']}/tls.key"
+    )
     [rule] = of_kind(objects, "ClusterRole", f"{RELEASE}-apiservice")["rules"]
     assert rule["verbs"] == ["get"]
 
