@@ -6,7 +6,7 @@ API server restarts, and one replica is killed. A GET that fails because the API
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import ApiRefused
 from tests.e2e.balancer import Balancer
 from tests.e2e.daemon import Daemon
-from tests.e2e.fleet import deployment, example_hpa
+from tests.e2e.fleet import deployment, example_hpa, rules_with_window
 from tests.local_process import eventually, free_ports
 from tests.tritons.install import TritonInstall
 from tests.tritons.repository import lay_out
@@ -74,31 +74,29 @@ class Pair:
     balancer: Balancer
     asker: Asker
 
-    async def until_logged(self, event: str, times: Callable[[str], int], *, seconds: float) -> None:
-        """Returns once each replica has logged the event as often as `times` says of its log now."""
-        wanted = [times(replica.log.read_text()) for replica in self.replicas]
+    def logged(self, event: str) -> list[int]:
+        """How often each replica has logged the event until now."""
+        return [replica.log.read_text().count(json.dumps(event)) for replica in self.replicas]
+
+    async def until_logged(self, event: str, before: list[int], *, seconds: float = 90.0) -> None:
+        """Returns once each replica has logged the event more often than `before`."""
 
         async def reached() -> bool:
-            return all(
-                _count(replica.log.read_text(), event) >= count
-                for replica, count in zip(self.replicas, wanted, strict=True)
-            )
+            return all(now > then for now, then in zip(self.logged(event), before, strict=True))
 
         await eventually(reached, seconds=seconds)
 
     async def until_cas_are_replaced(self) -> None:
-        await self.until_logged("own CA replaced", lambda log: _count(log, "own CA replaced") + 1, seconds=90)
+        await self.until_logged("own CA replaced", self.logged("own CA replaced"))
 
     async def change_front_proxy(self) -> None:
         """kube-apiserver trusts and publishes another request-header CA beside the old, then shows itself with a certificate
         of it; it reads both files again by itself."""
         certificates = self.control_plane.certificates
-        successor = trustme.CA()
+        before, successor = self.logged("front proxy trusted"), trustme.CA()
         ca = certificates.request_header_ca
         ca.write_bytes(ca.read_bytes() + successor.cert_pem.bytes())
-        await self.until_logged(
-            "front proxy trusted", lambda log: _count(log, "front proxy trusted") + 1, seconds=90
-        )
+        await self.until_logged("front proxy trusted", before)
         new = certificates.front_proxy(signer=successor)
         for file in (new.certificate, new.key):
             shown = file.with_name(f"front-proxy-{FRONT_PROXY}{file.suffix}")
@@ -154,8 +152,10 @@ async def two_replicas(install: TritonInstall, folder: Path) -> AsyncIterator[Pa
             folders = [folder / f"replica-{number}" for number in range(2)]
             for each in folders:
                 each.mkdir()
+            rules = rules_with_window(folder / "rules")
             one, other = (
-                Daemon(control_plane, each, config, program="tests.e2e.short_lived") for each in folders
+                Daemon(control_plane, each, config, rules=rules, program="tests.e2e.short_lived")
+                for each in folders
             )
             [port] = free_ports(1)
             await control_plane.install_external_metrics(port)
@@ -212,10 +212,6 @@ def _check(pair: Pair, *, at_least: int) -> None:
     assert pair.asker.failures == []
     assert pair.asker.asked >= at_least
     assert all(pair.balancer.connections.values()), "both replicas were asked"
-
-
-def _count(log: str, event: str) -> int:
-    return log.count(json.dumps(event))
 
 
 def _failed(syncs: dict[str, int]) -> int:
