@@ -187,9 +187,7 @@ class Daemon:
     def _window_passed(self) -> bool:
         """True once a first window is full or 60 s have passed, for good."""
         waited = time.monotonic() - self._started
-        current = self.generations.current
-        full = current.scraper.last_round_at is not None and waited >= current.longest_window
-        self._ready_once = self._ready_once or full or waited >= 60.0
+        self._ready_once = self._ready_once or self.generations.current.full or waited >= 60.0
         return self._ready_once
 
     def _adopt(self, loaded: Loaded) -> None:

@@ -12,6 +12,7 @@ KEEP_ALIVE_SECONDS = 120.0
 """Longer than the 90 s after which Go's HTTP client, kube-apiserver's, closes an idle connection itself: so it is always the
 client that closes, and no request meets a connection that is being closed. A slow second head ends here too."""
 MAX_CONNECTIONS = 1000
+"""With so many open, the oldest that is idle gives way: whoever opens them all cannot keep the kubelet's probes out."""
 
 
 class BoundedConnections:
@@ -29,8 +30,12 @@ class BoundedConnections:
         self._most = most
 
     def __call__(self) -> asyncio.Protocol:
-        if len(self._server.connections) >= self._most:
-            return _Refused()
+        opened = self._server.connections
+        if len(opened) >= self._most:
+            idle = next((handler for handler in opened if not handler._request_in_progress), None)
+            if idle is None:
+                return _Refused()
+            idle.force_close()
         handler = self._server()
         asyncio.get_running_loop().call_later(self._first_head_seconds, _close_if_silent, handler)
         return handler

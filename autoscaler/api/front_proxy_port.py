@@ -32,20 +32,25 @@ class FrontProxyPort:
         self._now = now
         self._front_proxy: FrontProxy | None = None
         self._serving: ServingCertificate | None = None
+        self._changing = asyncio.Lock()
+        """A new CA and a new certificate may come at once; each must see what the other left, or one of them is lost."""
+        self._problem: str | None = None
 
     async def trust(self, front_proxy: FrontProxy) -> None:
         """Serves those who hold a certificate of this CA, and from now on nobody else. Raises
         `ssl.SSLError` or `OSError` where the certificate or the CA cannot be used; what was served before
         goes on."""
-        await self._serve(front_proxy, self._serving or self._certificate(self._now()))
+        async with self._changing:
+            await self._serve(front_proxy, self._serving or self._certificate(self._now()))
 
     async def show(self, serving: ServingCertificate) -> None:
         """Shows this certificate on every connection from now on; those that are open go on. Raises `OSError`
         (`ssl.SSLError` too) where it cannot be used; what was shown before goes on."""
-        if self._front_proxy is None:
-            self._serving = serving
-        else:
-            await self._serve(self._front_proxy, serving)
+        async with self._changing:
+            if self._front_proxy is None:
+                self._serving = serving
+            else:
+                await self._serve(self._front_proxy, serving)
 
     @property
     def serving(self) -> ServingCertificate | None:
@@ -59,7 +64,11 @@ class FrontProxyPort:
             await self.renew_if_due()
 
     async def renew_if_due(self) -> None:
-        """Looks once. A failure is logged and tried again at the next look."""
+        """Looks once. A failure is logged when it is a new one, and tried again at the next look."""
+        async with self._changing:
+            await self._renew_if_due()
+
+    async def _renew_if_due(self) -> None:
         if self._front_proxy is None or self._serving is None or self._now() < self._serving.renew_at:
             return
         try:
@@ -69,8 +78,11 @@ class FrontProxyPort:
             else:
                 await self._serve(self._front_proxy, renewed)
                 log.info("serving certificate renewed")
+            self._problem = None
         except (OSError, ValueError) as error:  # a file is missing, or the pair is refused
-            log.warning("serving certificate not renewed", cause=str(error))
+            if str(error) != self._problem:
+                log.warning("serving certificate not renewed", cause=str(error))
+            self._problem = str(error)
 
     async def _serve(self, front_proxy: FrontProxy, serving: ServingCertificate) -> None:
         context = front_proxy_context(front_proxy.ca_pem)

@@ -85,6 +85,16 @@ async def test_another_front_proxy_takes_the_place_of_the_first(
     assert await _shown(fleet)
 
 
+async def test_a_new_ca_and_a_new_certificate_that_come_at_once_are_both_kept(
+    fleet: Fleet, port: FrontProxyPort, clock: Clock, other_ca: trustme.CA
+) -> None:
+    await port.trust(_front_proxy(fleet.front_proxy_ca))
+    renewed = fleet.own_ca.issue(SERVICE, NAMESPACE, clock.now())
+    await asyncio.gather(port.trust(_front_proxy(other_ca)), port.show(renewed))
+    fleet.front_proxy_ca = other_ca
+    assert await _shown(fleet) == x509.load_pem_x509_certificate(renewed.certificate_pem)
+
+
 async def test_an_unusable_ca_leaves_the_port_as_it_was(fleet: Fleet, port: FrontProxyPort) -> None:
     await port.trust(_front_proxy(fleet.front_proxy_ca))
     with pytest.raises(ssl.SSLError):

@@ -57,18 +57,19 @@ class Balancer:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if self.ready:
                 await self._join(random.choice(sorted(self.ready)), reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
+        except OSError:
             pass  # as with kube-proxy, the client sees its connection end
         finally:
             writer.close()
-            self._tasks.discard(task)
 
     async def _join(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections[port] += 1

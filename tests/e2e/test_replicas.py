@@ -4,9 +4,10 @@ Their own CAs are replaced (they live a minute here), the request-header CA and 
 API server restarts, and one replica is killed. A GET that fails because the API server itself is away is not counted."""
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import ApiRefused
 from tests.e2e.balancer import Balancer
 from tests.e2e.daemon import Daemon
-from tests.e2e.fleet import deployment, example_hpa
+from tests.e2e.fleet import deployment, example_hpa, rules_with_window
 from tests.local_process import eventually, free_ports
 from tests.tritons.install import TritonInstall
 from tests.tritons.repository import lay_out
@@ -32,7 +33,8 @@ PATH = (
     f"/apis/external.metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/triton_inference_concurrency"
     "?labelSelector=workload%3Dtriton"
 )
-ASK_SECONDS = 0.2
+ASK_SECONDS = 0.5
+AT_ONCE = 4
 REMOVAL_SECONDS = 5.0
 """From a replica's death until no connection goes to it any more: the probe's second, and what was under way."""
 
@@ -47,6 +49,12 @@ class Asker:
     excuse: bool = False
 
     async def run(self) -> None:
+        """Several at a time: one would keep to one connection, and so to one replica."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._ask())
+
+    async def _ask(self) -> None:
         while True:
             began, excused = time.monotonic(), self.excuse
             try:
@@ -74,31 +82,29 @@ class Pair:
     balancer: Balancer
     asker: Asker
 
-    async def until_logged(self, event: str, times: Callable[[str], int], *, seconds: float) -> None:
-        """Returns once each replica has logged the event as often as `times` says of its log now."""
-        wanted = [times(replica.log.read_text()) for replica in self.replicas]
+    def logged(self, event: str) -> list[int]:
+        """How often each replica has logged the event until now."""
+        return [replica.log.read_text().count(json.dumps(event)) for replica in self.replicas]
+
+    async def until_logged(self, event: str, before: list[int], *, seconds: float = 90.0) -> None:
+        """Returns once each replica has logged the event more often than `before`."""
 
         async def reached() -> bool:
-            return all(
-                _count(replica.log.read_text(), event) >= count
-                for replica, count in zip(self.replicas, wanted, strict=True)
-            )
+            return all(now > then for now, then in zip(self.logged(event), before, strict=True))
 
         await eventually(reached, seconds=seconds)
 
     async def until_cas_are_replaced(self) -> None:
-        await self.until_logged("own CA replaced", lambda log: _count(log, "own CA replaced") + 1, seconds=90)
+        await self.until_logged("own CA replaced", self.logged("own CA replaced"))
 
     async def change_front_proxy(self) -> None:
         """kube-apiserver trusts and publishes another request-header CA beside the old, then shows itself with a certificate
         of it; it reads both files again by itself."""
         certificates = self.control_plane.certificates
-        successor = trustme.CA()
+        before, successor = self.logged("front proxy trusted"), trustme.CA()
         ca = certificates.request_header_ca
         ca.write_bytes(ca.read_bytes() + successor.cert_pem.bytes())
-        await self.until_logged(
-            "front proxy trusted", lambda log: _count(log, "front proxy trusted") + 1, seconds=90
-        )
+        await self.until_logged("front proxy trusted", before)
         new = certificates.front_proxy(signer=successor)
         for file in (new.certificate, new.key):
             shown = file.with_name(f"front-proxy-{FRONT_PROXY}{file.suffix}")
@@ -154,8 +160,10 @@ async def two_replicas(install: TritonInstall, folder: Path) -> AsyncIterator[Pa
             folders = [folder / f"replica-{number}" for number in range(2)]
             for each in folders:
                 each.mkdir()
+            rules = rules_with_window(folder / "rules")
             one, other = (
-                Daemon(control_plane, each, config, program="tests.e2e.short_lived") for each in folders
+                Daemon(control_plane, each, config, rules=rules, program="tests.e2e.short_lived")
+                for each in folders
             )
             [port] = free_ports(1)
             await control_plane.install_external_metrics(port)
@@ -165,11 +173,13 @@ async def two_replicas(install: TritonInstall, folder: Path) -> AsyncIterator[Pa
                     await replica.until_ready()
                 await control_plane.wait_for_external_metrics(seconds=60)
                 await control_plane.api.apply([deployment(NAMESPACE), example_hpa(NAMESPACE, "4")])
+                await eventually(lambda: _has_decided(control_plane), seconds=60)
                 asker = Asker(control_plane)
                 asking = asyncio.create_task(asker.run())
                 yield Pair(control_plane, (one, other), balancer, asker)
                 asking.cancel()
-                await asyncio.gather(asking, return_exceptions=True)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asking
 
 
 @pytest.mark.timeout(600)
@@ -214,8 +224,8 @@ def _check(pair: Pair, *, at_least: int) -> None:
     assert all(pair.balancer.connections.values()), "both replicas were asked"
 
 
-def _count(log: str, event: str) -> int:
-    return log.count(json.dumps(event))
+async def _has_decided(control_plane: ControlPlane) -> bool:
+    return (await control_plane.hpa_syncs()).get("none", 0) > 0
 
 
 def _failed(syncs: dict[str, int]) -> int:
