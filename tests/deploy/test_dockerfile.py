@@ -80,7 +80,7 @@ def test_a_wheel_of_exactly_what_is_copied_runs_without_writing(tmp_path: Path) 
         else:
             shutil.copy(CHECKOUT / source, into)
     pip = [sys.executable, "-m", "pip"]
-    wheel = [
+    wheel: list[str | Path] = [
         *pip,
         "wheel",
         "-q",

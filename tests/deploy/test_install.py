@@ -91,8 +91,12 @@ async def test_the_plain_manifests_are_applied_and_removed_as_they_say(control_p
         assert told.code == 0, told.error
         assert "arning" not in told.error, told.error
     await _until_admitted(control_plane, "triton-ops", 2)
-    for step in (("delete", "-f", api_service), ("delete", "--wait=false", "-f", install)):
-        told = await kubectl(control_plane, *step)
+    removed: list[tuple[str, ...]] = [
+        ("delete", "-f", api_service),
+        ("delete", "--wait=false", "-f", install),
+    ]
+    for words in removed:
+        told = await kubectl(control_plane, *words)
         assert told.code == 0, told.error
     await _deleted(control_plane, "triton-ops")
 
