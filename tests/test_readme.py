@@ -38,7 +38,8 @@ def test_every_file_named_exists(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "command"), sorted(set(re.findall(r"(?<!install )triton-(autoscaler|triage) ([a-z][\w-]*)", README)))
+    ("program", "command"),
+    sorted(set(re.findall(r"(?<!install )triton-(autoscaler|triage) ([a-z][\w-]*)", README))),
 )
 def test_every_command_named_exists(program: str, command: str) -> None:
     programs = {"autoscaler": autoscaler.cli.main, "triage": triage.cli.main}
