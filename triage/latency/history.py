@@ -2,14 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
 from triage.evidence import Evidence
-from triage.latency.facts import PodPlacements, Ranges, Series
+from triage.latency.facts import PodPlacement, PodPlacements, Ranges, Series
 from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
 from triage.latency.quantities import Quantity
@@ -58,6 +58,7 @@ class History:
     """Decoupled models: what Triton says of their durations ends when `execute()` returns, and is no time of a request
     (triton-inference-server/server#8463)."""
     _read: dict[tuple[str, Who, View], Reading] = field(default_factory=dict)
+    _told: dict[tuple[str, View, By | None], list["MeasureRanges"]] = field(default_factory=dict)
 
     def read(self, quantity: str, who: Who = Who(), view: View = "") -> Reading:
         key = (quantity, who, view)
@@ -70,9 +71,9 @@ class History:
         first = self.quantities[quantity].sum[0]
         found: set[str] = set()
         for ranges in self._ranges(first, "", by):
-            for series in ranges.facts.series:
-                if self.is_of(series, who):
-                    found |= {self.group_of(series, by)} - {""}
+            groups = self._grouped(ranges, by).items()
+            found |= {group for group, theirs in groups if any(self.is_of(series, who) for series in theirs)}
+        found.discard("")
         return sorted(found)
 
     def of_measure(self, measure: str) -> "list[MeasureRanges]":
@@ -91,11 +92,12 @@ class History:
         labels = series.labels
         match by:
             case "node":
-                return labels.get("node") or self._placed("node").get(labels.get("pod", ""), "")
+                placed = self._placements.get(labels.get("pod", ""))
+                return labels.get("node") or (placed.node if placed else "")
             case "revision":
                 pod = labels.get("pod", "")
-                named = _HASHED.match(pod)
-                return self._placed("revision").get(pod, "") or (named["hash"] if named else "")
+                placed, named = self._placements.get(pod), _HASHED.match(pod)
+                return (placed.revision if placed else "") or (named["hash"] if named else "")
             case _:
                 return labels.get(by, "")
 
@@ -124,15 +126,15 @@ class History:
         start = min(one.start for one in grid)
         count = max(round((one.start - start) / one.step) + len(one.values) for one in grid)
 
-        def at(index: int, measure: str) -> float | None:
+        def on_grid(measure: str) -> Sequence[float | None]:
             one = parts.get(measure)
             if one is None:
-                return 0.0  # optional, and there is none
-            place = index - round((one.start - start) / one.step)
-            found = one.values[place] if 0 <= place < len(one.values) else None
-            return 0.0 if found is None and measure in quantity.optional else found
+                return [0.0] * count  # optional, and there is none
+            before = round((one.start - start) / one.step)
+            found = [*[None] * before, *one.values, *[None] * (count - before - len(one.values))]
+            return [value or 0.0 for value in found] if measure in quantity.optional else found
 
-        values = tuple(_put_together(quantity, partial(at, index)) for index in range(count))
+        values = _put_together(quantity, {name: on_grid(name) for name in quantity.measures}, count)
         if quantity.witness:
             values = self._zero_before_birth(values, quantity.witness, who, view)
         smear = max(one.smear for one in grid)
@@ -163,7 +165,8 @@ class History:
         found: _Pooled | None = None
         for ranges in self._ranges(measure, view, who.by):
             facts = ranges.facts
-            chosen = [s for s in facts.series if self.is_of(s, who) and only.items() <= s.labels.items()]
+            theirs = facts.series if who.by is None else self._grouped(ranges, who.by).get(who.group, [])
+            chosen = [s for s in theirs if self.is_of(s, who) and only.items() <= s.labels.items()]
             if not chosen:
                 continue
             values = [_pool(pool, column) for column in zip(*(s.values for s in chosen), strict=True)]
@@ -174,6 +177,12 @@ class History:
     def _ranges(self, measure: str, view: View, by: By | None) -> list["MeasureRanges"]:
         """The evidence of one measure. Of two probes that tell the same, the one that tells the groups apart, else the first; each
         scraped server has evidence of its own."""
+        key = (measure, view, by)
+        if key not in self._told:
+            self._told[key] = self._finest(measure, view, by)
+        return self._told[key]
+
+    def _finest(self, measure: str, view: View, by: By | None) -> list["MeasureRanges"]:
         found: dict[str, list[MeasureRanges]] = {}
         for evidence in self.evidence:
             facts = evidence.facts
@@ -184,6 +193,14 @@ class History:
             return []
         telling = [all_of for all_of in found.values() if by and self._tells(all_of, by)]
         return (telling or list(found.values()))[0]
+
+    def _grouped(self, ranges: "MeasureRanges", by: By) -> Mapping[str, list[Series]]:
+        """Its series by group, in their order: a fleet has as many groups as pods, and each is read by itself."""
+        if by not in ranges.groups:
+            groups = ranges.groups.setdefault(by, {})
+            for series in ranges.facts.series:
+                groups.setdefault(self.group_of(series, by), []).append(series)
+        return ranges.groups[by]
 
     def _unread(self, measure: str, view: View) -> bool:
         """Whether those who were asked could not say; that a source has no such series is an answer."""
@@ -205,10 +222,12 @@ class History:
             return False
         return who.by is None or self.group_of(series, who.by) == who.group
 
-    def _placed(self, field_name: str) -> Mapping[str, str]:
+    @cached_property
+    def _placements(self) -> Mapping[str, PodPlacement]:
+        """By pod."""
         for evidence in self.evidence:
             if isinstance(evidence.facts, PodPlacements):
-                return {pod.pod: getattr(pod, field_name) for pod in evidence.facts.pods}
+                return {pod.pod: pod for pod in evidence.facts.pods}
         return {}
 
 
@@ -218,6 +237,8 @@ class MeasureRanges:
 
     id: str
     facts: Ranges
+    groups: dict[By, dict[str, list[Series]]] = field(default_factory=dict, compare=False)
+    """As far as they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,19 +282,20 @@ def _pool(pool: str, values: Iterable[float | None]) -> float | None:
     return sum(there) / len(there) if pool == "mean" else sum(there)
 
 
-def _put_together(quantity: Quantity, at: Callable[[str], float | None]) -> float | None:
-    def total(measures: Sequence[str]) -> float | None:
-        values = [at(measure) for measure in measures]
-        there = [value for value in values if value is not None]
-        return sum(there) if len(there) == len(values) else None
+def _put_together(
+    quantity: Quantity, measured: Mapping[str, Sequence[float | None]], count: int
+) -> tuple[float | None, ...]:
+    """At each of `count` steps; None where a part is not known."""
 
-    above, below = total(quantity.sum), total(quantity.minus)
-    if above is None or below is None:
-        return None
-    value = (above - below) * quantity.scale
+    def totals(measures: Sequence[str]) -> Sequence[float | None]:
+        if not measures:
+            return [0.0] * count
+        columns = zip(*(measured[measure] for measure in measures), strict=True)
+        return [None if None in column else sum(column) for column in columns]
+
+    both = zip(totals(quantity.sum), totals(quantity.minus), strict=True)
+    values = [None if a is None or b is None else (a - b) * quantity.scale for a, b in both]
     if quantity.per:
-        divisor = total(quantity.per)
-        if not divisor:
-            return None
-        value /= divisor
-    return value if math.isfinite(value) else None
+        pairs = zip(values, totals(quantity.per), strict=True)
+        values = [value / of if value is not None and of else None for value, of in pairs]
+    return tuple([value if value is not None and math.isfinite(value) else None for value in values])
