@@ -102,7 +102,8 @@ def best_excursion(levels: Sequence[int], smallest: int) -> tuple[int, int] | No
     while height <= 2 * farthest:
         for side in (1, -1):
             # What the cost falls by where this deviation's level moves to the height: the cost near 0 against that near `height`.
-            gains = [min(max(2 * side * d - height, -height), height) for d in deviations]
+            falls = [2 * side * d - height for d in deviations]
+            gains = [-height if fall < -height else height if fall > height else fall for fall in falls]
             sums = list(accumulate(gains, initial=0))
             low, low_at = 0, 0
             for place, total in enumerate(sums):
