@@ -277,8 +277,8 @@ def _pool(pool: str, values: Iterable[float | None]) -> float | None:
     there = [value for value in values if value is not None]
     if not there:
         return None
-    if pool == "max":
-        return max(there)
+    if pool in ("max", "min"):
+        return max(there) if pool == "max" else min(there)
     return sum(there) / len(there) if pool == "mean" else sum(there)
 
 

@@ -43,6 +43,16 @@ def test_of_tails_the_worst_pod_counts_and_of_busy_gpus_their_mean() -> None:
     assert (values_of(told, "p99"), values_of(told, "gpu_busy")) == ([7, 50], [0.5, 0.4])
 
 
+def test_of_the_gpus_memory_that_is_free_the_least_counts() -> None:
+    told = history(
+        platform("gpu_device_memory_used", [60], gpu="0"),
+        platform("gpu_device_memory_used", [70], gpu="1"),
+        platform("gpu_device_memory_free", [20], gpu="0"),
+        platform("gpu_device_memory_free", [10], gpu="1"),
+    )
+    assert values_of(told, "gpu_device_memory_share") == [round(65 / 75, 6)]
+
+
 def test_time_per_request_is_a_ratio_of_sums() -> None:
     """A pod of one slow request beside a busy fast one hardly moves it; the mean of ratios would say 505 ms."""
     told = history(
