@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from telemetry.late_import import import_late
+
 if TYPE_CHECKING:
     from telemetry.prometheus_session import PrometheusSession
 
@@ -172,14 +174,12 @@ class PrometheusSource:
             call.given_up.set()
 
     def _work(self) -> None:
-        from telemetry.prometheus_session import PrometheusSession  # 0.1 s, which no other source waits for
-
         session: PrometheusSession | None = None
         while (call := self._calls.get()) is not None:
             if call.given_up.is_set():
                 continue
             try:
-                session = session or PrometheusSession(self._url, self.access)
+                session = session or self._session()
                 answer = call.ask(session)
             except BaseException as error:
                 call.end(error)
@@ -187,6 +187,12 @@ class PrometheusSource:
                 call.end(answer)
         if session is not None:
             session.close()
+
+    def _session(self) -> "PrometheusSession":
+        import_late("telemetry.prometheus_session")  # 0.1 s, which no other source waits for
+        from telemetry.prometheus_session import PrometheusSession
+
+        return PrometheusSession(self._url, self.access)
 
 
 @dataclass(frozen=True, slots=True)

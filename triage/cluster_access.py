@@ -5,9 +5,9 @@ import asyncio
 import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from importlib import import_module
 
 from telemetry.kube_client import KubernetesClient, default_namespace
+from telemetry.late_import import import_late
 from triage.collect import Found, Question
 from triage.probes.pod import get_command, is_selector
 from triage.seal import Seal
@@ -33,7 +33,7 @@ class ClusterAccess:
     async def connect(self) -> KubernetesClient:
         """Closed with the resources. Raises KubernetesError."""
         for module in ("kubernetes.aio.client", "kubernetes.aio.config"):  # 0.7 s, in which others go on
-            await asyncio.to_thread(import_module, module)
+            await asyncio.to_thread(import_late, module)
         client = KubernetesClient(kubeconfig=self._kubeconfig, context=self._context)
         await self._resources.enter_async_context(client)
         self.namespace = self.namespace or await default_namespace(self._kubeconfig, self._context)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -196,6 +197,18 @@ async def test_who_waits_for_a_turn_has_all_of_the_deadline_left_for_the_answer(
         await source.query("up", AT)  # threads import what they need
         answers = await asyncio.gather(*(source.query(f"up{n}", AT) for n in range(5 * THREADS)))
     assert len(answers) == 5 * THREADS
+
+
+async def test_a_client_library_that_cannot_be_imported_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that died of it left its calls to their deadlines."""
+    monkeypatch.setitem(sys.modules, "telemetry.prometheus_session", None)
+    began = time.monotonic()
+    async with PrometheusSource("http://127.0.0.1:9") as source:
+        with pytest.raises(ImportError):
+            await source.query("up", AT)
+    assert time.monotonic() - began < 5
 
 
 async def test_an_answer_without_end_is_refused() -> None:
