@@ -32,6 +32,7 @@ NEGATIVES = {
     "micro-bursts": Negative("batcher-lost-wakeup", "queue_tail"),
     "mixed-request-sizes": Negative("new-shape", "infer_tail"),
     "model-load-contention": Negative("bad-node", "infer"),
+    "model-mix": Negative("noisy-neighbour", "infer"),
     "new-shape": Negative("mixed-request-sizes", "infer_tail"),
     "noisy-neighbour": Negative("bad-node", "infer"),
     "observer-effect": Negative("batch-delay", "queue"),
