@@ -163,8 +163,12 @@ def _root_first(fitting: list[Candidate]) -> list[Candidate]:
 
 
 def _is_over(one: Candidate, other: Candidate) -> bool:
-    """Whether it is the cause of the other; where each may be the other's, the surer one is."""
+    """Whether it is the cause of the other; where each may be the other's, or the other's mechanism speaks against it, the surer
+    one is."""
     if other.leaf.id not in one.leaf.over:
         return False
     mine, theirs = BANDS.index(one.confidence), BANDS.index(other.confidence)
-    return mine < theirs if one.leaf.id in other.leaf.over else one.bold or mine <= theirs
+    if one.leaf.id in other.leaf.over:
+        return mine < theirs
+    opposed = {check.check for check in one.against} & {check.check for check in other.mechanism}
+    return mine <= theirs or (one.bold and not opposed)

@@ -18,6 +18,7 @@ from tests.triage.latency.evidence import (
 )
 from triage.latency.facts import ModelStatistics, Statistics
 from triage.latency.figures import figures
+from triage.latency.predicates import PREDICATES
 from triage.latency.predicates.mixes import another_model_grew, hardware_full
 from triage.latency.predicates.sizes import requests_are_larger, sizes_explain_it, sizes_seen
 from triage.report import Report
@@ -188,6 +189,23 @@ def test_larger_requests_are_the_verdict_with_their_numbers() -> None:
     by_bytes = reported(*sized(1, 1, (10, 38)), *bytes_of(2000, 8000))
     assert (by_bytes.verdict.category, by_bytes.verdict.confidence) == ("larger_requests", "likely")
     assert "requests went from 1.95 KiB to 7.81 KiB" in by_bytes.actions[0].do
+
+
+def test_heavy_requests_among_light_ones_are_told_by_the_gateways_median_where_summaries_are_off() -> None:
+    """Half of the requests come back as soon as before, so the mean rose by the others."""
+    seen = evidence("statistics:a", "statistics", Statistics(30.0, (), ()))
+    heavy = [*sized(1, 1, (10, 38)), *bytes_of(2000, 8000), seen]
+    tail = gateway("gateway_p99", stepped(20, 300))
+    mixed = reported(*heavy, tail, gateway("gateway_p50", steady(12, 120)))
+    assert mixed.verdict.category == "mixed_request_sizes"
+    larger = reported(*heavy, tail, gateway("gateway_p50", stepped(12, 40)))
+    assert larger.verdict.category == "larger_requests"
+
+
+def test_some_pods_alone_are_no_heavy_requests() -> None:
+    parts = [served("m", pod="a", infer=stepped(10, 80)), served("m", pod="b", infer=steady(10, 120))]
+    told = incident(*parts, gateway("gateway_p50", steady(12, 120)), model="m")
+    assert PREDICATES["infer_tail_alone"](told).value == "unknown"
 
 
 def test_what_triton_hides_of_shapes_is_said() -> None:

@@ -24,6 +24,7 @@ from triage.latency.walk import walk
 
 DAY = 86_400.0
 SLOW = served(infer=stepped(8, 80), pod="a")
+CALM = served(infer=steady(8, 120), pod="a")
 TAIL = gateway("gateway_p99", stepped(30, 200))
 
 
@@ -60,10 +61,21 @@ def test_a_tail_that_was_high_a_day_ago_does_not_make_a_slow_mean_usual() -> Non
     [
         (steady(30, 120), "yes"),
         (stepped(30, 200), "no"),
+        ([*steady(30, 90), *[30, 30, 400] * 10], "no"),
+        ([*[30, 30, 400] * 40], "yes"),
+        ([*steady(30, 105), *[30 + 2 * k for k in range(15)]], "no"),
         ([*steady(None, 100), *steady(30, 20)], "unknown"),
         (steady(None, 120), "unknown"),
     ],
-    ids=["steady", "rose", "its first half not measured", "not measured"],
+    ids=[
+        "steady",
+        "rose",
+        "comes and goes since",
+        "came and went all along",
+        "began to rise",
+        "its first half not measured",
+        "not measured",
+    ],
 )
 def test_the_tail_stayed_only_where_its_points_exclude_that_it_rose(
     values: list[float | None], value: Value
@@ -80,6 +92,21 @@ def test_nothing_moved_only_where_tritons_own_time_is_known_of_the_window() -> N
         measured("capture/request_time", steady(200, 30), {"model": "m"}, start=at_step(118), step=2.0),
     ]
     assert said("moved", calm, last_minutes) == "unknown"
+
+
+def test_what_comes_again_and_again_is_not_over() -> None:
+    spike = [*steady(30, 60), *steady(300, 20), *steady(30, 10)]
+    assert said("ended", served(), gateway("gateway_p99", [*spike, *steady(30, 30)])) == "yes"
+    assert said("ended", served(), gateway("gateway_p99", [*spike, *[30, 30, 300] * 10])) == "unknown"
+
+
+def test_where_nothing_lasts_that_is_said_and_not_that_no_source_told() -> None:
+    now_and_then: list[float | None] = [
+        400 if step in {9, 30, 41, 66, 80} or (step > 84 and step % 3 == 0) else 30 for step in range(120)
+    ]
+    told = incident(CALM, gateway("gateway_p99", now_and_then), model="m")
+    first = walk(rules().tree, told).candidates[0]
+    assert first.leaf.id == "nothing_lasting"
 
 
 def test_it_is_over_only_where_tritons_own_time_shows_it_too() -> None:

@@ -182,3 +182,12 @@ def test_what_lacks_what_it_requires_is_no_verdict_beside_a_cause_that_no_source
     assert absent.candidates[0].leaf.id == "nothing"
     there = walked(tree(slow, unseen), SLOW, settings(dynamic_batching=True))
     assert there.candidates[0].leaf.id == "slow"
+
+
+def test_a_leaf_that_the_others_mechanism_speaks_against_is_not_its_cause() -> None:
+    opposed = leaf("opposed", "infer_rose", contradicted_by=["throttled_rose"], over=["throttled"])
+    doubted = leaf("doubted", "infer_rose", contradicted_by=["infer_rose"], over=["throttled"])
+    throttled = leaf("throttled", "throttled_rose")
+    first = walked(tree(opposed, throttled), SLOW, THROTTLED).candidates[0]
+    assert (first.leaf.id, first.consequence_of) == ("throttled", "")
+    assert walked(tree(doubted, throttled), SLOW, THROTTLED).candidates[0].leaf.id == "doubted"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from triage.answers import Answer
 from triage.latency.incident import Incident
+from triage.latency.predicates.batch_sizes import rare_batch_size
 from triage.latency.predicates.callers import callers_seen
 from triage.latency.predicates.computing import (
     a_part_moved,
@@ -16,7 +17,6 @@ from triage.latency.predicates.computing import (
     infer_tail_alone,
     infer_tail_matters,
     new_pods_slow,
-    rare_batch_size,
     version_is_slower,
 )
 from triage.latency.predicates.failing import (
@@ -38,6 +38,7 @@ from triage.latency.predicates.fleet import (
     observing_changed,
     pods_replaced,
     pods_wait_for_a_node,
+    replacing_felt,
 )
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
 from triage.latency.predicates.mixes import another_model_grew, hardware_full
@@ -133,6 +134,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         memory_runs_out,
         observing_changed,
         pods_replaced,
+        replacing_felt,
         warm_path_seen,
     )
 }

@@ -1,7 +1,6 @@
 """Why computing takes longer: sizes, versions, young pods, nodes, the models that it calls. Pure."""
 
 from triage.answers import Answer
-from triage.latency.facts import Batch, Statistics
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
@@ -41,7 +40,8 @@ def infer_tail_alone(incident: Incident) -> Answer:
     tail, middle = incident.movement("infer_tail"), incident.movement("infer_median")
     mean = incident.movement("infer")
     if not (tail.known and middle.known):
-        return Answer("unknown", tail.missing or middle.missing, tail.evidence)
+        seen = _mean_rose_alone(incident)
+        return seen or Answer("unknown", tail.missing or middle.missing, tail.evidence)
     said = f"{tail.quantity.says}: {tail.from_to}; median: {middle.from_to}"
     only = tail.up(1.5, 1.0) == "yes" and middle.up(1.3, 1.0) == "no"
     if only and mean.known and mean.difference > 0.5 * tail.difference:
@@ -49,10 +49,28 @@ def infer_tail_alone(incident: Incident) -> Answer:
     return Answer("yes" if only else "no", said, tail.evidence + middle.evidence)
 
 
+def _mean_rose_alone(incident: Incident) -> Answer | None:
+    """Without summaries: the mean of computing rose in all pods, and half of the requests came back to the gateway as soon as
+    before. Then it rose by those above the median. None: not seen."""
+    mean, middle = incident.movement("infer"), incident.movement("gateway_median")
+    pods = incident.history.groups("infer", "pod", incident.who())
+    still = [pod for pod in pods if incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) == "no"]
+    flat = middle.known and middle.difference < 0.25 * mean.difference
+    if mean.up(1.3, 1.0) != "yes" or not flat or still:
+        return None
+    said = f"{mean.quantity.says}: {mean.from_to}; {middle.quantity.says}: {middle.from_to}"
+    return Answer("yes", said, mean.evidence + middle.evidence)
+
+
 def infer_tail_matters(incident: Incident) -> Answer:
-    """The tail of computing grew by a good part of what the tail of the whole did."""
+    """The tail of computing grew by a good part of what the tail of the whole did; without summaries, computing is most of what was
+    added to the mean."""
     tail, whole = incident.movement("infer_tail"), incident.movement("p99")
     if not (tail.known and whole.known):
+        share, infer = incident.part("infer")
+        if share is not None and share > 0.5 and _mean_rose_alone(incident):
+            said = f"{infer.quantity.says}: {infer.from_to}, {share:.0%} of the increase"
+            return Answer("yes", said, infer.evidence)
         return Answer("unknown", tail.missing or whole.missing, tail.evidence)
     said = f"{tail.quantity.says}: {tail.from_to}; {whole.quantity.says}: {whole.from_to}"
     matters = tail.difference > 0.2 * whole.difference
@@ -73,35 +91,6 @@ def durations_vary(incident: Incident) -> Answer:
     )
     varies = mean.during > 1.3 * middle.during or (tail.during or 0.0) > 3 * middle.during
     return Answer("yes" if varies else "no", said, middle.evidence + mean.evidence)
-
-
-def rare_batch_size(incident: Incident) -> Answer:
-    """A batch size that was executed a few times only, and took many times as long as the others."""
-    for evidence, facts in incident.facts(Statistics):
-        for rows in (facts.during, facts.before):
-            for row in rows:
-                if row.model == incident.model and (said := _outlier(row.batches)):
-                    return Answer("yes", said, (evidence.id,))
-    if unseen := incident.missing("statistics"):
-        return Answer("unknown", unseen)
-    return Answer(
-        "no", "no batch size took much longer than others", tuple(e.id for e, _ in incident.facts(Statistics))
-    )
-
-
-def _outlier(batches: tuple[Batch, ...]) -> str:
-    """Two sizes or more that were executed a few times and took ten times as long as is usual: one alone may be a heavy request."""
-    rows = [(b.size, b.executions, b.infer_ms / b.executions) for b in batches if b.executions]
-    if len(rows) < 2:
-        return ""
-    usual = sorted(each for _, executions, each in rows for _ in range(min(executions, 50)))
-    middle = usual[len(usual) // 2]
-    rare = [row for row in rows if row[1] <= 5 and row[2] > 10 * middle and row[2] - middle > 100]
-    if len(rare) < 2:
-        return ""
-    size, executions, each = max(rare, key=lambda row: row[2])
-    more = f", and {len(rare) - 1} more sizes" if len(rare) > 1 else ""
-    return f"batch size {size} took {amount(each, 'ms')} in {executions} executions{more}; others {amount(middle, 'ms')}"
 
 
 def a_part_moved(incident: Incident) -> Answer:

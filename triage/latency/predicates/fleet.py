@@ -4,7 +4,8 @@ from triage.answers import Answer
 from triage.latency.changes import rolled_out_at
 from triage.latency.facts import HpaView, NoHpa, PodPlacements, Rollouts
 from triage.latency.incident import Incident
-from triage.latency.points import mean
+from triage.latency.points import mean, median
+from triage.latency.predicates.failing import gateway_sees_errors
 from triage.wording import names
 
 
@@ -185,3 +186,53 @@ def pods_replaced(incident: Incident) -> Answer:
     if not before:
         return Answer("unknown", "no source tells one pod from another")
     return Answer("no", "no pod was replaced as it began", incident.read("throughput").evidence)
+
+
+_SHORT_POINTS = 3
+"""In a row: pods come and go within one or two."""
+
+
+def fewer_pods_serve(incident: Incident) -> Answer:
+    """Fewer pods are ready than before, and as many are wanted; by what answers, where no source counts the replicas."""
+    ready, wanted = incident.read("replicas_ready"), incident.read("replicas_wanted")
+    if incident.onset is None:
+        return Answer("unknown", "when it began is not known")
+    if ready.trace is not None and wanted.trace is not None:
+        short = [
+            have is not None and want is not None and have < want
+            for have, want in zip(ready.trace.values, wanted.trace.values, strict=False)
+        ]
+        times = [ready.trace.start + place * ready.trace.step for place in range(len(short))]
+        before = median(incident.values(ready, "before"))
+        since = [
+            (lacks, have or 0.0)
+            for time, lacks, have in zip(times, short, ready.trace.values, strict=False)
+            if time >= incident.onset.onset.earliest
+        ]
+        run = _longest([lacks and before is not None and have < before for lacks, have in since])
+        least = min((have for lacks, have in since if lacks), default=before)
+        if before is None:
+            return Answer("unknown", "too few points of the replicas", ready.evidence)
+        said = f"ready replicas: {before:g} before, {least:g} at least since it began"
+        return Answer("yes" if run >= _SHORT_POINTS else "no", said, ready.evidence + wanted.evidence)
+    return Answer("unknown", ready.missing or wanted.missing)
+
+
+def _longest(flags: list[bool]) -> int:
+    longest = run = 0
+    for flag in flags:
+        run = run + 1 if flag else 0
+        longest = max(longest, run)
+    return longest
+
+
+def replacing_felt(incident: Incident) -> Answer:
+    """What callers feel of pods that are replaced: errors that only the gateway sees, or a queue before the pods that are left."""
+    errors, fewer = gateway_sees_errors(incident), fewer_pods_serve(incident)
+    if errors.value == "yes":
+        return errors
+    if fewer.value == "yes" and incident.movement("queue").up(1.5, 1.0) == "yes":
+        queue = incident.movement("queue")
+        said = f"{fewer.because}; {queue.quantity.says}: {queue.from_to}"
+        return Answer("yes", said, fewer.evidence + queue.evidence)
+    return fewer if errors.value == "no" else errors

@@ -1,13 +1,18 @@
 """What callers feel: whether it moved, where, whether it is over, and whether it is usual. Pure."""
 
+from collections.abc import Sequence
+
 from triage.answers import Answer, Value
 from triage.latency.history import View
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
+from triage.latency.onset import Found
 from triage.latency.points import last, median
 from triage.latency.predicates.failing import gap_grew
 from triage.latency.shift import rose, shift
+from triage.latency.spells import above_more_often
+from triage.latency.transition import Moment
 from triage.wording import names
 
 _COVERS = 0.8
@@ -56,17 +61,25 @@ def _not_covered(incident: Incident) -> str:
 
 def tail_stayed(incident: Incident) -> Answer:
     """What callers wait at the gateway in the last quarter of the window is no more than in its first half, which the points
-    exclude: a tail that is too scattered to tell shows nothing."""
+    exclude, and is high no more often: a tail that is too scattered to tell shows nothing."""
     reading = incident.read("gateway_tail")
     trace = reading.trace
     if trace is None:
         return Answer("unknown", reading.missing)
     first, last = trace.values[: len(trace.values) // 2], trace.values[-(len(trace.values) // 4) :]
     moved = rose(shift(first, last, smear=reading.smear, step=trace.step), 1.3, 0.0)
+    early, late = _present(first), _present(last)
+    usual = median(early)
+    if usual and moved != "yes" and above_more_often(early, late, 1.3 * usual, reading.smear / trace.step):
+        moved = "yes"
     stayed: Value = {"yes": "no", "no": "yes", "unknown": "unknown"}[moved]  # type: ignore[assignment]
     told = {"yes": "rose", "no": "did not rise", "unknown": "is too scattered to tell"}[moved]
     says = incident.quantities["gateway_tail"].says
     return Answer(stayed, f"{says} {told} from the window's first half to its last quarter", reading.evidence)
+
+
+def _present(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def nothing_rose(incident: Incident) -> Answer:
@@ -107,9 +120,22 @@ def ended(incident: Incident) -> Answer:
         return Answer("unknown", untold, evidence)
     if incident.onset.ended and incident.intermittent:
         return Answer("unknown", "it comes and goes, and may come again", evidence)
-    if incident.onset.ended is not None:
-        return Answer("yes", f"{incident.quantities[incident.symptom].says} fell back", evidence)
-    return Answer("no", "it has not fallen back", evidence)
+    if incident.onset.ended is None:
+        return Answer("no", "it has not fallen back", evidence)
+    says = incident.quantities[incident.symptom].says
+    if _comes_again(incident, incident.onset, incident.onset.ended):
+        return Answer("unknown", f"{says} fell back, and rises again and again", evidence)
+    return Answer("yes", f"{says} fell back", evidence)
+
+
+def _comes_again(incident: Incident, found: Found, ended: Moment) -> bool:
+    """Whether what fell back is high more often since than before it began."""
+    reading = incident.read(incident.symptom)
+    points = reading.trace.present() if reading.trace else []
+    before = [value for time, value in points if time <= found.onset.earliest]
+    since = [value for time, value in points if time >= ended.latest + reading.smear]
+    span = reading.smear / reading.trace.step if reading.trace else 1.0
+    return above_more_often(before, since, (found.before + found.during) / 2, span)
 
 
 def stalled(incident: Incident) -> Answer:
