@@ -26,6 +26,8 @@ class Candidate:
     """What more there is to tell of it; decides nothing."""
     consequence_of: str = ""
     """The leaf that this one follows from, where both fit."""
+    opposed_by: str = ""
+    """A surer leaf that is known by what speaks against this one."""
     rivals: tuple[str, ...] = ()
     """Leaves that it would follow from, and that no source tells of."""
 
@@ -47,7 +49,7 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[bool, bool, bool, bool, bool, bool, int, int, int]:
-        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence; what gives
+        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence, and what nothing surer speaks against; what gives
         way to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
         seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
         return (
@@ -55,7 +57,7 @@ class Candidate:
             self.leaf.category == "cannot_tell",
             not self.leaf.first,
             not self.bold,
-            bool(self.consequence_of),
+            bool(self.consequence_of or self.opposed_by),
             self.leaf.gives_way,
             BANDS.index(self.confidence),
             len(self.gaps),
@@ -155,20 +157,30 @@ def _is_unseen_cause(other: Candidate, one: Candidate) -> bool:
 
 def _root_first(fitting: list[Candidate]) -> list[Candidate]:
     """Marks what follows from another leaf that fits about as surely."""
-    causes = {
-        candidate.leaf.id: next((o.leaf.id for o in fitting if _is_over(o, candidate)), "")
+    return [
+        replace(
+            candidate,
+            consequence_of=next((o.leaf.id for o in fitting if _is_over(o, candidate)), ""),
+            opposed_by=next((o.leaf.id for o in fitting if _speaks_against(o, candidate)), ""),
+        )
         for candidate in fitting
-    }
-    return [replace(candidate, consequence_of=causes[candidate.leaf.id]) for candidate in fitting]
+    ]
+
+
+def _speaks_against(one: Candidate, other: Candidate) -> bool:
+    """Whether the one is surer, and known by what speaks against the other."""
+    seen = {check.check for check in (*one.mechanism, *one.requires) if check.answer.value == "yes"}
+    return _surer(one, other) and bool(seen & {check.check for check in other.against})
+
+
+def _surer(one: Candidate, other: Candidate) -> bool:
+    return BANDS.index(one.confidence) < BANDS.index(other.confidence)
 
 
 def _is_over(one: Candidate, other: Candidate) -> bool:
-    """Whether it is the cause of the other; where each may be the other's, or the other's mechanism speaks against it, the surer
-    one is."""
-    if other.leaf.id not in one.leaf.over:
+    """Whether it is the cause of the other; where each may be the other's, the surer one is."""
+    if other.leaf.id not in one.leaf.over or _speaks_against(other, one):
         return False
-    mine, theirs = BANDS.index(one.confidence), BANDS.index(other.confidence)
     if one.leaf.id in other.leaf.over:
-        return mine < theirs
-    opposed = {check.check for check in one.against} & {check.check for check in other.mechanism}
-    return mine <= theirs or (one.bold and not opposed)
+        return _surer(one, other)
+    return one.bold or not _surer(other, one)

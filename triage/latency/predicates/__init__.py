@@ -36,9 +36,7 @@ from triage.latency.predicates.fleet import (
     hpa_late,
     memory_runs_out,
     observing_changed,
-    pods_replaced,
     pods_wait_for_a_node,
-    replacing_felt,
 )
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
 from triage.latency.predicates.mixes import another_model_grew, hardware_full
@@ -59,6 +57,7 @@ from triage.latency.predicates.queueing import (
     queueing_grew,
     two_speeds,
 )
+from triage.latency.predicates.replacing import outlasts_replacing, pods_replaced, replacing_felt
 from triage.latency.predicates.sizes import requests_are_larger, sizes_explain_it, sizes_seen
 from triage.latency.predicates.symptoms import (
     ended,
@@ -135,6 +134,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         observing_changed,
         pods_replaced,
         replacing_felt,
+        outlasts_replacing,
         warm_path_seen,
     )
 }

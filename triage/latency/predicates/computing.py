@@ -4,6 +4,7 @@ from triage.answers import Answer
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import By
 from triage.latency.number import amount
+from triage.latency.points import median
 from triage.wording import names
 
 
@@ -121,32 +122,51 @@ def _may_be_called(incident: Incident, name: str) -> bool:
 
 
 def version_is_slower(incident: Incident) -> Answer:
-    """A version of the model, or a revision of the pods, that came into use computes longer than the one before it did."""
+    """A version of the model, or a revision of the pods, that came into use computes longer than the one before it: at the same
+    time, or from its first requests on where they did not serve at the same time. What was as fast at first became slow by
+    something else."""
     known = ""
     both: tuple[By, By] = ("version", "revision")
     for by in both:
         groups = incident.history.groups("infer", by, incident.who())
-        levels: dict[str, tuple[int, float]] = {}
+        served: dict[str, list[tuple[float, float]]] = {}
         for group in groups:
             reading = incident.read("infer", by=by, group=group)
-            values = sorted(incident.values(reading, "ever"))
-            if reading.trace is not None and len(values) >= 3:
-                first = next(i for i, v in enumerate(reading.trace.values) if v is not None)
-                levels[group] = first, values[len(values) // 2]
+            points = reading.trace.present() if reading.trace else []
+            if len(points) >= _FIRST_POINTS:
+                served[group] = points
         known = known or (f"only {by} {groups[0]} served" if len(groups) == 1 else "")
-        if len(levels) < 2:
+        if len(served) < 2:
             continue
-        *_, old, new = sorted(levels, key=lambda group: (levels[group][0], group))
-        said = f"{by} {new} takes {amount(levels[new][1], 'ms')} in the model per request, {old} {amount(levels[old][1], 'ms')}"
-        came = levels[new][0] > levels[old][0]
+        *_, old, new = sorted(served, key=lambda group: (served[group][0][0], group))
+        before, since = _comparable(served[old], served[new])
+        said = (
+            f"{by} {new} takes {amount(since, 'ms')} in the model per request, {old} {amount(before, 'ms')}"
+        )
+        came = served[new][0][0] > served[old][0][0]
         evidence = incident.read("infer", by=by, group=new).evidence
-        if came and levels[new][1] > 1.3 * levels[old][1]:
+        if came and since > 1.3 * before and _slow_at_first(served[new], before):
             return Answer("yes", said, evidence)
         known = known or said
     reading = incident.read("infer")
     return Answer(
         "no" if known else "unknown", known or reading.missing or "too few points", reading.evidence
     )
+
+
+_FIRST_POINTS = 3
+
+
+def _comparable(old: list[tuple[float, float]], new: list[tuple[float, float]]) -> tuple[float, float]:
+    """The medians of both: of the steps at which both served, or of all where those are fewer than three."""
+    shared = {time for time, _ in old} & {time for time, _ in new}
+    enough = len(shared) >= _FIRST_POINTS
+    middles = [median([v for time, v in points if not enough or time in shared]) for points in (old, new)]
+    return middles[0] or 0.0, middles[1] or 0.0
+
+
+def _slow_at_first(new: list[tuple[float, float]], usual: float) -> bool:
+    return min(value for _, value in new[:_FIRST_POINTS]) > 1.15 * usual
 
 
 def new_pods_slow(incident: Incident) -> Answer:
@@ -175,8 +195,9 @@ def new_pods_slow(incident: Incident) -> Answer:
         return Answer("no" if old else "unknown", said, evidence)
     usual = sorted(old)[len(old) // 2] if old else None
     warmed = [pod for pod, values in young.items() if _warmed_up(values, usual)]
+    told = [pod for pod, values in young.items() if len(values) >= 4]
     said = f"{names(sorted(young))} began within the window"
-    if warmed:
+    if 2 * len(warmed) > len(told):  # not those alone that happened to begin as something else did
         return Answer(
             "yes", f"{said}; {names(warmed)} took more than twice the usual time at first", evidence
         )
@@ -193,7 +214,12 @@ def _began_before(incident: Incident, pod: str) -> bool:
 def _warmed_up(values: list[float], usual: float | None) -> bool:
     late = sorted(values[len(values) // 2 :])
     level = usual if usual is not None else late[len(late) // 2]
-    return len(values) >= 4 and max(values[:3]) > 2 * level and late[len(late) // 2] < 1.5 * level
+    return (
+        len(values) >= 4
+        and values[0] > 1.3 * level
+        and max(values[:3]) > 2 * level
+        and late[len(late) // 2] < 1.5 * level
+    )
 
 
 def one_node_slower(incident: Incident) -> Answer:
@@ -214,17 +240,24 @@ def _by(incident: Incident, by: By, quantity: str) -> Answer:
     moved = [g for g in groups if incident.movement(quantity, by=by, group=g).up(1.3, 0.5) == "yes"]
     still = [g for g in groups if incident.movement(quantity, by=by, group=g).up(1.3, 0.5) == "no"]
     said = f"slower in {names(moved) or 'none'}, not in {names(still) or 'none'}"
-    return Answer("yes" if moved and still else "no", said, incident.read(quantity).evidence)
+    evidence = incident.read(quantity).evidence
+    if moved and still:
+        return Answer("yes", said, evidence)
+    if len(moved) + len(still) < len(groups):
+        return Answer("unknown", f"{said}; of the others too little is known", evidence)
+    return Answer("no", said, evidence)
 
 
 def always_slow_node(incident: Incident) -> Answer:
-    """The pods of one node compute longer than the others for as long as they have been there."""
+    """The pods of one node compute longer than the others for as long as they have been there, from the first on."""
     nodes = incident.history.groups("infer", "node", incident.who())
-    levels = {}
+    levels: dict[str, tuple[float, float]] = {}
     for node in nodes:
-        values = sorted(incident.values(incident.read("infer", by="node", group=node), "ever"))
+        values = incident.values(incident.read("infer", by="node", group=node), "ever")
         if len(values) >= 6:
-            levels[node] = (values[len(values) // 4], values[len(values) // 2])
+            ranked = sorted(values)
+            least = min(ranked[len(ranked) // 4], *values[:_FIRST_POINTS])
+            levels[node] = (least, ranked[len(ranked) // 2])
     if len(levels) < 2:
         return Answer("unknown", "no two nodes to compare")
     slowest = max(levels, key=lambda node: (levels[node][1], node))

@@ -69,8 +69,8 @@ def tail_stayed(incident: Incident) -> Answer:
     first, last = trace.values[: len(trace.values) // 2], trace.values[-(len(trace.values) // 4) :]
     moved = rose(shift(first, last, smear=reading.smear, step=trace.step), 1.3, 0.0)
     early, late = _present(first), _present(last)
-    usual = median(early)
-    if usual and moved != "yes" and above_more_often(early, late, 1.3 * usual, reading.smear / trace.step):
+    usual, span = median(early) or 0.0, reading.smear / trace.step
+    if usual and any(above_more_often(early, late, ratio * usual, span) for ratio in (1.3, 2.0)):
         moved = "yes"
     stayed: Value = {"yes": "no", "no": "yes", "unknown": "unknown"}[moved]  # type: ignore[assignment]
     told = {"yes": "rose", "no": "did not rise", "unknown": "is too scattered to tell"}[moved]
