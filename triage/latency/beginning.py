@@ -108,7 +108,8 @@ def _find(history: History, who: Who, *, spells: bool, view: View = "") -> Begin
         reasons.append(f"{row.says}: {why}")
     if not dated:
         return Beginning(missing="; ".join(dict.fromkeys(reasons[:3])))
-    telling = [one for one in dated if _matters(one, dated) and not _remembers(one, dated)]
+    matter = [one for one in dated if _matters(one, dated)]
+    telling = [one for one in matter if not _remembers(one, matter)]
     first = _first(telling, step)
     return Beginning(first.symptom, first.onset, intermittent=spells, evidence=first.evidence)
 

@@ -146,6 +146,17 @@ def test_a_summary_that_still_holds_what_is_over_does_not_make_it_last(smear: fl
     assert (told.onset.ended is not None) == over
 
 
+def test_a_trifle_that_is_over_does_not_make_what_lasts_a_memory_of_it() -> None:
+    """The queue's tail rose by less than a tenth of what the whole tail did, and fell back: it dates nothing."""
+    tail = triton("request_p99", [*steady(20.0, 80), *steady(90.0, 40)], smear=900.0, pod="a", model="m")
+    trifle = [*steady(1.0, 80), *steady(7.0, 25), *steady(1.0, 15)]
+    queue = triton("queue_p99", trifle, smear=60.0, pod="a", model="m")
+    told = incident(served(), tail, queue, model="m")
+    assert told.symptom == "p99"
+    assert told.onset is not None
+    assert told.onset.ended is None
+
+
 @pytest.mark.parametrize(("mean", "value"), [(12.0, "yes"), (60.0, "no")], ids=["a few", "most of them"])
 def test_where_the_mean_rose_as_the_tail_did_it_is_not_the_tail_alone(mean: float, value: str) -> None:
     """Though the median of a summary has not followed yet."""
