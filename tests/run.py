@@ -1,43 +1,60 @@
-"""All tests: `python -m tests.run`, in two sessions side by side, since half of them mostly wait.
+"""All tests: `python -m tests.run`, in sessions side by side, since many of them mostly wait.
 
-The waiting half has the stories told in real time: an HPA that follows load, incidents that need a calm before. It also has all
-that starts a Triton for each simulated pod, whose addresses two control planes would share. Ends with what was real in both, and
-fails where any of it is zero: a suite that silently stopped testing against the real parts must not be green."""
+Those that wait are the stories told in real time: an HPA that follows load, incidents that need a calm before, the demo. All that
+starts a Triton for each simulated pod is in one session, since two control planes would share the addresses. Ends with what was
+real in all, and fails where any of it is zero: a suite that silently stopped testing against the real parts must not be green."""
 
 import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from tests.real_parts import RealWork, read_counts
 
-WAITING = ("tests/e2e", "tests/latency", "tests/demo", "tests/tritons", "tests/truths")
+WAITING = (("tests/e2e", "tests/latency", "tests/tritons"), ("tests/demo", "tests/truths"))
+"""The folders of each session beside the one that works through all others."""
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="triton-ops-tests-") as folder:
-        counts = [Path(folder) / "waiting.json", Path(folder) / "working.json"]
-        said = Path(folder) / "waiting.txt"
-        with said.open("wb") as out:
-            waiting = subprocess.Popen(
-                [*_pytest(counts[0]), *WAITING], stdout=out, stderr=subprocess.STDOUT, env=_environment()
-            )
-            ignored = [f"--ignore={folder}" for folder in WAITING]
-            try:
-                working = subprocess.run(
-                    [*_pytest(counts[1]), *ignored, "tests"], env=_environment(), check=False
-                )
-                waiting.wait()
-            finally:
-                waiting.terminate()
-        print(said.read_text(errors="replace"), flush=True)
-        codes = [working.returncode, waiting.returncode]
-        work = _sum([read_counts(file) for file in counts if file.exists()])
+        beside = [_Beside.start(folders, Path(folder) / str(n)) for n, folders in enumerate(WAITING)]
+        counts = Path(folder) / "working.json"
+        ignored = [f"--ignore={one}" for folders in WAITING for one in folders]
+        try:
+            working = subprocess.run([*_pytest(counts), *ignored, "tests"], env=_environment(), check=False)
+            codes = [working.returncode, *(session.process.wait() for session in beside)]
+        finally:
+            for session in beside:
+                session.process.terminate()
+        for session in beside:
+            print(session.said.read_text(errors="replace"), flush=True)
+        files = [counts, *(session.counts for session in beside)]
+        work = _sum([read_counts(file) for file in files if file.exists()])
     failed = any(codes)
     print(f"{work}{'  <- zero: this run proved nothing against the real parts' if work.missing else ''}")
     return int(failed or work.missing)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A session that says what it has to say when all have ended."""
+
+    process: subprocess.Popen[bytes]
+    said: Path
+    counts: Path
+
+    @classmethod
+    def start(cls, folders: Sequence[str], place: Path) -> Self:
+        said, counts = place.with_suffix(".txt"), place.with_suffix(".json")
+        with said.open("wb") as out:
+            process = subprocess.Popen(
+                [*_pytest(counts), *folders], stdout=out, stderr=subprocess.STDOUT, env=_environment()
+            )
+        return cls(process, said, counts)
 
 
 def _pytest(counts: Path) -> list[str]:

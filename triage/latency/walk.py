@@ -49,8 +49,9 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[bool, bool, bool, bool, bool, bool, int, int, int]:
-        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence, and what nothing surer speaks against; what gives
-        way to any named cause last; then the surest, with the fewest gaps, with most of its mechanism seen."""
+        """Smaller is nearer the cause: what answers the page by itself; what is bold; a cause before its consequence, and what
+        nothing surer speaks against; what gives way to any named cause last; then the surest, with the fewest gaps, with most of
+        its mechanism seen."""
         seen = sum(1 for check in self.mechanism if check.answer.value == "yes")
         return (
             self.faint,

@@ -194,7 +194,7 @@ def test_larger_requests_are_the_verdict_with_their_numbers() -> None:
 def test_heavy_requests_among_light_ones_are_told_by_the_gateways_median_where_summaries_are_off() -> None:
     """Half of the requests come back as soon as before, so the mean rose by the others."""
     seen = evidence("statistics:a", "statistics", Statistics(30.0, (), ()))
-    heavy = [*sized(1, 1, (10, 38)), *bytes_of(2000, 8000), seen]
+    heavy = [*sized(1, 1, (10, 38)), *bytes_of(2000, 8000), settings("m"), seen]
     tail = gateway("gateway_p99", stepped(20, 300))
     mixed = reported(*heavy, tail, gateway("gateway_p50", steady(12, 120)))
     assert mixed.verdict.category == "mixed_request_sizes"

@@ -27,6 +27,7 @@ from triage.latency.predicates.failing import (
     gap_grew,
     gateway_adds_it,
     gateway_sees_errors,
+    order_holds,
     triton_answers_them_all,
 )
 from triage.latency.predicates.fleet import (
@@ -117,6 +118,7 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         failing_in_backend,
         a_pod_fails_whole,
         gateway_sees_errors,
+        order_holds,
         triton_answers_them_all,
         gap_grew,
         a_gpu_is_full,

@@ -109,6 +109,21 @@ def gap_grew(incident: Incident) -> Answer:
     return Answer("unknown", f"{said}; Triton's own tail would tell (summary_latencies=true)", evidence)
 
 
+def order_holds(incident: Incident) -> Answer:
+    """Answers keep the order of requests, so that a slow one holds those that are ready behind it, and callers wait longer than
+    Triton's own tail."""
+    gap, settings = gap_grew(incident), incident.settings.get(incident.model)
+    if settings is not None and not settings.preserve_ordering:
+        return Answer(
+            "no", f"{incident.model} does not keep the order", incident.settings_ids(incident.model)
+        )
+    if settings is None and gap.value != "no":
+        return Answer(
+            "unknown", incident.missing("settings") or "whether answers keep the order is not known"
+        )
+    return gap
+
+
 def _noise(values: list[float]) -> float:
     """Twice the standard error of the median, by the median absolute deviation."""
     if not values:
