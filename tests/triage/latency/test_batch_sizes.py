@@ -33,10 +33,13 @@ def said(rows: Rows) -> Value:
         ([*USUAL, *HEAVY], "no"),
         ([*USUAL, (6, 1, 1900), (8, 2, 3800)], "yes"),
         ([*USUAL, (6, 1, 1900)], "no"),
+        ([*USUAL, (5, 2, 200), (6, 1, 120), (7, 1, 110), (8, 2, 4500), (9, 1, 2400)], "no"),
+        ([*USUAL, (7, 1, 900), (12, 1, 910), (33, 1, 930), (48, 1, 960)], "yes"),
         ([*USUAL, (60, 1, 6000), (64, 2, 12_800)], "no"),
         ([*USUAL, *[(size, size % 7 + 1, 800 + 100 * (size % 7 + 1)) for size in range(5, 64)]], "yes"),
     ],
-    ids=["usual", "the same for each size", "for each execution", "ten times and more", "one alone",
+    ids=["usual", "the same for each size", "for each execution", "ten times and more", "one alone", "some of the seldom ones",
+         "whatever its size",
          "as large as it is long", "more sizes that are seldom than usual ones"],
 )  # fmt: skip
 def test_a_size_that_cost_something_at_its_first_execution(rows: Rows, value: Value) -> None:

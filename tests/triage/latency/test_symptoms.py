@@ -100,6 +100,16 @@ def test_what_comes_again_and_again_is_not_over() -> None:
     assert said("ended", served(), gateway("gateway_p99", [*spike, *[30, 30, 300] * 10])) == "unknown"
 
 
+def test_it_is_not_over_while_callers_still_wait() -> None:
+    """Triton's queue fell back; what callers wait at the gateway did not."""
+    queue = triton("queue_p99", [*steady(1, 60), *steady(90, 30), *steady(1, 30)], pod="a", model="m")
+    assert said("ended", served(), queue, gateway("gateway_p99", steady(30, 120))) == "yes"
+    still = gateway("gateway_p99", [*[30, 300] * 58, *steady(500, 4)])
+    told = incident(served(), queue, still, model="m")
+    assert told.symptom == "queue_tail"
+    assert PREDICATES["ended"](told).value == "no"
+
+
 def test_where_nothing_lasts_that_is_said_and_not_that_no_source_told() -> None:
     now_and_then: list[float | None] = [
         400 if step in {9, 30, 41, 66, 80} or (step > 84 and step % 3 == 0) else 30 for step in range(120)

@@ -31,12 +31,11 @@ def _outlier(batches: tuple[Batch, ...]) -> str:
     if len(rows) < 2:
         return ""
     usual_size, middle = _median_execution(rows)
-    rare = [
-        (size, executions, each)
-        for size, executions, each in rows
-        if executions <= 5 and each > middle * max(10, 2 * size / usual_size) and each - middle > 100
-    ]
-    if len(rare) < 2:
+    seldom = [row for row in rows if row[1] <= 5]
+    slow = [row for row in seldom if row[2] > 10 * middle and row[2] > middle + 100]
+    rare = [row for row in slow if row[2] > 2 * middle * row[0] / usual_size]
+    # Heavy requests make some sizes slow that are seldom; what is built at a first execution makes most of them slow.
+    if len(rare) < 2 or 2 * len(slow) < len(seldom):
         rare = [row for row in rows if row[1] <= _SELDOM]
         if not _cost_once(rare, middle):
             return ""
@@ -62,16 +61,14 @@ _SIZES = 4
 
 def _cost_once(rare: list[tuple[int, int, float]], middle: float) -> bool:
     """Whether each size cost about the same beyond the usual time of its executions, once and for all, as what is built or tuned at
-    a size's first execution does; heavy requests cost it each time. Rows are size, executions, and ms of each."""
-    beyond = sorted((executions * (each - middle), executions) for _, executions, each in rare)
+    a size's first execution does; heavy requests cost it each time, and large ones by their size. Rows are size, executions, and
+    ms of each."""
+    beyond = sorted(executions * (each - middle) for _, executions, each in rare)
     if len(beyond) < _SIZES:
         return False
-    once = median([cost for cost, _ in beyond]) or 0.0
-    least, most = beyond[0][0], beyond[-1][0]
-    times = {executions for _, executions in beyond}
-    return (
-        once > max(2 * middle, 100.0)
-        and least > once / 2
-        and most < 2 * once
-        and max(times) >= 3 * min(times)
+    once = median(beyond) or 0.0
+    alike = beyond[0] > once / 2 and beyond[-1] < 2 * once
+    varied = any(
+        max(values) >= 3 * min(values) for values in ([row[0] for row in rare], [row[1] for row in rare])
     )
+    return once > max(2 * middle, 100.0) and alike and varied

@@ -19,6 +19,8 @@ _COVERS = 0.8
 """Of the window, for finding nothing to mean that there was nothing."""
 _ENOUGH = 12
 """Points: with fewer a shift would hide."""
+_LATELY = 4
+"""Points, for what is still up."""
 EARLIER: tuple[tuple[View, str], ...] = (("1d", "a day ago"), ("7d", "a week ago"))
 
 
@@ -125,7 +127,23 @@ def ended(incident: Incident) -> Answer:
     says = incident.quantities[incident.symptom].says
     if _comes_again(incident, incident.onset, incident.onset.ended):
         return Answer("unknown", f"{says} fell back, and rises again and again", evidence)
+    if others := _still_up(incident, incident.onset):
+        told = names([incident.quantities[name].says for name in others])
+        return Answer("no", f"{says} fell back, and {told} did not", evidence)
     return Answer("yes", f"{says} fell back", evidence)
+
+
+def _still_up(incident: Incident, found: Found) -> list[str]:
+    """What callers feel that is beyond nearly all of before in each of its last points."""
+    up = []
+    for name in ("latency", "gateway_tail", "gateway_errors"):
+        reading = incident.read(name)
+        points = reading.trace.present() if reading.trace else []
+        before = sorted(value for time, value in points if time <= found.onset.earliest)
+        lately = last(reading, _LATELY)
+        if before and len(lately) == _LATELY and min(lately) > 1.3 * before[-1 - len(before) // 10]:
+            up.append(name)
+    return up
 
 
 def _comes_again(incident: Incident, found: Found, ended: Moment) -> bool:
