@@ -147,13 +147,13 @@ class Generations:
                     warming.cancel()
 
     async def _filled(self, successor: Generation) -> bool:
-        """False once another generation is wanted instead."""
+        """False once another generation is wanted instead, be this one full or not."""
         told = False
-        while not successor.full:
-            if self._changed.is_set():
-                return False
+        while not self._changed.is_set():
+            if successor.full:
+                return True
             if not told and not successor.targets.complete and successor.age_seconds > BLIND_SECONDS:
                 told = True
                 log.warning("new configuration waits: its pods are not listed", causes=successor.problems)
             await asyncio.sleep(LOOK_SECONDS)
-        return True
+        return False
