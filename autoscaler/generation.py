@@ -83,8 +83,13 @@ class Generation:
 
     @property
     def problems(self) -> Sequence[str]:
-        """Why pods cannot be listed, in words; empty while they can."""
+        """Why pods cannot be listed or watched, or their workloads not be looked up, in words; empty while they can."""
         return self.pod_targets.problems if self.pod_targets else ()
+
+    @property
+    def follows_pods(self) -> bool:
+        """A pod that comes or goes is known at once; static targets neither come nor go."""
+        return self.pod_targets is None or self.pod_targets.followed
 
     @property
     def full(self) -> bool:

@@ -104,6 +104,7 @@ class Daemon:
         )
         self.metrics.watch_certificate("serving", self._certificate_ends)
         self.metrics.watch_targets(lambda: len(self.generations.current.targets.by_key))
+        self.metrics.watch_pods(lambda: self.generations.current.follows_pods)
         self.metrics.watch_trust(lambda: self.authority.publication.state is PublicationState.PUBLISHED)
         self.metrics.config_read(right=True)
         self.metrics.config_taken_over(_now())
@@ -179,6 +180,7 @@ class Daemon:
                 "pods-listed",
                 current.targets.complete,
                 "; ".join(current.problems) or "pods are not listed yet",
+                note="; ".join(current.problems),
             ),
             Condition("first-window", self._window_passed(), "the first window is not full yet"),
             Condition("configuration", ok=True, note=self._refusal),

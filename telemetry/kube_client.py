@@ -71,8 +71,8 @@ class KubernetesClient:
         return await self._call("PUT", path, {}, body)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """Lines of a watch; `watch=true` is added to the query. An incomplete last line is an error, not a
-        line."""
+        """Lines of a watch, after an empty one that says that the server has taken it; `watch=true` is added to the query.
+        An incomplete last line is an error, not a line."""
         query = {**query, "watch": "true"}
         asked = describe_request("GET", path, query)
         response: aiohttp.ClientResponse | None = None
@@ -81,6 +81,7 @@ class KubernetesClient:
                 response = await self._send("GET", path, query, None)
                 if response.status != HTTPStatus.OK:
                     raise await self._refused(asked, response)
+            yield b""
             buffer = bytearray()
             while True:
                 async with asyncio.timeout(self._watch_idle_seconds):

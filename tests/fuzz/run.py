@@ -120,7 +120,13 @@ class _Configuration:
         text = self._file.read_bytes()
         self._file.write_bytes(
             drawn.choice(
-                (b"", text[: drawn.randrange(len(text) + 1)], drawn.randbytes(300), b"[" * 5000, b"a: &a [*a]")
+                (
+                    b"",
+                    text[: drawn.randrange(len(text) + 1)],
+                    drawn.randbytes(300),
+                    b"[" * 5000,
+                    b"a: &a [*a]",
+                )
             )
         )
 

@@ -34,7 +34,10 @@ async def connected(
 
 
 async def watched(client: KubernetesApi, query: Mapping[str, str]) -> list[bytes]:
-    return [line async for line in client.watch(PODS, query)]
+    """The lines after the empty one that says that the server has taken the watch."""
+    taken, *lines = [line async for line in client.watch(PODS, query)]
+    assert taken == b""
+    return lines
 
 
 async def test_the_body_comes_as_the_server_sent_it(tmp_path: Path) -> None:
