@@ -33,6 +33,7 @@ from autoscaler.reload import Files, Loaded, Reloader
 from telemetry.kube_client import KubernetesClient
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.located_yaml import InvalidFileError
+from telemetry.scrape import scrape_session
 
 log = structlog.get_logger(__name__)
 
@@ -121,9 +122,7 @@ class Daemon:
     ) -> "Daemon":
         """Opens both ports. The TLS port answers once the front proxy's CA is known."""
         api = await stack.enter_async_context(KubernetesClient(kubeconfig=kubeconfig, context=context))
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
-        )
+        session = await stack.enter_async_context(scrape_session())
         daemon = cls(loaded, files, api, session)
         await stack.enter_async_context(daemon.server)
         plain = web.AppRunner(

@@ -26,9 +26,7 @@ _AT_ONCE: Final = 100
 _MUTE_AT_ONCE: Final = 2000
 """Targets that timed out last time wait beside the others: a hundred at once, two seconds each, would stretch every round."""
 _TIMED_OUT: Final = "timed out"
-_AS_IS: Final = {
-    "Accept-Encoding": "identity"
-}  # a body cut short must show as such, and none may unfold to gigabytes
+_AS_IS: Final = {"Accept-Encoding": "identity"}  # a body cut short must show as such
 
 log = structlog.get_logger(__name__)
 
@@ -231,6 +229,12 @@ class Scraper:
                     raise ValueError(f"sends more than {most} bytes")
                 chunks.append(chunk)
             return b"".join(chunks)
+
+
+def scrape_session() -> aiohttp.ClientSession:
+    """A session for scrapes: as many connections as there are targets, and nothing that comes compressed is unpacked, since
+    nothing compressed was asked for: a page of a megabyte could unfold to a gigabyte."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
 
 
 class _StatusError(aiohttp.ClientError):

@@ -172,7 +172,11 @@ class PodHistory:
         """Counters by row and series; gauges and quantiles by row and family (twins summed, quantiles kept)."""
         counters: dict[RowKey, dict[Series, float]] = {}
         gauges: dict[RowKey, dict[str, float]] = {}
+        shown: set[Series] = set()
         for series, value in page:
+            if series in shown:  # which number is right? A gauge would be summed, as twins of two GPUs are
+                raise ValueError("shows a series twice")
+            shown.add(series)
             family, labels = series.family, series.labels
             model = labels.get("model", "")
             key = RowKey(model, labels.get("version", ""), "" if model else labels.get("gpu_uuid", ""))
