@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from telemetry.exposition import MalformedExpositionError, SeriesTable, parse_exposition
+from telemetry.exposition import MalformedExpositionError, Series, SeriesTable, parse_in_blocks
 from telemetry.model_config import ModelFacts, parse_model_config
 from telemetry.pod_state import PodState
 from telemetry.target import Phase, PodKey, Target, Targets
@@ -84,6 +84,7 @@ class Scraper:
         self._departed: list[PodState] = []
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._mute_limit = asyncio.Semaphore(_MUTE_AT_ONCE)
+        self._reading = asyncio.Lock()
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
 
@@ -161,7 +162,7 @@ class Scraper:
             try:
                 async with asyncio.timeout(self._settings.timeout):
                     page = await self._read(url, _MAX_PAGE_BYTES)
-                windows = scraped.history.add(at, parse_exposition(page.decode(), scraped.table))
+                windows = await self._read_page(at, page, scraped)
                 await self._read_new_configs(target, scraped, windows)
                 scraped.windows = windows
             except (
@@ -182,6 +183,15 @@ class Scraper:
                 )
             scraped.failure = failure
             self._on_scrape(target, failure, self._clock() - at)
+
+    async def _read_page(self, at: float, page: bytes, scraped: _Scraped) -> Mapping[float, PodWindow]:
+        """One page after the other, and each in turns with everything else: a hundred pods that show as much as they may must
+        not hold up an answer."""
+        async with self._reading:
+            samples: list[tuple[Series, float]] = []
+            for _ in parse_in_blocks(page.decode(), scraped.table, samples):
+                await asyncio.sleep(0)
+            return scraped.history.add(at, samples)
 
     async def _read_new_configs(
         self, target: Target, scraped: _Scraped, windows: Mapping[float, PodWindow]
