@@ -14,7 +14,7 @@ from enum import StrEnum
 
 MAX_SELECTOR_CHARS = 4096
 MAX_REQUIREMENTS = 32
-"""Each is tried on every model of every pod: a thousand of them would hold up everybody's answers for seconds."""
+"""Different ones. Each is tried on every model of every pod: a thousand of them would hold up everybody's answers for seconds."""
 MAX_NAME_CHARS = 63
 MAX_PREFIX_CHARS = 253
 
@@ -134,12 +134,14 @@ class _Parser:
 
     def selector(self) -> list[Requirement]:
         requirements: list[Requirement] = []
+        different: set[Requirement] = set()
         while self._peek() != _END:
-            if len(requirements) == MAX_REQUIREMENTS:
+            requirements.append(self._requirement())
+            different.add(requirements[-1])
+            if len(different) > MAX_REQUIREMENTS:
                 raise SelectorError(
                     f"label selector: more than {MAX_REQUIREMENTS} requirements; list values with in (...)"
                 )
-            requirements.append(self._requirement())
             separator = self._take()
             if separator == _END:
                 break
