@@ -19,7 +19,7 @@ from cryptography import x509
 from autoscaler.api.app import make_api_app
 from autoscaler.api.authority import OwnAuthority
 from autoscaler.api.certificate_files import CertificateFiles
-from autoscaler.api.connections import KEEP_ALIVE_SECONDS, BoundedConnections
+from autoscaler.api.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from autoscaler.api.front_proxy import FrontProxyTrust
 from autoscaler.api.front_proxy_port import FrontProxyPort
 from autoscaler.api.json_route import JsonRoute
@@ -36,8 +36,6 @@ from telemetry.located_yaml import InvalidFileError
 from telemetry.scrape import scrape_session
 
 log = structlog.get_logger(__name__)
-
-DRAIN_SECONDS = 5.0
 
 
 async def serve(

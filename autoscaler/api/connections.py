@@ -11,6 +11,8 @@ FIRST_HEAD_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 120.0
 """Longer than the 90 s after which Go's HTTP client, kube-apiserver's, closes an idle connection itself: so it is always the
 client that closes, and no request meets a connection that is being closed. A slow second head ends here too."""
+DRAIN_SECONDS = 5.0
+"""For answers under way when the program is told to stop; a peer that does not read must not hold it up until it is killed."""
 MAX_CONNECTIONS = 1000
 """With so many open, the oldest that is idle gives way, or the oldest of all where each is being answered: an answer takes
 milliseconds, so that one belongs to somebody who does not read. Whoever opens them all cannot keep the kubelet's probes out."""
