@@ -5,16 +5,27 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
-from telemetry.located_yaml import parse_located, read_located
+from telemetry.located_yaml import NOT_SHOWN, parse_located, read_located
 from telemetry.model_config import ModelFacts
 from telemetry.scrape import ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Workload
 
-_HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+
+def _without_credentials(url: str) -> str:
+    if "@" in url.split("/", 3)[2]:
+        said = "holds credentials: addresses stand in the log and in answers to HPAs; leave them out"
+        raise PydanticCustomError(NOT_SHOWN, said)
+    return url
+
+
+_HttpUrl = Annotated[
+    str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"), AfterValidator(_without_credentials)
+]
 _Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 

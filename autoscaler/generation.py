@@ -83,8 +83,13 @@ class Generation:
 
     @property
     def problems(self) -> Sequence[str]:
-        """Why pods cannot be listed, in words; empty while they can."""
+        """Why pods cannot be listed or watched, or their workloads not be looked up, in words; empty while they can."""
         return self.pod_targets.problems if self.pod_targets else ()
+
+    @property
+    def follows_pods(self) -> bool:
+        """A pod that comes or goes is known at once; static targets neither come nor go."""
+        return self.pod_targets is None or self.pod_targets.followed
 
     @property
     def full(self) -> bool:
@@ -147,13 +152,13 @@ class Generations:
                     warming.cancel()
 
     async def _filled(self, successor: Generation) -> bool:
-        """False once another generation is wanted instead."""
+        """False once another generation is wanted instead, be this one full or not."""
         told = False
-        while not successor.full:
-            if self._changed.is_set():
-                return False
+        while not self._changed.is_set():
+            if successor.full:
+                return True
             if not told and not successor.targets.complete and successor.age_seconds > BLIND_SECONDS:
                 told = True
                 log.warning("new configuration waits: its pods are not listed", causes=successor.problems)
             await asyncio.sleep(LOOK_SECONDS)
-        return True
+        return False

@@ -35,6 +35,11 @@ class OwnMetrics:
         self._targets = Gauge(
             "triton_autoscaler_targets", "Triton pods known, ready or not.", registry=self.registry
         )
+        self._pods_followed = Gauge(
+            "triton_autoscaler_pods_followed",
+            "Whether Triton's pods are listed and watched (1), or found late or not at all (0).",
+            registry=self.registry,
+        )
         self._certificate_ends = Gauge(
             "triton_autoscaler_certificate_expiration_timestamp_seconds",
             "When the certificate shown to kube-apiserver ends, and the own CA that signed it.",
@@ -98,6 +103,9 @@ class OwnMetrics:
 
     def watch_targets(self, count: Callable[[], int]) -> None:
         self._targets.set_function(count)
+
+    def watch_pods(self, followed: Callable[[], bool]) -> None:
+        self._pods_followed.set_function(lambda: float(followed()))
 
     def watch_trust(self, trusted: Callable[[], bool]) -> None:
         self._published.set_function(lambda: float(trusted()))

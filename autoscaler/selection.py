@@ -77,8 +77,9 @@ def select_pods(
 ) -> list[SelectedPod]:
     """Pods whose own labels match, in order of name, each with the rows that match; `now` in monotonic seconds. Raises
     `AmbiguousModel`."""
-    on_pods = [r for r in selector.requirements if r.key not in ROW_LABELS]
-    on_rows = _RowFilter([r for r in selector.requirements if r.key in ROW_LABELS])
+    different = dict.fromkeys(selector.requirements)
+    on_pods = [r for r in different if r.key not in ROW_LABELS]
+    on_rows = _RowFilter([r for r in different if r.key in ROW_LABELS])
     chosen: list[SelectedPod] = []
     for state in sorted(pods, key=lambda state: state.target.key):
         labels = _pod_labels(state, settings)

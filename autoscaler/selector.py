@@ -2,8 +2,9 @@
 
 `parse_selector` follows `labels.Parse` of k8s.io/apimachinery v0.36.3 token by token, including what
 surprises: an absent key satisfies `!=` and `notin`, `k=` and `k in ()` ask for the empty value, `in` and
-`notin` are values where a value is expected, and no selector at all means everything. One thing is stricter:
-a NUL byte is refused, because there it silently ends the selector and what follows would be ignored.
+`notin` are values where a value is expected, and no selector at all means everything. Two things are stricter:
+length and number of requirements are bounded, and a NUL byte is refused, because there it silently ends the selector
+and what follows would be ignored.
 """
 
 import re
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_SELECTOR_CHARS = 4096
+MAX_REQUIREMENTS = 32
+"""Different ones. Each is tried on every model of every pod: a thousand of them would hold up everybody's answers for seconds."""
 MAX_NAME_CHARS = 63
 MAX_PREFIX_CHARS = 253
 
@@ -131,8 +134,14 @@ class _Parser:
 
     def selector(self) -> list[Requirement]:
         requirements: list[Requirement] = []
+        different: set[Requirement] = set()
         while self._peek() != _END:
             requirements.append(self._requirement())
+            different.add(requirements[-1])
+            if len(different) > MAX_REQUIREMENTS:
+                raise SelectorError(
+                    f"label selector: more than {MAX_REQUIREMENTS} requirements; list values with in (...)"
+                )
             separator = self._take()
             if separator == _END:
                 break

@@ -19,7 +19,7 @@ from cryptography import x509
 from autoscaler.api.app import make_api_app
 from autoscaler.api.authority import OwnAuthority
 from autoscaler.api.certificate_files import CertificateFiles
-from autoscaler.api.connections import KEEP_ALIVE_SECONDS, BoundedConnections
+from autoscaler.api.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from autoscaler.api.front_proxy import FrontProxyTrust
 from autoscaler.api.front_proxy_port import FrontProxyPort
 from autoscaler.api.json_route import JsonRoute
@@ -33,10 +33,9 @@ from autoscaler.reload import Files, Loaded, Reloader
 from telemetry.kube_client import KubernetesClient
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.located_yaml import InvalidFileError
+from telemetry.scrape import scrape_session
 
 log = structlog.get_logger(__name__)
-
-DRAIN_SECONDS = 5.0
 
 
 async def serve(
@@ -104,6 +103,7 @@ class Daemon:
         )
         self.metrics.watch_certificate("serving", self._certificate_ends)
         self.metrics.watch_targets(lambda: len(self.generations.current.targets.by_key))
+        self.metrics.watch_pods(lambda: self.generations.current.follows_pods)
         self.metrics.watch_trust(lambda: self.authority.publication.state is PublicationState.PUBLISHED)
         self.metrics.config_read(right=True)
         self.metrics.config_taken_over(_now())
@@ -120,9 +120,7 @@ class Daemon:
     ) -> "Daemon":
         """Opens both ports. The TLS port answers once the front proxy's CA is known."""
         api = await stack.enter_async_context(KubernetesClient(kubeconfig=kubeconfig, context=context))
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
-        )
+        session = await stack.enter_async_context(scrape_session())
         daemon = cls(loaded, files, api, session)
         await stack.enter_async_context(daemon.server)
         plain = web.AppRunner(
@@ -179,6 +177,7 @@ class Daemon:
                 "pods-listed",
                 current.targets.complete,
                 "; ".join(current.problems) or "pods are not listed yet",
+                note="; ".join(current.problems),
             ),
             Condition("first-window", self._window_passed(), "the first window is not full yet"),
             Condition("configuration", ok=True, note=self._refusal),

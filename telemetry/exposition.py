@@ -19,7 +19,7 @@ _ESCAPED: Final = {"n": "\n", "\\": "\\", '"': '"'}
 
 _BLOCK_CHARACTERS: Final = 32 * 1024
 MAX_LINES: Final = 50_000
-"""Most lines of a page: a thousand models on one GPU. A page of new series blocks the event loop for 10 µs a line."""
+"""Most lines of a page: a thousand models on one GPU. A page of new series takes 10 µs a line."""
 
 
 class MalformedExpositionError(Exception):
@@ -60,12 +60,20 @@ class SeriesTable:
 
 def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]]:
     """The page's samples in order, numbers raw. Raises `MalformedExpositionError`, ValueError above `MAX_LINES`."""
+    samples: list[tuple[Series, float]] = []
+    for _ in parse_in_blocks(text, table, samples):
+        pass
+    return samples
+
+
+def parse_in_blocks(text: str, table: SeriesTable, samples: list[tuple[Series, float]]) -> Iterator[None]:
+    """The same into `samples`, with a pause after each few hundred lines for those who have others to serve; they count once
+    it has ended. Raises the same."""
     if not text.endswith("\n"):
         raise MalformedExpositionError(
             "the page does not end with a line feed: it was cut short, or is not a metrics page"
         )
     known = table.known
-    samples: list[tuple[Series, float]] = []
     append = samples.append
     lines = text.count("\n")
     if lines >= MAX_LINES:
@@ -79,9 +87,9 @@ def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]
                     append((series, float(number)))
             except (KeyError, ValueError):
                 _read_unfamiliar(line, text, table, samples)
+        yield
     if len(known) > 2 * lines + 1000:
         table.forget_all_but({line.rpartition(" ")[0] for line in text.split("\n")})
-    return samples
 
 
 def _blocks(text: str) -> Iterator[str]:

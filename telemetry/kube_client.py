@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 64 * 1024
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(eq=False, slots=True)
+class _Connection:
+    """The Kubernetes client of one reading of the credentials. It is closed by its last user: aiohttp fails in undefined ways
+    for those who wait on a pool that somebody else closes."""
+
+    client: Any  # an ApiClient, whose `close` is untyped
+    users: int = 0
+    retired: bool = False
 
 
 class KubernetesClient:
@@ -53,16 +65,19 @@ class KubernetesClient:
         self._deadline_seconds = deadline_seconds
         self._watch_idle_seconds = watch_idle_seconds
         self._max_line_bytes = max_line_bytes
-        self._client: ApiClient | None = None
+        self._connection: _Connection | None = None
+        self._host = "its address"
         self._connecting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Reads the credentials, so that a wrong kubeconfig is told at start; raises `KubernetesError`."""
-        await self._connected()
-        return self
+        async with self._connected():
+            return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._forget()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.client.close()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         return await self._call("GET", path, query or {}, None)
@@ -71,64 +86,68 @@ class KubernetesClient:
         return await self._call("PUT", path, {}, body)
 
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """Lines of a watch; `watch=true` is added to the query. An incomplete last line is an error, not a
-        line."""
+        """Lines of a watch, after an empty one that says that the server has taken it; `watch=true` is added to the query.
+        An incomplete last line is an error, not a line."""
         query = {**query, "watch": "true"}
         asked = describe_request("GET", path, query)
-        response: aiohttp.ClientResponse | None = None
-        try:
-            async with asyncio.timeout(self._deadline_seconds):
-                response = await self._send("GET", path, query, None)
-                if response.status != HTTPStatus.OK:
-                    raise await self._refused(asked, response)
-            buffer = bytearray()
-            while True:
-                async with asyncio.timeout(self._watch_idle_seconds):
-                    chunk = await response.content.read(_CHUNK_BYTES)
-                if not chunk:
-                    break
-                searched = len(buffer)
-                buffer += chunk
-                while (end := buffer.find(b"\n", searched)) >= 0:
-                    line = bytes(buffer[:end])
-                    del buffer[: end + 1]
-                    searched = 0
-                    if line.strip():
-                        yield line
-                if len(buffer) > self._max_line_bytes:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._deadline_seconds):
+                    connection = await stack.enter_async_context(self._connected())
+                    response = await self._send(connection, "GET", path, query, None)
+                    stack.callback(response.close)
+                    if response.status != HTTPStatus.OK:
+                        raise await self._refused(connection, asked, response)
+                yield b""
+                buffer = bytearray()
+                while True:
+                    async with asyncio.timeout(self._watch_idle_seconds):
+                        chunk = await response.content.read(_CHUNK_BYTES)
+                    if not chunk:
+                        break
+                    searched = len(buffer)
+                    buffer += chunk
+                    while (end := buffer.find(b"\n", searched)) >= 0:
+                        line = bytes(buffer[:end])
+                        del buffer[: end + 1]
+                        searched = 0
+                        if line.strip():
+                            yield line
+                    if len(buffer) > self._max_line_bytes:
+                        raise KubernetesError(
+                            f"cannot {asked}: an event is longer than {self._max_line_bytes} bytes",
+                            reason="Malformed",
+                        )
+                if buffer.strip():
                     raise KubernetesError(
-                        f"cannot {asked}: an event is longer than {self._max_line_bytes} bytes",
-                        reason="Malformed",
+                        f"cannot {asked}: the answer broke off inside an event", reason="Truncated"
                     )
-            if buffer.strip():
-                raise KubernetesError(
-                    f"cannot {asked}: the answer broke off inside an event", reason="Truncated"
-                )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._unanswered(asked, error) from error
-        finally:
-            if response is not None:
-                response.close()
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                raise self._unanswered(asked, error) from error
 
     async def _call(self, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> bytes:
         asked = describe_request(method, path, query)
-        response: aiohttp.ClientResponse | None = None
         try:
-            async with asyncio.timeout(self._deadline_seconds):
-                response = await self._send(method, path, query, body)
-                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-                    raise await self._refused(asked, response)
-                return await response.read()
+            async with asyncio.timeout(self._deadline_seconds), self._connected() as connection:
+                response = await self._send(connection, method, path, query, body)
+                try:
+                    if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                        raise await self._refused(connection, asked, response)
+                    return await response.read()
+                finally:
+                    response.release()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._unanswered(asked, error) from error
-        finally:
-            if response is not None:
-                response.release()
 
     async def _send(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes | None
+        self,
+        connection: _Connection,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None,
     ) -> aiohttp.ClientResponse:
-        client = await self._connected()
+        client = connection.client
         if query:
             path = f"{path}?{urlencode(query)}"
         request: Any = await client.param_serialize(
@@ -145,11 +164,20 @@ class KubernetesClient:
         response: aiohttp.ClientResponse = answer.response
         return response
 
-    async def _connected(self) -> "ApiClient":
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[_Connection]:
         async with self._connecting:
-            if self._client is None:
-                self._client = await self._connect()
-            return self._client
+            if self._connection is None:
+                client = await self._connect()
+                self._connection, self._host = _Connection(client), client.configuration.host
+            connection = self._connection
+        connection.users += 1
+        try:
+            yield connection
+        finally:
+            connection.users -= 1
+            if connection.retired and not connection.users:
+                await connection.client.close()
 
     async def _connect(self) -> "ApiClient":
         import kubernetes.aio.config as credentials  # imported late: 0.7 s
@@ -179,26 +207,28 @@ class KubernetesClient:
         named = self._kubeconfig or self._context or os.environ.get("KUBECONFIG")
         return not named and "KUBERNETES_SERVICE_HOST" in os.environ
 
-    async def _forget(self) -> None:
-        client: Any = self._client
-        self._client = None
-        if client is not None:
-            await client.close()
+    def _retire(self, connection: _Connection) -> None:
+        """The next call reads the credentials again."""
+        connection.retired = True
+        if self._connection is connection:
+            self._connection = None
 
-    async def _refused(self, asked: str, response: aiohttp.ClientResponse) -> KubernetesError:
+    async def _refused(
+        self, connection: _Connection, asked: str, response: aiohttp.ClientResponse
+    ) -> KubernetesError:
         """The API server's `Status` as our error, with what to do about it."""
         body = await response.content.read(_CHUNK_BYTES)
         status = _decode_status(body)
         message = f"cannot {asked}: {response.status} {status.message or response.reason or ''}".rstrip()
         if response.status == HTTPStatus.UNAUTHORIZED:
-            await self._forget()
+            self._retire(connection)
             message += "; the credentials were not accepted: renew the kubeconfig's token or certificate"
         elif response.status == HTTPStatus.FORBIDDEN:
             message += f"; grant this identity the right to {asked}"
         return KubernetesError(message, status=response.status, reason=status.reason, detail=status.message)
 
     def _unanswered(self, asked: str, error: Exception) -> KubernetesError:
-        host = self._client.configuration.host if self._client is not None else "its address"
+        host = self._host
         if isinstance(error, TimeoutError):
             return KubernetesError(f"cannot {asked}: no answer in time from {host}", reason="Timeout")
         if isinstance(error, aiohttp.ClientConnectorCertificateError):

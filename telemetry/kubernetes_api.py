@@ -30,5 +30,6 @@ class KubernetesApi(Protocol):
     async def put(self, path: str, body: bytes) -> bytes: ...
 
     def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """Lines of a watch, one JSON event each, until the server ends it."""
+        """Lines of a watch, one JSON event each, until the server ends it. An empty line comes first, once the server has
+        taken the watch: the next one may be a minute away."""
         ...

@@ -18,8 +18,11 @@ from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
+import structlog
 
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
+
+log = structlog.get_logger(__name__)
 
 
 class OwnerReference(msgspec.Struct, frozen=True, rename="camel"):
@@ -109,7 +112,8 @@ class ListWatch(Generic[Object]):
 
     `synced` is True once a list was delivered and stays so; `last_contact` is the clock's reading when the
     server last said something (None: never), and an idle watch says something about every 60 s; `problem` is
-    why the last attempt failed, or None."""
+    why changes are not followed now, or None. A list that works does not end a problem, only a watch does; each is logged
+    when it begins and when it ends."""
 
     def __init__(
         self,
@@ -136,25 +140,29 @@ class ListWatch(Generic[Object]):
         self._clock = clock
         self._sleep = sleep
         self._version = ""
+        self._watching_since = 0.0
+        self._ended_at_once = False
         self._page_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type]
         self._object_decoder = msgspec.json.Decoder(kind)
 
     async def run(self) -> None:
         """Runs until cancelled; every failure of the server is kept in `problem` and tried again."""
         while True:
-            began: float | None = None
+            watched = False
             try:
                 if not self._version:
                     self._version = await self._list()
-                began = self._clock()
+                watched, self._watching_since = True, self._clock()
                 await self._watch()
-                if self._clock() - began < self._pace.healthy_seconds:
-                    self.problem = f"the server ends watches of {self._path} at once"
+                self._ended_at_once = not self._has_lasted
+                if self._ended_at_once:
+                    self._fail(f"the server ends watches of {self._path} at once")
             except KubernetesError as error:
-                self.problem = str(error)
+                self._ended_at_once = False
+                self._fail(str(error))
                 if _may_have_lost_events(error):
                     self._version = ""
-            if began is not None and self._clock() - began >= self._pace.healthy_seconds:
+            if watched and self._has_lasted:
                 self._backoff.reset()
             await self._sleep(self._backoff.next_seconds())
 
@@ -164,7 +172,7 @@ class ListWatch(Generic[Object]):
         while True:
             page = self._decode(self._page_decoder, await self._api.get(self._path, query))
             objects.extend(page.items or ())
-            self._in_touch()
+            self.last_contact = self._clock()
             if not page.metadata.continue_:
                 break
             query = {**query, "continue": page.metadata.continue_}
@@ -186,7 +194,9 @@ class ListWatch(Generic[Object]):
         lines = self._api.watch(self._path, query)
         try:
             async for line in lines:
-                self._receive(line)
+                if line:
+                    self._receive(line)
+                self._in_touch()
         finally:
             close = getattr(lines, "aclose", None)  # a generator left to the collector keeps its connection
             if close is not None:
@@ -209,11 +219,23 @@ class ListWatch(Generic[Object]):
             message = f"unknown event {event.type[:20]!r} in the watch of {self._path}"
             raise KubernetesError(message, reason=_MALFORMED)
         self._version = version or self._version
-        self._in_touch()
+
+    @property
+    def _has_lasted(self) -> bool:
+        """The watch that runs, or ran last, is no sign of trouble: it was not ended at once."""
+        return self._clock() - self._watching_since >= self._pace.healthy_seconds
 
     def _in_touch(self) -> None:
+        """The server keeps up the watch; after one that it ended at once, another has to last first."""
         self.last_contact = self._clock()
-        self.problem = None
+        if self.problem is not None and (self._has_lasted or not self._ended_at_once):
+            self.problem = None
+            log.info("watch goes on", path=self._path)
+
+    def _fail(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("watch fails", path=self._path, cause=problem)
+        self.problem = problem
 
     def _decode(self, decoder: "msgspec.json.Decoder[_Decoded]", body: "bytes | msgspec.Raw") -> "_Decoded":
         try:

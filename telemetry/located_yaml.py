@@ -1,7 +1,7 @@
 """YAML files checked against a pydantic model, with every mistake at its file, line and column, all at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 _Path = tuple[str | int, ...]
+NOT_SHOWN = "not_shown"
+"""The type of a model's own error (`PydanticCustomError`) about a value that must not be shown again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             mark = _nearest(detail["loc"], marks)
-            problems.append(problem(mark.line, mark.column, _say(detail, model, data)))
+            told = problem(mark.line, mark.column, _say(detail, model, data))
+            problems.append(replace(told, source="") if detail["type"] == NOT_SHOWN else told)
         raise InvalidFileError(problems) from error
     if problems:
         raise InvalidFileError(problems)
@@ -153,7 +156,8 @@ def _say(detail: ErrorDetails, model: type[BaseModel], data: object) -> str:
         return f"{name!r} is missing here; add it"
     given = detail["input"]
     said = detail["msg"].removeprefix("Value error, ")
-    shown = f" (got {given!r:.80})" if isinstance(given, str | int | float | bool) else ""
+    tellable = isinstance(given, str | int | float | bool) and kind != NOT_SHOWN
+    shown = f" (got {given!r:.80})" if tellable else ""
     return f"{name}: {said[:1].lower() + said[1:]}{shown}"
 
 

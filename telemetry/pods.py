@@ -183,9 +183,17 @@ class PodTargets:
 
     @property
     def problems(self) -> Sequence[str]:
-        """Why a watch or a workload's look-up does not go on, in words; empty while all do."""
-        problems = [*(watch.problem for watch in self._watches), self._lookup.problem]
+        """Why a watch or a workload's look-up does not go on, in words, each once; empty while all do."""
+        guessed = (
+            self._pods[key].metadata for key, target in self._current.items() if target.workload_guessed
+        )
+        problems = [*(watch.problem for watch in self._watches), *map(self._lookup.problem_of, guessed)]
         return tuple(dict.fromkeys(problem for problem in problems if problem))
+
+    @property
+    def followed(self) -> bool:
+        """Whether every namespace was listed and is watched now: changes are known at once."""
+        return self.synced and not any(watch.problem for watch in self._watches)
 
     async def run(self) -> None:
         """Runs until cancelled."""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from telemetry.exposition import MalformedExpositionError, SeriesTable, parse_exposition
+from telemetry.exposition import MalformedExpositionError, Series, SeriesTable, parse_in_blocks
 from telemetry.model_config import ModelFacts, parse_model_config
 from telemetry.pod_state import PodState
 from telemetry.target import Phase, PodKey, Target, Targets
@@ -26,9 +26,7 @@ _AT_ONCE: Final = 100
 _MUTE_AT_ONCE: Final = 2000
 """Targets that timed out last time wait beside the others: a hundred at once, two seconds each, would stretch every round."""
 _TIMED_OUT: Final = "timed out"
-_AS_IS: Final = {
-    "Accept-Encoding": "identity"
-}  # a body cut short must show as such, and none may unfold to gigabytes
+_AS_IS: Final = {"Accept-Encoding": "identity"}  # a body cut short must show as such
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +84,7 @@ class Scraper:
         self._departed: list[PodState] = []
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._mute_limit = asyncio.Semaphore(_MUTE_AT_ONCE)
+        self._reading = asyncio.Lock()
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
 
@@ -163,7 +162,7 @@ class Scraper:
             try:
                 async with asyncio.timeout(self._settings.timeout):
                     page = await self._read(url, _MAX_PAGE_BYTES)
-                windows = scraped.history.add(at, parse_exposition(page.decode(), scraped.table))
+                windows = await self._read_page(at, page, scraped)
                 await self._read_new_configs(target, scraped, windows)
                 scraped.windows = windows
             except (
@@ -184,6 +183,15 @@ class Scraper:
                 )
             scraped.failure = failure
             self._on_scrape(target, failure, self._clock() - at)
+
+    async def _read_page(self, at: float, page: bytes, scraped: _Scraped) -> Mapping[float, PodWindow]:
+        """One page after the other, and each in turns with everything else: a hundred pods that show as much as they may must
+        not hold up an answer."""
+        async with self._reading:
+            samples: list[tuple[Series, float]] = []
+            for _ in parse_in_blocks(page.decode(), scraped.table, samples):
+                await asyncio.sleep(0)
+            return scraped.history.add(at, samples)
 
     async def _read_new_configs(
         self, target: Target, scraped: _Scraped, windows: Mapping[float, PodWindow]
@@ -231,6 +239,12 @@ class Scraper:
                     raise ValueError(f"sends more than {most} bytes")
                 chunks.append(chunk)
             return b"".join(chunks)
+
+
+def scrape_session() -> aiohttp.ClientSession:
+    """A session for scrapes: as many connections as there are targets, and nothing that comes compressed is unpacked, since
+    nothing compressed was asked for: a page of a megabyte could unfold to a gigabyte."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
 
 
 class _StatusError(aiohttp.ClientError):

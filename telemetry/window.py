@@ -29,6 +29,7 @@ _COMPLETIONS: Final = (SUCCESS, FAILURE)
 
 MAX_ROWS: Final = 2000
 """Most rows of a pod within its longest window: each costs time and memory at every sample."""
+_TOO_MANY_ROWS: Final = f"shows more than {MAX_ROWS} model versions and GPUs"
 
 
 class RowKey(NamedTuple):
@@ -138,7 +139,7 @@ class PodHistory:
         first = not self._samples
         counters, gauges = self._sort(page)
         if len(self._rows.keys() | counters.keys() | gauges.keys()) > MAX_ROWS:
-            raise ValueError(f"shows more than {MAX_ROWS} model versions and GPUs")
+            raise ValueError(_TOO_MANY_ROWS)
         if first and not any(value for series in counters.values() for value in series.values()):
             self._born_at = at
         elif first and self._born_at is not None and at - self._born_at > 2 * self._longest:
@@ -172,7 +173,11 @@ class PodHistory:
         """Counters by row and series; gauges and quantiles by row and family (twins summed, quantiles kept)."""
         counters: dict[RowKey, dict[Series, float]] = {}
         gauges: dict[RowKey, dict[str, float]] = {}
+        shown: set[Series] = set()
         for series, value in page:
+            if series in shown:  # which number is right? A gauge would be summed, as twins of two GPUs are
+                raise ValueError("shows a series twice")
+            shown.add(series)
             family, labels = series.family, series.labels
             model = labels.get("model", "")
             key = RowKey(model, labels.get("version", ""), "" if model else labels.get("gpu_uuid", ""))
@@ -181,6 +186,8 @@ class PodHistory:
                     # It would stay in the sums for as long as the pod lives.
                     raise ValueError("shows a counter that is NaN, infinite or negative")
                 counters.setdefault(key, {})[series] = value
+                if len(counters) > MAX_ROWS:
+                    raise ValueError(_TOO_MANY_ROWS)
             elif family in self._quantiles:
                 if (family, labels.get("quantile", "")) in self._families.quantiles:
                     _keep_quantile(gauges.setdefault(key, {}), f"{family}{{{labels['quantile']}}}", value)

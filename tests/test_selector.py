@@ -54,6 +54,7 @@ def test_exact_labels_are_those_pinned_to_one_value() -> None:
         ("model=a\0,tenant=b", "found a NUL byte at character 8"),
         ("model=" + "x" * 500, "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...' at character 7 has more than 63"),
         ("x" * (MAX_SELECTOR_CHARS + 1), "is 4097 characters long; at most 4096 are accepted"),
+        (",".join(f"version>{n}" for n in range(33)), "more than 32 requirements; list values with in (...)"),
     ],
 )
 def test_an_error_says_what_where_and_what_is_accepted(text: str, message: str) -> None:
@@ -61,6 +62,10 @@ def test_an_error_says_what_where_and_what_is_accepted(text: str, message: str) 
         parse_selector(text)
     assert message in str(error.value)
     assert len(str(error.value)) <= 300
+
+
+def test_as_many_requirements_as_anybody_needs_are_read() -> None:
+    assert len(parse_selector(",".join(f"version>{n}" for n in range(32))).requirements) == 32
 
 
 @given(st.text(alphabet="ab1-./ =!,()<>in\tnotin\0é", max_size=40))

@@ -6,8 +6,6 @@ expires, so there is no moment at which the certificate shown is not trusted. Wh
 adapter has the API group, or it has expired), there is nothing to wait for.
 """
 
-import asyncio
-import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,12 +13,18 @@ from typing import Protocol
 import structlog
 
 from autoscaler.api.certificates import OwnCa, ServingCertificate, make_own_ca
-from autoscaler.api.publish import Publication, PublicationState, ServiceRef, publish_ca
+from autoscaler.api.publish import (
+    RECHECK_SECONDS,
+    Publication,
+    PublicationKeeper,
+    PublicationState,
+    ServiceRef,
+    publish_ca,
+)
 from telemetry.kubernetes_api import KubernetesApi
 
 log = structlog.get_logger(__name__)
 
-RECHECK_SECONDS = 30.0
 SETTLE = timedelta(minutes=1)
 """From reading a new CA back to showing a certificate of it."""
 
@@ -34,7 +38,7 @@ class Shows(Protocol):
     async def show(self, serving: ServingCertificate) -> None: ...
 
 
-class OwnAuthority:
+class OwnAuthority(PublicationKeeper):
     """Keeps the CA that signs now published (what `/readyz` asks), and replaces it at two thirds of its life."""
 
     def __init__(
@@ -47,17 +51,16 @@ class OwnAuthority:
         settle: timedelta = SETTLE,
         make_ca: Callable[[datetime], OwnCa] = make_own_ca,
     ) -> None:
+        super().__init__("own CA in the APIService", recheck_seconds)
         self._api = api
         self._service = service
         self._now = now
-        self._recheck_seconds = recheck_seconds
         self._settle = settle
         self._make_ca = make_ca
         self.port: Shows | None = None
         self.ca = make_ca(now())
         self._next: OwnCa | None = None
         self._next_published_at: datetime | None = None
-        self.publication = Publication(PublicationState.UNREACHABLE, "not looked yet")
 
     def issue(self, now: datetime) -> ServingCertificate:
         """A serving certificate of the CA that signs now."""
@@ -66,22 +69,14 @@ class OwnAuthority:
     def ends(self) -> datetime:
         return self.ca.certificate.not_valid_after_utc
 
-    async def keep(self) -> None:
-        """Looks every half to one and a half times the interval, and adds the CA again where somebody took
-        it out (`kubectl apply`, a GitOps controller, another adapter's chart); ends only by cancellation."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(self._recheck_seconds * random.uniform(0.5, 1.5))  # noqa: S311
-
     async def refresh(self) -> None:
-        """Looks once; a change of state is logged."""
-        before = self.publication
-        self.publication = await self._publish(self.ca)
-        if self.publication != before:
-            told = self.publication
-            level = log.info if told.state is PublicationState.PUBLISHED else log.warning
-            level("own CA in the APIService", state=str(told.state), owner=told.owner, cause=told.message)
+        """Looks once, and adds the CA again where somebody took it out (`kubectl apply`, a GitOps controller, another adapter's
+        chart)."""
+        await super().refresh()
         await self._replace_if_due()
+
+    async def _look(self) -> Publication:
+        return await self._publish(self.ca)
 
     async def _replace_if_due(self) -> None:
         now = self._now()

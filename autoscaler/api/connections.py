@@ -11,8 +11,11 @@ FIRST_HEAD_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 120.0
 """Longer than the 90 s after which Go's HTTP client, kube-apiserver's, closes an idle connection itself: so it is always the
 client that closes, and no request meets a connection that is being closed. A slow second head ends here too."""
+DRAIN_SECONDS = 5.0
+"""For answers under way when the program is told to stop; a peer that does not read must not hold it up until it is killed."""
 MAX_CONNECTIONS = 1000
-"""With so many open, the oldest that is idle gives way: whoever opens them all cannot keep the kubelet's probes out."""
+"""With so many open, the oldest that is idle gives way, or the oldest of all where each is being answered: an answer takes
+milliseconds, so that one belongs to somebody who does not read. Whoever opens them all cannot keep the kubelet's probes out."""
 
 
 class BoundedConnections:
@@ -32,10 +35,9 @@ class BoundedConnections:
     def __call__(self) -> asyncio.Protocol:
         opened = self._server.connections
         if len(opened) >= self._most:
-            idle = next((handler for handler in opened if not handler._request_in_progress), None)
-            if idle is None:
-                return _Refused()
-            idle.force_close()
+            gives_way = next((handler for handler in opened if not handler._request_in_progress), opened[0])
+            if gives_way.transport is not None:
+                gives_way.transport.abort()  # a close would wait until all that was said has been read
         handler = self._server()
         asyncio.get_running_loop().call_later(self._first_head_seconds, _close_if_silent, handler)
         return handler
@@ -44,8 +46,3 @@ class BoundedConnections:
 def _close_if_silent(handler: web.RequestHandler) -> None:
     if handler._request_count == 0:
         handler.force_close()
-
-
-class _Refused(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()

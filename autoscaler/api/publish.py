@@ -33,6 +33,7 @@ API_SERVICE = f"{VERSION}.{GROUP}"
 API_SERVICE_PATH = f"/apis/apiregistration.k8s.io/v1/apiservices/{API_SERVICE}"
 ATTEMPTS = 6
 BACKOFF_SECONDS = 0.1
+RECHECK_SECONDS = 30.0
 
 
 class PublicationState(StrEnum):
@@ -64,6 +65,33 @@ class ServiceRef:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class PublicationKeeper:
+    """Looks at the APIService again and again; `publication` is the outcome of the last look (what `/readyz` asks). A change is
+    logged as `event`."""
+
+    def __init__(self, event: str, recheck_seconds: float) -> None:
+        self._event = event
+        self._recheck_seconds = recheck_seconds
+        self.publication = Publication(PublicationState.UNREACHABLE, "not looked yet")
+
+    async def keep(self) -> None:
+        """Looks every half to one and a half times the interval; ends only by cancellation."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._recheck_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+
+    async def refresh(self) -> None:
+        """Looks once."""
+        found = await self._look()
+        if found != self.publication:
+            level = log.info if found.state is PublicationState.PUBLISHED else log.warning
+            level(self._event, state=str(found.state), owner=found.owner, cause=found.message)
+        self.publication = found
+
+    async def _look(self) -> Publication:
+        raise NotImplementedError
 
 
 async def publish_ca(

@@ -8,7 +8,7 @@ from typing import Self
 
 from aiohttp import web
 
-from autoscaler.api.connections import KEEP_ALIVE_SECONDS, BoundedConnections
+from autoscaler.api.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 
 HANDSHAKE_SECONDS = 10.0
 """A peer that opens a connection and says nothing is dropped after this."""
@@ -23,7 +23,11 @@ class ApiServer:
 
     def __init__(self, app: web.Application, *, host: str = "0.0.0.0", port: int = 6443) -> None:  # noqa: S104
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, keepalive_timeout=KEEP_ALIVE_SECONDS
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=DRAIN_SECONDS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
         )
         self._address = (host, port)
         self._socket: socket.socket | None = None

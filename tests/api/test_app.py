@@ -231,6 +231,14 @@ async def test_any_other_accept_gets_the_plain_list_as_json(get: Get, accept: st
         assert (await response.json())["kind"] == "APIGroupList"
 
 
+@pytest.mark.parametrize("accept", [HPA_ACCEPT, "application/vnd.kubernetes.protobuf"])
+async def test_a_metric_is_json_whatever_is_accepted(get: Get, accept: str) -> None:
+    """The HPA reads what the Content-Type says; a 406 would be an outage for want of a format."""
+    async with get(METRIC, headers={"Accept": accept}) as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, "application/json")
+        assert (await response.json())["kind"] == "ExternalMetricValueList"
+
+
 @pytest.mark.parametrize("path", ["/apis", f"{GROUP_PATH}", f"{GROUP_PATH}/v1beta1", "/openapi/v3"])
 async def test_an_unchanged_document_is_not_sent_twice(get: Get, path: str) -> None:
     async with get(path, headers={"Accept": V2}) as response:

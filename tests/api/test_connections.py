@@ -1,6 +1,7 @@
 """Peers that send nothing, or too much, on the plain port, which anybody in the cluster may reach."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,14 +10,16 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from autoscaler.api.connections import BoundedConnections
-from autoscaler.api.plain import make_plain_app
+from autoscaler.api.plain import Condition, Conditions, make_plain_app
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def _plain_port(*, first_head_seconds: float = 60.0, most: int = 100) -> AsyncIterator[int]:
-    app = make_plain_app(live=list, ready=list, registry=CollectorRegistry())
+async def _plain_port(
+    *, first_head_seconds: float = 60.0, most: int = 100, ready: Conditions = list
+) -> AsyncIterator[int]:
+    app = make_plain_app(live=list, ready=ready, registry=CollectorRegistry())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert runner.server is not None
@@ -85,3 +88,22 @@ async def test_a_connection_too_many_takes_the_place_of_the_oldest_that_is_idle(
             assert await reader.readuntil(b"ok")
         for _, writer in opened:
             writer.close()
+
+
+async def test_those_who_ask_and_do_not_read_keep_nobody_out() -> None:
+    """Their answers fill the kernel's buffers, and then wait in the server for ever."""
+    long = [Condition(f"line-{n}", ok=True, note="x" * 290) for n in range(20_000)]
+    async with _plain_port(most=4, ready=lambda: long) as port:
+        loop = asyncio.get_running_loop()
+        mute = []
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, b"GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+            mute.append(client)
+        await asyncio.sleep(1)
+        for _ in range(5):
+            assert (await _said(port, REQUEST.replace(b"1.1", b"1.0"))).endswith(b"ok")
+        for client in mute:
+            client.close()

@@ -55,6 +55,10 @@ def test_a_silent_target_stands_until_two_scrapes_failed_and_at_most_30_s(
         (STATIC + "  kubernetes: {}\n", "1:1: targets: give either static targets or kubernetes, one of them"),
         (STATIC + "  - {pod: a, metrics_url: http://b/metrics}\n", "1:1: targets: static target default/a is given twice"),
         ("targets:\n  static:\n  - {pod: a, metrics_url: a:8002/metrics}\n", "3:14: metrics_url: string should match pattern"),
+        (
+            "targets:\n  static:\n  - {pod: a, metrics_url: 'http://u:secret@a:8002/metrics'}\n",
+            "3:14: metrics_url: holds credentials: addresses stand in the log and in answers to HPAs; leave them out",
+        ),
         ("targets:\n  kubernetes: {selector: 'a in ('}\n", "2:3: kubernetes: selector: "),
         (STATIC + "scrape: {timeout: 5s}\n", "4:1: scrape: timeout 5s must be less than interval 5s"),
         (STATIC + "scrape: {max_age: 6s}\n", "4:1: scrape: max_age 6s must be at least interval plus timeout, 7s"),
@@ -68,6 +72,7 @@ def test_a_silent_target_stands_until_two_scrapes_failed_and_at_most_30_s(
 )  # fmt: skip
 def test_a_wrong_configuration_is_refused_with_its_place(text: str, problem: str) -> None:
     assert [told[: len(problem)] for told in refused(text)] == [problem]
+    assert "secret" not in str(refused(text))
 
 
 def test_the_signals_that_ship_load_and_say_what_suits_them() -> None:

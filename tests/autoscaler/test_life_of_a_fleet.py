@@ -106,6 +106,21 @@ def test_a_busy_pod_that_comes_back_never_lowers_the_total(signal: str, silence:
     assert (set(values), len(values) > 6) == ({10.0}, True)
 
 
+@pytest.mark.parametrize("signal", [RATE, CONCURRENCY])
+def test_a_clock_that_jumps_ten_minutes_is_no_load_and_no_idleness(signal: str) -> None:
+    """As after a machine that slept: the daemon asks its clock, and between two scrapes ten minutes have passed."""
+    daemon = Daemon()
+    busy(daemon, 0, 60)
+    daemon.at += 600
+    assert isinstance(daemon.ask(signal), NoData)
+    answers = []
+    for at in range(660, 721, 5):
+        daemon.round(at, {"a": page(600 + 10 * (at - 660)), "b": page(0)})  # nothing was done meanwhile
+        answers.append(daemon.ask(signal))
+    values = [round(answer.value, 6) for answer in answers if isinstance(answer, Value)]
+    assert (set(values), len(values) > 6) == ({10.0}, True)
+
+
 @pytest.mark.parametrize("signal", TOTALS)
 def test_a_new_daemon_says_nothing_of_a_busy_fleet_until_it_has_seen_a_window(signal: str) -> None:
     daemon = Daemon()

@@ -205,6 +205,44 @@ def _rate(answer: Answer) -> float:
     return answer.value
 
 
+class Filling(Generation):
+    """Its windows are full when the test says so."""
+
+    filled = False
+
+    @property
+    def full(self) -> bool:
+        return self.filled
+
+
+@pytest.mark.parametrize("wanted_instead", [True, False], ids=["another", "what is at work"])
+async def test_what_is_wanted_at_the_moment_at_which_another_is_full_is_what_takes_over(
+    tmp_path: Path, wanted_instead: bool
+) -> None:
+    """Files that change twice within a window: the first change must neither win nor swallow the second."""
+    (tmp_path / "config.yaml").write_text(_config())
+    loaded = Files(tmp_path / "config.yaml", rules_dir() / "signals").read()
+    async with aiohttp.ClientSession() as session:
+        present, first, second = (
+            Filling(loaded.config, loaded.rows, CannedApi({}), session, OwnMetrics()) for _ in range(3)
+        )
+        generations, taken_over = Generations(present), asyncio.Event()
+        running = asyncio.create_task(generations.run())
+        generations.replace(first, taken_over.set)
+        await asyncio.sleep(0.1)
+        first.filled = second.filled = True
+        generations.replace(second if wanted_instead else None, taken_over.set)
+        if wanted_instead:
+            await asyncio.wait_for(taken_over.wait(), 10)
+        else:
+            await asyncio.sleep(1)
+        assert generations.current is (second if wanted_instead else present)
+        assert taken_over.is_set() is wanted_instead
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
 async def test_every_question_is_answered_while_one_configuration_takes_over_from_another(
     tmp_path: Path,
 ) -> None:

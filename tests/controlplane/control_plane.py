@@ -9,7 +9,8 @@ import base64
 import json
 import re
 import socket
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -94,8 +95,17 @@ class ControlPlane:
 
     async def restart_api_server(self) -> None:
         """Stopped as an upgrade stops it, and started again on the same port with what etcd holds; returns when it is ready."""
+        async with self.without_api_server():
+            pass
+
+    @asynccontextmanager
+    async def without_api_server(self) -> AsyncIterator[None]:
+        """It is away inside, and ready again after."""
         await self._api_server.stop(seconds=STOP_SECONDS)
-        self._api_server = await self._run_api_server()
+        try:
+            yield
+        finally:
+            self._api_server = await self._run_api_server()
 
     async def create_namespace(self, name: str) -> str:
         """Returns when pods can be created in it: Kubernetes adds the default service account a moment

@@ -4,9 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.deploy.helm import CHECKOUT
 
@@ -44,6 +47,19 @@ def test_every_package_is_pinned_by_hash_and_none_is_compiled() -> None:
         assert (
             "--require-hashes" in install and "--only-binary :all:" in install
         ) or "--no-index" in install, install
+
+
+@pytest.mark.parametrize("lock", ["build.txt", "runtime.txt"])
+def test_a_lock_holds_all_that_its_packages_need(lock: str) -> None:
+    """pip refuses a lock with hashes that lacks one. What the installed packages say of themselves is asked, for Linux on both
+    architectures: the lock of the checks holds the same versions."""
+    pinned = re.findall(r"(?m)^([\w.-]+)==", (CHECKOUT / "requirements" / lock).read_text())
+    locked = {canonicalize_name(name) for name in pinned}
+    for name in locked:
+        for need in map(Requirement, distribution(name).requires or ()):
+            for machine in ("x86_64", "aarch64"):
+                here = need.marker is None or need.marker.evaluate({"extra": "", "platform_machine": machine})
+                assert not here or canonicalize_name(need.name) in locked, f"{name} needs {need}"
 
 
 def test_what_builds_the_wheel_is_what_the_checks_install() -> None:

@@ -39,26 +39,41 @@ class Check(NamedTuple):
     """What is asked, and what it says with the right and without."""
 
     question: str
-    """`readyz`, the workload whose value is asked for, or empty where only kube-apiserver knows of the refusal."""
+    """`readyz`, or the workload whose value is asked for."""
     seen: str
     unseen: str
 
 
 _SCRAPED, _NO_POD = "does not answer scrapes", "no Triton pod here matches"
+_ALL_WELL = r"(?m)^\[\+\]pods-listed ok$"
 _NO_API_SERVICE = r"\[-\]ca-bundle failed: no right to get and update APIService"
+
+
+def _owners(resource: str, kind: str) -> list[Check]:
+    """Without the right the pods of such an owner are found by a wrong name, and that is told."""
+    told = rf'\[\+\]pods-listed ok: .*no right to get {resource} in namespace "{NAMESPACE}"'
+    return [Check(ABOVE[kind], _SCRAPED, _NO_POD), Check("readyz", _ALL_WELL, told)]
+
+
 CHECKS = {
-    Right("pods", "list"): Check("readyz", r"\[\+\]pods-listed ok", r"\[-\]pods-listed failed: .*forbidden"),
-    Right("pods", "watch"): Check("", "", ""),
-    Right("pods", "get"): Check(ABOVE["Pod"], _SCRAPED, _NO_POD),
-    Right("replicasets", "get"): Check(ABOVE["ReplicaSet"], _SCRAPED, _NO_POD),
-    Right("statefulsets", "get"): Check(ABOVE["StatefulSet"], _SCRAPED, _NO_POD),
-    Right("apiservices", "get"): Check("readyz", r"\[\+\]ca-bundle ok", _NO_API_SERVICE),
-    Right("apiservices", "update"): Check("readyz", r"\[\+\]ca-bundle ok", _NO_API_SERVICE),
-    Right("configmaps", "get"): Check(
-        "readyz",
-        r"\[\+\]front-proxy-ca ok",
-        r"\[-\]front-proxy-ca failed: no right to read ConfigMap kube-system/",
-    ),
+    Right("pods", "list"): [Check("readyz", _ALL_WELL, r"\[-\]pods-listed failed: .*forbidden")],
+    Right("pods", "watch"): [
+        Check(
+            "readyz", _ALL_WELL, r"\[\+\]pods-listed ok: cannot watch pods in all namespaces: 403 .*forbidden"
+        )
+    ],
+    Right("pods", "get"): _owners("pods", "Pod"),
+    Right("replicasets", "get"): _owners("replicasets.apps", "ReplicaSet"),
+    Right("statefulsets", "get"): _owners("statefulsets.apps", "StatefulSet"),
+    Right("apiservices", "get"): [Check("readyz", r"\[\+\]ca-bundle ok", _NO_API_SERVICE)],
+    Right("apiservices", "update"): [Check("readyz", r"\[\+\]ca-bundle ok", _NO_API_SERVICE)],
+    Right("configmaps", "get"): [
+        Check(
+            "readyz",
+            r"\[\+\]front-proxy-ca ok",
+            r"\[-\]front-proxy-ca failed: no right to read ConfigMap kube-system/",
+        )
+    ],
 }
 """Every right, and by what its lack is known."""
 
@@ -103,7 +118,7 @@ async def test_with_all_rights_it_sees_everything_and_is_refused_nothing(
 ) -> None:
     before = await _refusals(control_plane)
     await _restart(daemon)
-    for check in CHECKS.values():
+    for check in (check for checks in CHECKS.values() for check in checks):
         await _until_said(daemon, control_plane, check.question, check.seen)
     assert await _refusals(control_plane) == before
 
@@ -144,9 +159,35 @@ async def test_without_one_right_its_check_fails(
     try:
         await daemon.start()
         await _until_refused(control_plane, before)
-        await _until_said(daemon, control_plane, CHECKS[right].question, CHECKS[right].unseen)
+        for check in CHECKS[right]:
+            await _until_said(daemon, control_plane, check.question, check.unseen)
     finally:
         await control_plane.api.apply(shipped_rights())
+
+
+@in_the_session
+async def test_a_watch_that_is_refused_is_told_once_until_the_right_is_given(
+    daemon: Daemon, control_plane: ControlPlane
+) -> None:
+    """List is granted: pods are found up to half a minute late, and somebody must hear of that."""
+    await daemon.kill()
+    [check] = CHECKS[Right("pods", "watch")]
+    began, followed = len(daemon.log.read_text()), "triton_autoscaler_pods_followed"
+    await _take(control_plane, Right("pods", "watch"))
+    try:
+        await daemon.start()
+        await _until_said(daemon, control_plane, "readyz", check.unseen)
+        for _ in range(3):
+            await _until_refused(control_plane, await _refusals(control_plane))
+        assert re.search(check.unseen, await daemon.readyz())
+        assert f"{followed} 0.0" in await daemon.own_metrics()
+    finally:
+        await control_plane.api.apply(shipped_rights())
+    await _until_said(daemon, control_plane, "readyz", check.seen)
+    assert f"{followed} 1.0" in await daemon.own_metrics()
+    events = [json.loads(line) for line in daemon.log.read_text()[began:].splitlines()]
+    told = [(each["event"], each["level"]) for each in events if each.get("path") == "/api/v1/pods"]
+    assert told == [("watch fails", "warning"), ("watch goes on", "info")]
 
 
 async def _restart(daemon: Daemon) -> None:
@@ -178,7 +219,7 @@ def _without(rules: Sequence[Object], right: Right) -> list[Object]:
 
 async def _until_said(daemon: Daemon, control_plane: ControlPlane, question: str, pattern: str) -> None:
     deadline = time.monotonic() + SECONDS
-    while question:
+    while True:
         said = await (daemon.readyz() if question == "readyz" else _value(daemon, control_plane, question))
         if re.search(pattern, said):
             return

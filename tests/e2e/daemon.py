@@ -92,7 +92,13 @@ class Daemon:
         await self._process.stop(seconds=5.0)
 
     async def readyz(self) -> str:
-        async with aiohttp.ClientSession() as http, http.get(f"{self.plain_url}/readyz?verbose") as answer:
+        return await self._text("/readyz?verbose")
+
+    async def own_metrics(self) -> str:
+        return await self._text("/metrics")
+
+    async def _text(self, path: str) -> str:
+        async with aiohttp.ClientSession() as http, http.get(self.plain_url + path) as answer:
             return await answer.text()
 
     async def _answers(self, path: str) -> bool:

@@ -6,6 +6,7 @@ API server restarts, and one replica is killed. A GET that fails because the API
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -138,6 +139,23 @@ class Pair:
         await self.replicas[1].start()
         await self.replicas[1].until_ready()
 
+    async def start_it_again_while_the_api_server_is_away(self) -> None:
+        """It says what it waits for, and needs no other start."""
+        async with self.asker.excused():
+            async with self.control_plane.without_api_server():
+                await self.replicas[1].start()
+                said = await self.replicas[1].readyz()
+                while "Connection refused" not in said:
+                    await asyncio.sleep(0.1)
+                    said = await self.replicas[1].readyz()
+                assert re.search(
+                    r"(?m)^\[-\]front-proxy-ca failed: .*cannot be read: .*Connection refused", said
+                )
+                assert "[-]ca-bundle failed: " in said
+            await self.replicas[1].until_ready()
+            await self.control_plane.wait_for_external_metrics(seconds=90)
+            await self._answered()
+
 
 @asynccontextmanager
 async def two_replicas(install: TritonInstall, folder: Path) -> AsyncIterator[Pair]:
@@ -193,6 +211,7 @@ async def test_no_get_fails_while_certificates_the_front_proxy_and_the_api_serve
         assert _failed(quiet) == _failed(began), (began, quiet)
         await pair.restart_api_server()
         await pair.kill_one()
+        await pair.start_it_again_while_the_api_server_is_away()
         _check(pair, at_least=100)
         assert quiet["none"] > began.get("none", 0), "the HPA decided in between"
 
@@ -204,6 +223,7 @@ async def test_ten_minutes_of_all_that(triton_install: TritonInstall, tmp_path: 
     the API server restarts."""
     async with two_replicas(triton_install, tmp_path) as pair:
         end, rounds = time.monotonic() + 600, 0
+        began = await pair.control_plane.hpa_syncs()
         while time.monotonic() < end:
             before = await pair.control_plane.hpa_syncs()
             await asyncio.gather(pair.until_cas_are_replaced(), pair.change_front_proxy())
@@ -214,8 +234,12 @@ async def test_ten_minutes_of_all_that(triton_install: TritonInstall, tmp_path: 
             await pair.kill_one()
             await pair.start_it_again()
             rounds += 1
-            print(f"round {rounds}: {pair.asker.asked} asked, failures {pair.asker.failures}")
+            syncs = (await pair.control_plane.hpa_syncs())["none"] - began["none"]
+            print(
+                f"round {rounds}: {pair.asker.asked} asked, failures {pair.asker.failures}; HPA syncs {syncs}"
+            )
         _check(pair, at_least=1500)
+        assert syncs >= 300, "an HPA syncs each second here, but for the API server's restarts"
 
 
 def _check(pair: Pair, *, at_least: int) -> None:

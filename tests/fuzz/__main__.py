@@ -14,6 +14,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     given = parser.parse_args()
+    print(f"seed {given.seed}, {given.seconds:g} seconds", flush=True)
     with tempfile.TemporaryDirectory(prefix="triton-ops-fuzz-") as folder:
         outcome = asyncio.run(fuzz(Path(folder), seed=given.seed, seconds=given.seconds))
     print(outcome)

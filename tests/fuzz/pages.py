@@ -52,8 +52,8 @@ class HostileTriton:
         response = web.StreamResponse()
         if length is not None:
             response.content_length = length
-        await response.prepare(request)
         try:
+            await response.prepare(request)
             if length is not None:
                 await response.write(b"a" * (length // 2))
             else:

@@ -29,13 +29,16 @@ ANSWER_SECONDS = 30.0
 BLOCKED_SECONDS = 1.0
 LEAK_KILOBYTES = 100_000
 """Pages of 8 MB are read, and 2,000 rows a pod are kept: this much comes and goes."""
+LONG_SECONDS = 240.0
+LATE_LEAK_KILOBYTES = 40_000
+"""In the second half of a run that is long enough for each kind of page to have come many times."""
 NUMBERS = "/api/v1/namespaces/default/signals/triton_request_rate"
 
 
 @dataclass
 class Outcome:
     """Times in seconds: `own_lag` is by how much this program's own sleeps were late at most. `kilobytes`: resident memory after
-    the warm-up and at the end."""
+    the warm-up, at half time and at the end."""
 
     seed: int
     requests: int = 0
@@ -79,8 +82,9 @@ async def fuzz(folder: Path, *, seed: int, seconds: float) -> Outcome:
             outcome.kilobytes.append(_resident_kilobytes(daemon.pid))
             clients = [lambda: _send(drawn, configuration.plain_port, outcome)] * CLIENTS
             change = lambda: _change(drawn, configuration, outcome)  # noqa: E731
-            await _together(seconds, [*clients, lambda: _look(http, outcome), change])
-            outcome.kilobytes.append(_resident_kilobytes(daemon.pid))
+            for _ in range(2):
+                await _together(seconds / 2, [*clients, lambda: _look(http, outcome), change])
+                outcome.kilobytes.append(_resident_kilobytes(daemon.pid))
         if not daemon.running:
             outcome.wrong.append(f"it ended with {daemon.exit_code}")
     finally:
@@ -94,6 +98,8 @@ async def fuzz(folder: Path, *, seed: int, seconds: float) -> Outcome:
         outcome.wrong.append("its loop was blocked")
     if outcome.kilobytes[-1] - outcome.kilobytes[0] > LEAK_KILOBYTES:
         outcome.wrong.append("its memory grew")
+    if seconds >= LONG_SECONDS and outcome.kilobytes[-1] - outcome.kilobytes[-2] > LATE_LEAK_KILOBYTES:
+        outcome.wrong.append("its memory goes on growing")
     return outcome
 
 
@@ -120,7 +126,13 @@ class _Configuration:
         text = self._file.read_bytes()
         self._file.write_bytes(
             drawn.choice(
-                (b"", text[: drawn.randrange(len(text))], drawn.randbytes(300), b"[" * 5000, b"a: &a [*a]")
+                (
+                    b"",
+                    text[: drawn.randrange(len(text) + 1)],
+                    drawn.randbytes(300),
+                    b"[" * 5000,
+                    b"a: &a [*a]",
+                )
             )
         )
 

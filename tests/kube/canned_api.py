@@ -11,9 +11,14 @@ class CannedApi:
         self.objects = dict(objects)
         self.forbidden = set(forbidden)
         self.asked: list[str] = []
+        self.unanswered = 0
+        """So many calls get no answer first."""
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         self.asked.append(path)
+        if self.unanswered:
+            self.unanswered -= 1
+            raise KubernetesError(f"no answer to get {path}")
         if path in self.forbidden:
             raise KubernetesError(f"cannot get {path}", status=403)
         if path not in self.objects:

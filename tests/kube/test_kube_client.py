@@ -34,7 +34,10 @@ async def connected(
 
 
 async def watched(client: KubernetesApi, query: Mapping[str, str]) -> list[bytes]:
-    return [line async for line in client.watch(PODS, query)]
+    """The lines after the empty one that says that the server has taken the watch."""
+    taken, *lines = [line async for line in client.watch(PODS, query)]
+    assert taken == b""
+    return lines
 
 
 async def test_the_body_comes_as_the_server_sent_it(tmp_path: Path) -> None:
@@ -112,6 +115,23 @@ async def test_a_token_that_expired_is_read_again_from_the_kubeconfig(tmp_path: 
     assert tokens == ["Bearer newer"]
 
 
+async def test_credentials_that_end_under_many_calls_at_once_are_an_error_of_each(tmp_path: Path) -> None:
+    """As when a token is revoked: every list, watch and look-up is refused in the same moment, and each drops the connection
+    pool that the others use."""
+    refused = {"message": "Unauthorized", "reason": "Unauthorized"}
+    async with connected(tmp_path) as (server, client):
+        server.expect_any(PODS, answer(refused, status=401))
+        server.expect_any(f"{PODS}?watch=true", stream(b'{"a": 1}\n', then_hang=True))
+        watch = client.watch(PODS, {})
+        assert [await anext(watch), await anext(watch)] == [b"", b'{"a": 1}']
+        for _ in range(5):
+            said = await asyncio.gather(*(client.get(PODS) for _ in range(40)), return_exceptions=True)
+            assert {type(each) for each in said} == {KubernetesError}, said
+        server.expect_any(PODS, answer({"items": []}))
+        assert await client.get(PODS) == b'{"items": []}'
+        await watch.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_proxys_error_page_is_an_error_with_its_status(tmp_path: Path) -> None:
     async def page(_: web.Request) -> web.StreamResponse:
         return web.Response(status=502, text="<html>", reason="Bad Gateway")
@@ -180,8 +200,8 @@ async def test_in_a_pod_the_service_account_is_used_and_its_token_read_again(
 
     monkeypatch.setattr("kubernetes.aio.config.load_incluster_config", load)
     async with KubernetesClient() as client:
-        assert client._client is not None
-        configuration = client._client.configuration
+        assert client._connection is not None
+        configuration = client._connection.client.configuration
         assert configuration.host == "https://10.0.0.1:443"
         assert (await configuration.auth_settings())["BearerToken"]["value"] == "bearer from-file"
 

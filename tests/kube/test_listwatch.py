@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
 
 from telemetry.kube_client import KubernetesClient
 from telemetry.listwatch import Backoff, EventType, KubernetesObject, ListWatch
@@ -69,13 +71,20 @@ class Story:
         self.on_sleep()
         await asyncio.sleep(0)
 
-    async def until_the_script_ends(self) -> None:
+    async def until_the_script_ends(self, *, and_well: bool = False) -> None:
+        """`and_well`: and the watch that it ends with has no problem any more."""
         task = asyncio.create_task(self.watch.run())
-        waiting = asyncio.create_task(self.server.done.wait())
+        waiting = asyncio.create_task(self._ended(and_well))
         await asyncio.wait({task, waiting}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
         waiting.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+    async def _ended(self, and_well: bool) -> None:
+        await self.server.done.wait()
+        # ASYNC110: the problem is read by whoever asks, and tells nobody when it changes.
+        while and_well and self.watch.problem is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -104,12 +113,10 @@ async def test_a_watch_begins_where_the_last_page_of_the_list_ends(tmp_path: Pat
 async def test_an_empty_list_may_be_null_and_still_replaces_everything(tmp_path: Path) -> None:
     async with story(tmp_path) as told:
 
-        async def null_items(request: object) -> object:
-            from aiohttp import web
-
+        async def null_items(request: web.Request) -> web.Response:
             return web.json_response({"metadata": {"resourceVersion": "3"}, "items": None})
 
-        told.server.expect(LIST, null_items)  # type: ignore[arg-type]
+        told.server.expect(LIST, null_items)
         told.server.expect(watch_from(3), stream(then_hang=True))
         await told.until_the_script_ends()
         assert told.seen.log == ["all: "]
@@ -228,13 +235,59 @@ async def test_a_missing_right_is_named_and_asked_for_again(tmp_path: Path) -> N
         told.server.expect(LIST, refusal(403, "Forbidden", said))
         told.server.expect(LIST, page(pod("a"), version=7))
         told.server.expect(watch_from(7), stream(then_hang=True))
-        await told.until_the_script_ends()
+        await told.until_the_script_ends(and_well=True)
         assert told.problems == [
             f'cannot list pods in namespace "prod": 403 {said};'
             ' grant this identity the right to list pods in namespace "prod"'
         ]
         assert told.seen.log == ["all: a"]
         assert told.watch.problem is None
+
+
+async def test_a_watch_that_is_refused_stays_told_though_the_list_works_and_is_logged_once(
+    tmp_path: Path,
+) -> None:
+    said = 'pods is forbidden: User "x" cannot watch resource "pods"'
+    problem = (
+        f'cannot watch pods in namespace "prod": 403 {said};'
+        ' grant this identity the right to watch pods in namespace "prod"'
+    )
+    during: list[str | None] = []
+    async with story(tmp_path) as told:
+
+        async def list_again(request: web.Request) -> web.StreamResponse:
+            during.append(told.watch.problem)
+            return await page(pod("a"), version=7)(request)
+
+        for _ in range(3):
+            told.server.expect(LIST, list_again)
+            told.server.expect(watch_from(7), refusal(403, "Forbidden", said))
+        told.server.expect(LIST, list_again)
+        told.server.expect(watch_from(7), stream(then_hang=True))
+        with capture_logs() as logs:
+            await told.until_the_script_ends(and_well=True)
+    assert during == [None, problem, problem, problem]
+    assert told.problems == [problem] * 3
+    assert [(entry["event"], entry.get("cause")) for entry in logs] == [
+        ("watch fails", problem),
+        ("watch goes on", None),
+    ]
+
+
+async def test_watches_that_end_at_once_are_one_trouble_until_one_lasts(tmp_path: Path) -> None:
+    async with story(tmp_path) as told:
+        told.server.expect(LIST, page(version=1))
+        for _ in range(3):
+            told.server.expect(watch_from(1), stream())
+
+        async def lasting(request: web.Request) -> web.StreamResponse:
+            told.now += 10
+            return await stream(then_hang=True)(request)
+
+        told.server.expect(watch_from(1), lasting)
+        with capture_logs() as logs:
+            await told.until_the_script_ends(and_well=True)
+    assert [entry["event"] for entry in logs] == ["watch fails", "watch goes on"]
 
 
 async def test_an_expired_page_starts_the_list_again_and_shows_nothing_half(tmp_path: Path) -> None:

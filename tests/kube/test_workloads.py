@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from telemetry.listwatch import ObjectMeta, OwnerReference
 from telemetry.target import Workload
@@ -152,11 +153,63 @@ async def test_without_the_right_the_guess_stays_and_the_right_is_tried_again_la
     case = Case({REPLICASET_PATH: raw("llm-5d4f", owner("Deployment", "llm"))}, REPLICASET_PATH)
     assert (await case.settled(OF_DEPLOYMENT)).guessed
     assert (await case.settled(OF_DEPLOYMENT)).guessed
-    assert (len(case.api.asked), case.lookup.problem) == (1, f"cannot get {REPLICASET_PATH}")
+    assert len(case.api.asked) == 1
+    assert case.lookup.problem_of(OF_DEPLOYMENT) == NO_RIGHT
     case.api.forbidden.clear()
     case.now = 300.0
     assert await case.settled(OF_DEPLOYMENT) == Ascent(Workload("Deployment", "llm"), False, None)
-    assert case.lookup.problem is None
+    assert case.lookup.problem_of(OF_DEPLOYMENT) == ""
+
+
+NO_RIGHT = (
+    'no right to get replicasets.apps in namespace "prod", so workloads are named by their pods\' labels alone:'
+    ' grant this identity the right to get replicasets.apps in namespace "prod"'
+)
+
+
+async def test_a_refusal_is_logged_once_for_all_owners_of_a_kind_and_so_is_its_end() -> None:
+    second = REPLICASET_PATH.replace("llm-5d4f", "r-9c")
+    objects: dict[str, object] = {
+        REPLICASET_PATH: raw("llm-5d4f", owner("Deployment", "llm")),
+        second: raw("r-9c"),
+    }
+    case = Case(objects, REPLICASET_PATH, second)
+    with capture_logs() as logs:
+        await case.settled(OF_DEPLOYMENT)
+        await case.settled(OF_ROLLOUT)
+        assert case.lookup.problem_of(OF_ROLLOUT) == NO_RIGHT
+        case.api.forbidden.clear()
+        case.now = 300.0
+        await case.settled(OF_DEPLOYMENT)
+        await case.settled(OF_ROLLOUT)
+    assert [(entry["event"], entry.get("cause")) for entry in logs] == [
+        ("owners of pods cannot be looked up", NO_RIGHT),
+        ("owners of pods are looked up again", None),
+    ]
+
+
+async def test_an_owner_that_is_gone_is_nobodys_trouble() -> None:
+    case = Case({})
+    assert (await case.settled(OF_DEPLOYMENT)).guessed
+    assert case.lookup.problem_of(OF_DEPLOYMENT) == ""
+
+
+async def test_what_was_not_answered_is_asked_again_though_no_pod_changes() -> None:
+    """An API server that was away for a moment must not leave a guess for ever."""
+    case = Case({REPLICASET_PATH: raw("llm-5d4f", owner("Deployment", "llm"))})
+    case.api.unanswered = 2
+    found = asyncio.Event()
+
+    def ask_again() -> None:
+        if not case.lookup.of(OF_DEPLOYMENT).guessed:
+            found.set()
+
+    case.lookup = WorkloadLookup(case.api, ask_again, unanswered_retry_seconds=0.01)
+    assert case.lookup.of(OF_DEPLOYMENT).guessed
+    running = asyncio.create_task(case.lookup.run())
+    await asyncio.wait_for(found.wait(), 10)
+    running.cancel()
+    assert len(case.api.asked) == 3
 
 
 async def test_an_owner_that_was_made_anew_is_not_this_pods_owner() -> None:

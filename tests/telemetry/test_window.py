@@ -161,7 +161,18 @@ def test_gpu_labelled_twins_are_one_row() -> None:
     }
 
 
-@pytest.mark.parametrize("shown", ["NaN", "-1"])
+@pytest.mark.parametrize("family", [SUCCESS, PENDING, P99])
+def test_a_series_shown_twice_spoils_its_own_page_and_no_other(family: str) -> None:
+    """A gauge would be summed with its double as if both were twins of two GPUs."""
+    pod = Pod()
+    pod.scrapes({0: model(10, pending=3), 5: model(20, pending=3)})
+    with pytest.raises(ValueError, match="shows a series twice"):
+        pod.scrape(10, f'{family}{{model="m",version="1",quantile="0.99"}} 1\n' * 2)
+    window = pod.scrapes({at: model(at * 4, pending=3) for at in range(15, 60, 5)})
+    assert (window.rows[M].increase[SUCCESS], window.rows[M].last[PENDING]) == (120.0, 3.0)
+
+
+@pytest.mark.parametrize("shown", ["NaN", "Nan", "-1"])
 def test_a_gauge_that_is_nan_or_negative_is_missing_not_zero(shown: str) -> None:
     page = model(0, pending=0).replace(
         f'{PENDING}{{model="m",version="1"}} 0', f'{PENDING}{{model="m",version="1"}} {shown}'
@@ -213,7 +224,7 @@ def test_a_pod_with_new_models_at_every_scrape_is_refused_until_the_old_ones_lef
     assert len(pod.scrape(76, many(4)).rows) == 600
 
 
-@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1"])
+@pytest.mark.parametrize("value", ["NaN", "Nan", "+Inf", "-1"])
 def test_a_counter_that_is_no_count_spoils_its_own_page_and_no_other(value: str) -> None:
     pod = Pod()
     pod.scrapes({0: model(10), 5: model(20)})
