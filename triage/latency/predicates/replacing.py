@@ -56,7 +56,7 @@ def fewer_pods_serve(incident: Incident) -> Answer:
         least = min((have for lacks, have in since if lacks), default=before)
         if before is None:
             return Answer("unknown", "too few points of the replicas", ready.evidence)
-        said = f"ready replicas: {before:g} before, {least:g} at least since it began"
+        said = f"ready replicas: {before:g} before, {least:g} at the lowest since it began"
         return Answer("yes" if run >= _SHORT_POINTS else "no", said, ready.evidence + wanted.evidence)
     return Answer("unknown", ready.missing or wanted.missing)
 
