@@ -138,6 +138,25 @@ async def test_a_new_ca_is_read_back_and_has_settled_before_it_is_shown(api: Str
     assert _signed(authority.ca.certificate, port.shown[0])
 
 
+@pytest.mark.parametrize("minutes", [-10, 10], ids=["back", "ahead"])
+async def test_a_clock_that_jumps_ten_minutes_changes_nothing_that_is_shown(
+    api: StrictApi, clock: Clock, minutes: int
+) -> None:
+    """Whether this replica's clock jumps or the API server's: what is shown is valid by both, before and after."""
+    authority, port = OwnAuthority(api, SERVICE, clock.now), Port()
+    authority.port = port
+    await authority.refresh()
+    serving, own = authority.issue(clock.now()), authority.ca
+    clock.moment += timedelta(minutes=minutes)
+    await authority.refresh()
+    again = authority.issue(clock.now())
+    assert (authority.ca, port.shown, _published(api)) == (own, [], [own.certificate])
+    for shown in (serving, again):
+        for told in (clock.moment, clock.moment - timedelta(minutes=minutes)):
+            assert _leaf(shown).not_valid_before_utc <= told < _until(shown)
+            assert own.certificate.not_valid_before_utc <= told < own.certificate.not_valid_after_utc
+
+
 async def test_a_port_that_refuses_keeps_the_old_ca(api: StrictApi, clock: Clock) -> None:
     authority, port = OwnAuthority(api, SERVICE, clock.now, settle=timedelta(0)), Port()
     authority.port, port.error = port, OSError("no memory")
