@@ -236,8 +236,14 @@ def test_a_model_that_ends_other_numbers_of_requests_is_no_part_of_this_one() ->
         grown.verdict.category,
         *(one.category for one in grown.alternatives),
     }
-    called = reported_on("other", *SLOWED, other(10, 10))
+    called = reported_on("other", *SLOWED, other(10, 10), settings("other"))
     assert called.verdict.category == "pipeline_bottleneck"
+
+
+def test_a_model_that_is_slower_as_well_is_no_verdict_where_nothing_tells_what_calls_what() -> None:
+    """A GPU that is slowed makes all models on it slower together: so it looked with sources that came too late to tell."""
+    untold = reported_on("other", *SLOWED, other(10, 10))
+    assert untold.verdict.category == "cannot_tell"
 
 
 def reported_on(model: str, *parts: Part) -> Report:

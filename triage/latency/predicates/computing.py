@@ -101,7 +101,11 @@ def a_part_moved(incident: Incident) -> Answer:
         return Answer("unknown", incident.missing("settings") or "which models it is made of is not known")
     if slower := slowest_part(incident):
         name, movement = slower
-        return Answer("yes", f"{name}: {movement.quantity.says} {movement.from_to}", movement.evidence)
+        said = f"{name}: {movement.quantity.says} {movement.from_to}"
+        if incident.model not in incident.settings:  # what slows them both makes them slower together as well
+            unasked = incident.missing("settings") or "its configuration is not known"
+            return Answer("unknown", f"{said}; whether {incident.model} calls it is not known: {unasked}")
+        return Answer("yes", said, movement.evidence)
     return Answer("no", f"none of {names(parts)} takes longer")
 
 
