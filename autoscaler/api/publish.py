@@ -8,6 +8,7 @@ adapter's and is never touched.
 import asyncio
 import base64
 import random
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -67,7 +68,7 @@ class ServiceRef:
         return f"{self.namespace}/{self.name}"
 
 
-class PublicationKeeper:
+class PublicationKeeper(ABC):
     """Looks at the APIService again and again; `publication` is the outcome of the last look (what `/readyz` asks). A change is
     logged as `event`."""
 
@@ -90,8 +91,8 @@ class PublicationKeeper:
             level(self._event, state=str(found.state), owner=found.owner, cause=found.message)
         self.publication = found
 
-    async def _look(self) -> Publication:
-        raise NotImplementedError
+    @abstractmethod
+    async def _look(self) -> Publication: ...
 
 
 async def publish_ca(

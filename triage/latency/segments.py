@@ -20,6 +20,7 @@ from triage.latency.level import (
     median,
     robust_sigma,
 )
+from triage.latency.spells import chance_of_more
 
 Direction = Literal["rise", "fall", "any"]
 SIDES: Mapping[Direction, int] = {"rise": 1, "fall": -1}
@@ -150,9 +151,9 @@ def _without_episodes(levels: Sequence[int], middle: float, side: int, shortest:
 
 def _by_chance(one: Sequence[int], other: Sequence[int], span: float) -> float:
     """An upper bound of the probability that noise like that of the longer side puts so many of the shorter side's points on the
-    far side of the middle, somewhere in the trace: Chernoff's bound of the binomial tail (Hoeffding 1963) over independent
-    points, times the places where it could have. Zero where the longer side was never there and the shorter one nearly always:
-    what was never seen before needs no more than its four points."""
+    far side of the middle, somewhere in the trace: that of independent points, times the places where it could have. Zero where
+    the longer side was never there and the shorter one nearly always: what was never seen before needs no more than its four
+    points."""
     few, many = sorted((one, other), key=len)
     from_level, to_level = median(many), median(few)
     middle, side = (from_level + to_level) / 2, 1 if to_level > from_level else -1
@@ -163,8 +164,5 @@ def _by_chance(one: Sequence[int], other: Sequence[int], span: float) -> float:
     expected = (strays + 1) / (len(many) + 2)
     if crossed <= expected:
         return 1.0
-    divergence = crossed * math.log(crossed / expected)
-    if crossed < 1:
-        divergence += (1 - crossed) * math.log((1 - crossed) / (1 - expected))
     places = (len(few) + len(many)) / span
-    return places * math.exp(-divergence * len(few) / span)
+    return places * chance_of_more(crossed, expected, len(few) / span)

@@ -78,6 +78,20 @@ def test_what_goes_on_long_after_the_last_pod_was_replaced_is_not_of_it(gone_at:
     assert PREDICATES["outlasts_replacing"](told).value == value
 
 
+def test_a_rollout_whose_end_nobody_tells_is_not_said_to_be_outlasted() -> None:
+    """All old pods are still there, and no source counts those that are ready: it may be going on."""
+    told = incident(
+        served(pod="a"), TAIL_ALONE, rollouts(Revision(1, "a", 0.0), Revision(2, "b", at_step(80))), model="m"
+    )
+    assert PREDICATES["outlasts_replacing"](told).value == "unknown"
+
+
+def test_too_few_points_of_the_replicas_do_not_say_that_all_serve() -> None:
+    late = platform("replicas_ready", [*steady(3, 80), *steady(None, 40)])
+    quiet = gateway("gateway_requests", steady(0, 120), code="5xx")
+    assert PREDICATES["replacing_felt"](incident(QUEUED, quiet, WANTED, late, model="m")).value == "unknown"
+
+
 def test_without_pods_nothing_is_said_of_how_long_it_outlasts_them() -> None:
     assert PREDICATES["outlasts_replacing"](incident(TAIL_ALONE, model="m")).value == "unknown"
 

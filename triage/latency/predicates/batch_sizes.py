@@ -8,6 +8,13 @@ from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import median
 
+_FEW = 5
+"""Executions of a size, in whose mean a first one that took ten times as long still stands out."""
+_SELDOM = 10
+"""Executions of a size, in whose sum what the first one cost still stands out."""
+_SIZES = 4
+"""Of sizes executed seldom, at least so many for what they cost to be compared."""
+
 
 def rare_batch_size(incident: Incident) -> Answer:
     """A batch size that was executed a few times only, and took many times as long as the others."""
@@ -31,7 +38,7 @@ def _outlier(batches: tuple[Batch, ...]) -> str:
     if len(rows) < 2:
         return ""
     usual_size, middle = _median_execution(rows)
-    seldom = [row for row in rows if row[1] <= 5]
+    seldom = [row for row in rows if row[1] <= _FEW]
     slow = [row for row in seldom if row[2] > 10 * middle and row[2] > middle + 100]
     rare = [row for row in slow if row[2] > 2 * middle * row[0] / usual_size]
     # Heavy requests make some sizes slow that are seldom; what is built at a first execution makes most of them slow.
@@ -51,12 +58,6 @@ def _median_execution(rows: list[tuple[int, int, float]]) -> tuple[int, float]:
     reached = accumulate(executions for _, executions, _ in ordered)
     half = sum(executions for _, executions, _ in rows) / 2
     return next((size, each) for (size, _, each), done in zip(ordered, reached, strict=True) if done >= half)
-
-
-_SELDOM = 10
-"""Executions of a size: with more, what the first one cost is lost in the mean of all."""
-_SIZES = 4
-"""Of sizes executed a few times, at least so many for what they cost to be compared."""
 
 
 def _cost_once(rare: list[tuple[int, int, float]], middle: float) -> bool:

@@ -51,13 +51,13 @@ def infer_tail_alone(incident: Incident) -> Answer:
 
 
 def _mean_rose_alone(incident: Incident) -> Answer | None:
-    """Without summaries: the mean of computing rose in all pods, and half of the requests came back to the gateway as soon as
-    before. Then it rose by those above the median. None: not seen."""
+    """Without summaries: the mean of computing rose in each pod that can be compared, and half of the requests came back to the
+    gateway as soon as before. Then it rose by those above the median. None: not seen."""
     mean, middle = incident.movement("infer"), incident.movement("gateway_median")
     pods = incident.history.groups("infer", "pod", incident.who())
-    still = [pod for pod in pods if incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) == "no"]
+    moved = {incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) for pod in pods}
     flat = middle.known and middle.difference < 0.25 * mean.difference
-    if mean.up(1.3, 1.0) != "yes" or not flat or still:
+    if mean.up(1.3, 1.0) != "yes" or not flat or "no" in moved or "yes" not in moved:
         return None
     said = f"{mean.quantity.says}: {mean.from_to}; {middle.quantity.says}: {middle.from_to}"
     return Answer("yes", said, mean.evidence + middle.evidence)

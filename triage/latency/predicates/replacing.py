@@ -36,29 +36,22 @@ _SHORT_POINTS = 3
 
 
 def fewer_pods_serve(incident: Incident) -> Answer:
-    """Fewer pods are ready than before, and as many are wanted; by what answers, where no source counts the replicas."""
+    """Fewer pods are ready than before and than are wanted, for several steps in a row."""
     ready, wanted = incident.read("replicas_ready"), incident.read("replicas_wanted")
     if incident.onset is None:
         return Answer("unknown", "when it began is not known")
-    if ready.trace is not None and wanted.trace is not None:
-        short = [
-            have is not None and want is not None and have < want
-            for have, want in zip(ready.trace.values, wanted.trace.values, strict=False)
-        ]
-        times = [ready.trace.start + place * ready.trace.step for place in range(len(short))]
-        before = median(incident.values(ready, "before"))
-        since = [
-            (lacks, have or 0.0)
-            for time, lacks, have in zip(times, short, ready.trace.values, strict=False)
-            if time >= incident.onset.onset.earliest
-        ]
-        run = _longest([lacks and before is not None and have < before for lacks, have in since])
-        least = min((have for lacks, have in since if lacks), default=before)
-        if before is None:
-            return Answer("unknown", "too few points of the replicas", ready.evidence)
-        said = f"ready replicas: {before:g} before, {least:g} at the lowest since it began"
-        return Answer("yes" if run >= _SHORT_POINTS else "no", said, ready.evidence + wanted.evidence)
-    return Answer("unknown", ready.missing or wanted.missing)
+    if ready.trace is None or wanted.trace is None:
+        return Answer("unknown", ready.missing or wanted.missing)
+    evidence = ready.evidence + wanted.evidence
+    before = median(incident.values(ready, "before"))
+    asked, began = dict(wanted.trace.present()), incident.onset.onset.earliest
+    since = [(have, asked[time]) for time, have in ready.trace.present() if time >= began and time in asked]
+    if before is None or len(since) < _SHORT_POINTS:
+        return Answer("unknown", "too few points of the replicas", evidence)
+    run = _longest([have < min(before, want) for have, want in since])
+    least = min(have for have, _ in since)
+    said = f"ready replicas: {before:g} before, {least:g} at the lowest since it began"
+    return Answer("yes" if run >= _SHORT_POINTS else "no", said, evidence)
 
 
 def _longest(flags: list[bool]) -> int:
@@ -91,22 +84,27 @@ def outlasts_replacing(incident: Incident) -> Answer:
     if not before:
         return Answer("unknown", "no source tells one pod from another")
     low = found.onset.earliest - _NEAR_SECONDS
-    ends = [c.latest for c in incident.changes if c.kind in ("rollout", "restart") and c.latest >= low]
-    whole = incident.read("throughput")
-    over = whole.trace.present()[-1][0] if whole.trace and whole.trace.present() else None
-    for pod in sorted(before):
-        trace = incident.read("throughput", by="pod", group=pod).trace
-        there = trace.present() if trace else []
-        if there and over is not None and low <= there[-1][0] < over - _NEAR_SECONDS:
-            ends.append(there[-1][0])
-    ready = incident.read("replicas_ready")
+    whole, ready = incident.read("throughput"), incident.read("replicas_ready")
+    answered = whole.trace.present() if whole.trace else []
     usual = median(incident.values(ready, "before"))
-    if usual is not None and ready.trace is not None:
-        ends += [time for time, value in ready.trace.present() if time >= low and value < usual][-1:]
-    if not ends or over is None:
-        return Answer("unknown", "no source tells when the last pod was replaced")
+    gone = [at for pod in before if answered and (at := _gone_at(incident, pod, low, answered[-1][0]))]
+    if not answered or (usual is None and not gone):
+        return Answer("unknown", "no source tells when the last pod was replaced", ready.evidence)
+    short = [time for time, have in ready.trace.present() if have < usual] if ready.trace and usual else []
+    changed = [c.latest for c in incident.changes if c.kind in ("rollout", "restart")]
+    ends = [time for time in (*gone, *short, *changed) if time >= low]
+    if not ends:
+        return Answer("unknown", "no pod was seen to be replaced", ready.evidence)
+    over = answered[-1][0]
     end = found.ended.earliest if found.ended else over
     took, after = max(ends) - found.onset.earliest, end - max(ends)
     said = f"it went on for {max(after, 0):.0f} s after the last pod was replaced"
     evidence = whole.evidence + ready.evidence
     return Answer("yes" if after > max(took, _LASTS_SECONDS) + whole.smear else "no", said, evidence)
+
+
+def _gone_at(incident: Incident, pod: str, low: float, over: float) -> float | None:
+    """When it answered last, where that is between the two and it is gone since."""
+    trace = incident.read("throughput", by="pod", group=pod).trace
+    there = trace.present() if trace else []
+    return there[-1][0] if there and low <= there[-1][0] < over - _NEAR_SECONDS else None

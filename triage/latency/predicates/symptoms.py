@@ -68,9 +68,9 @@ def tail_stayed(incident: Incident) -> Answer:
     trace = reading.trace
     if trace is None:
         return Answer("unknown", reading.missing)
-    first, last = trace.values[: len(trace.values) // 2], trace.values[-(len(trace.values) // 4) :]
-    moved = rose(shift(first, last, smear=reading.smear, step=trace.step), 1.3, 0.0)
-    early, late = _present(first), _present(last)
+    first, final = trace.values[: len(trace.values) // 2], trace.values[-(len(trace.values) // 4) :]
+    moved = rose(shift(first, final, smear=reading.smear, step=trace.step), 1.3, 0.0)
+    early, late = _present(first), _present(final)
     usual, span = median(early) or 0.0, reading.smear / trace.step
     if usual and any(above_more_often(early, late, ratio * usual, span) for ratio in (1.3, 2.0)):
         moved = "yes"
