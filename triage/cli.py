@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from triage.print_report import USAGE, fail, flush, print_report
 from triage.record_command import record
 
 if TYPE_CHECKING:
@@ -16,11 +17,8 @@ if TYPE_CHECKING:
 
     from triage.evidence import Snapshot
     from triage.latency.rules import LatencyRules
-    from triage.report import Report
     from triage.rules import Rules
     from triage.seal import Seal
-
-FOUND, USAGE, CANNOT_TELL = 1, 2, 3
 
 _rules = click.option(
     "--rules",
@@ -75,7 +73,7 @@ class _Program(click.Group):
             self.main(*args, **kwargs)
         except SystemExit as ended:
             code = ended.code
-        _flush()
+        flush()
         # A thread may wait for a file or a name server that never answers; the interpreter would wait for the thread.
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
@@ -118,7 +116,7 @@ def load_failure(
     from triage.probes.triton_url import check_url
 
     if not (triton_url or log_file or target or selector):
-        _fail(
+        fail(
             "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL",
             USAGE,
         )
@@ -128,7 +126,7 @@ def load_failure(
         if target:
             check_target(target)
     except (ValueError, PodTargetError) as error:
-        _fail(str(error), USAGE)
+        fail(str(error), USAGE)
     rules, make_seal = _load_rules(rules_folder, "load-failure")
     if sys.stderr.isatty():
         click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
@@ -209,12 +207,12 @@ def p99(
     from triage.probes.triton_url import check_url
 
     if not (prometheus or tritons):
-        _fail("nothing to measure with: give --prometheus URL, or --triton URL of a live server", USAGE)
+        fail("nothing to measure with: give --prometheus URL, or --triton URL of a live server", USAGE)
     _refuse_both(target, selector)
     if at and window:
-        _fail("--at and --window are two answers to one question: give one of them", USAGE)
+        fail("--at and --window are two answers to one question: give one of them", USAGE)
     if metrics and len(metrics) != len(tritons):
-        _fail(
+        fail(
             f"--metrics was given {len(metrics)} times and --triton {len(tritons)} times: give a page for each, in order",
             USAGE,
         )
@@ -242,7 +240,7 @@ def p99(
             log=log_file or "",
         )
     except (ValueError, PodTargetError) as error:
-        _fail(str(error), USAGE)
+        fail(str(error), USAGE)
     rules, make_seal = _load_latency_rules(rules_folder)
     if sys.stderr.isatty():
         most = max(rules.tree.budget, sources.capture_seconds + 8 if tritons else 0)
@@ -290,10 +288,10 @@ def replay(bundle: Path, output: str, rules_folder: Path | None) -> None:
             _show(*load_bundle(bundle), output)
         snapshot = load_snapshot(bundle)
     except BundleError as error:
-        _fail(str(error), USAGE)
+        fail(str(error), USAGE)
     tree = snapshot.asked.tree
     if not tree.replace("-", "").isalnum():
-        _fail(f"{bundle} names a tree {tree!r}, which is no name of one", USAGE)
+        fail(f"{bundle} names a tree {tree!r}, which is no name of one", USAGE)
     rules = _load_latency_rules(rules_folder)[0] if tree == TREE else _load_rules(rules_folder, tree)[0]
     _show(snapshot, rules, output)
 
@@ -326,7 +324,7 @@ def _run(looking: "Coroutine[Any, Any, Snapshot]") -> "Snapshot":
 
 def _refuse_both(target: str, selector: str) -> None:
     if target and selector:
-        _fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
+        fail(f"TARGET {target} and -l {selector} are two answers to one question: give one of them", USAGE)
 
 
 def _save(file: Path | None, snapshot: "Snapshot", rules: "Rules | LatencyRules") -> None:
@@ -342,74 +340,7 @@ def _save(file: Path | None, snapshot: "Snapshot", rules: "Rules | LatencyRules"
 def _show(snapshot: "Snapshot", rules: "Rules | LatencyRules", output: str) -> NoReturn:
     from triage.report_of import report_of
 
-    _print(report_of(snapshot, rules), output)
-
-
-def _print(report: "Report", output: str) -> NoReturn:
-    from triage.render_json import render_json
-    from triage.render_text import plain, render_text
-    from triage.report import is_calm
-
-    if output == "json":
-        _write(render_json(report))
-    elif output == "html":
-        from triage.render_html import render_html
-
-        _write(render_html(report), "utf-8")
-    else:
-        import shutil
-
-        terminal = sys.stdout is not None and sys.stdout.isatty()
-        width = min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100
-        style = _styled if terminal and not _no_colour() else plain
-        _write(render_text(report, width, style, unicode=_writes_unicode()))
-    sys.exit(CANNOT_TELL if report.verdict.category == "cannot_tell" else 0 if is_calm(report) else FOUND)
-
-
-def _writes_unicode() -> bool:
-    return sys.stdout is not None and "utf" in (sys.stdout.encoding or "").lower()
-
-
-def _write(text: str, encoding: str | None = None) -> None:
-    """To stdout, in whatever encoding it has unless one is given. A reader who has seen enough, such as `head`, is no error."""
-    import io
-
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        return
-    except OSError as error:
-        _fail(f"cannot write the report: {error.strerror or error}", CANNOT_TELL)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):  # closed, or its reader has gone: there is nobody to tell
-            continue
-
-
-def _styled(text: str, style: str) -> str:
-    looks: dict[str, dict[str, object]] = {
-        "headline-cause": {"fg": "red", "bold": True},
-        "headline-calm": {"fg": "green", "bold": True},
-        "headline-unknown": {"fg": "yellow", "bold": True},
-        "title": {"bold": True},
-        "quote": {"fg": "cyan"},
-        "command": {"fg": "green"},
-        "dim": {"dim": True},
-    }
-    return click.style(text, **looks[style])  # type: ignore[arg-type]
-
-
-def _no_colour() -> bool:
-    import os
-
-    return bool(os.environ.get("NO_COLOR"))
+    print_report(report_of(snapshot, rules), output)
 
 
 def _load_rules(folder: Path | None, tree: str) -> "tuple[Rules, Callable[[], Seal]]":
@@ -422,7 +353,7 @@ def _load_rules(folder: Path | None, tree: str) -> "tuple[Rules, Callable[[], Se
         used = folder or rules_dir()
         return rules_from_folder(used, tree, decided=folder is None), seals_from_folder(used)
     except (InvalidFileError, FileNotFoundError) as error:
-        _fail(str(error), USAGE)
+        fail(str(error), USAGE)
 
 
 def _load_latency_rules(folder: Path | None) -> "tuple[LatencyRules, Callable[[], Seal]]":
@@ -435,9 +366,4 @@ def _load_latency_rules(folder: Path | None) -> "tuple[LatencyRules, Callable[[]
         used = folder or rules_dir()
         return latency_rules_from_folder(used), seals_from_folder(used)
     except (InvalidFileError, FileNotFoundError) as error:
-        _fail(str(error), USAGE)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)
+        fail(str(error), USAGE)

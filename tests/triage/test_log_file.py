@@ -275,3 +275,10 @@ async def test_what_was_read_before_an_error_is_used(tmp_path: Path, monkeypatch
     found = await read(tmp_path / "a.log")
     assert isinstance(found, LogExcerpt)
     assert (found.lines_read, found.cut) == (CHUNK_BYTES // 2, True)
+
+
+def test_who_gave_a_file_is_not_told_to_give_one(tmp_path: Path) -> None:
+    (of_file,) = log_questions(str(tmp_path / "triton.log"), str.isascii, 8.0)
+    (of_a_pipe,) = log_questions("-", str.isascii, 8.0)
+    assert "give the log as a file" in of_a_pipe.on_timeout
+    assert "give the log as a file" not in of_file.on_timeout

@@ -42,8 +42,10 @@ def log_questions(
     shown = os.fsencode(name).decode(errors="replace")
     if name == "-":
         source, query, command = "standard input", "standard input", "kubectl logs POD -c CONTAINER"
+        on_timeout = "give the log as a file"
     else:
         source, query, command = f"log file {Path(shown).name or shown}", shown, f"less {shlex.quote(shown)}"
+        on_timeout = "look whether it is a log of Triton's, and give the part from its start to the failure"
 
     async def ask(seal: Seal) -> Found:
         keeper = LogKeeper(seal.line, is_known, room)
@@ -63,7 +65,7 @@ def log_questions(
             return Found(Missing("timeout", f"{source} said nothing within {seconds}", remedy))
         return Found(Missing("not_found", f"{source} is empty", remedy))
 
-    return [Question("log", "log", source, query, command, ask, on_timeout="give the log as a file")]
+    return [Question("log", "log", source, query, command, ask, on_timeout=on_timeout)]
 
 
 class _Reader:
