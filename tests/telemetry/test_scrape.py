@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -255,26 +256,26 @@ async def test_many_mute_targets_do_not_delay_the_others(fleet: Fleet) -> None:
 
 
 async def test_pages_as_large_as_they_may_be_hold_up_nobody(fleet: Fleet) -> None:
-    """Ten at once, of models never seen before: seconds of reading."""
+    """Ten at once, of models never seen before: seconds of reading. In processor time of the loop's own thread: how long others on
+    the machine keep it from running is not its doing."""
     fleet.be_patient(30.0)
     fleet.a.page = "".join(model(n, name=f"m{n}", failure=0, pending=n) for n in range(16_000))
     large = _target("a", fleet.a)
     keys = [PodKey("prod", f"large-{n}", "") for n in range(10)]
     fleet.targets.replace({**fleet.targets.by_key, **{key: replace(large, key=key) for key in keys}})
-    loop = asyncio.get_running_loop()
-    longest, begun = 0.0, loop.time()
+    longest, begun = 0.0, time.thread_time()
 
     async def watch_the_loop() -> None:
         nonlocal longest
         while True:
-            before = loop.time()
+            before = time.thread_time()
             await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
+            longest = max(longest, time.thread_time() - before)
 
     watching = asyncio.create_task(watch_the_loop())
     states = await fleet.round()
     watching.cancel()
-    took = loop.time() - begun
+    took = time.thread_time() - begun
     assert states["large-7"].failure == "shows more than 2000 model versions and GPUs"
     assert states["b"].failure is None
     assert longest < took / 8, f"{longest:.2f} s of {took:.2f} s"
