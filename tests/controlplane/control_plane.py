@@ -9,6 +9,7 @@ import base64
 import json
 import re
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ class ControlPlane:
         self.folder = folder
         self.logs = folder / "logs"
         self.kubeconfig = folder / "admin.kubeconfig"
+        self.pod_addresses: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Each held by who serves on it: the address of a pod that is gone is given to the next one at once, in any namespace."""
         self._tools = tools
         self.options = options or Options()
         self._resources = AsyncExitStack()

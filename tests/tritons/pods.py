@@ -33,7 +33,6 @@ class PodTritons:
     async def __aenter__(self) -> Self:
         self._changed = asyncio.Event()
         self._pods: dict[str, asyncio.Task[None]] = {}
-        self._addresses: dict[str, asyncio.Lock] = {}
         self._watching = asyncio.create_task(self._watch())
         return self
 
@@ -83,7 +82,7 @@ class PodTritons:
     async def _serve(self, name: str, address: str) -> None:
         """One pod's life; its end is a cancellation."""
         # A new pod can get the address of one whose Triton is still stopping.
-        async with self._addresses.setdefault(address, asyncio.Lock()):
+        async with self.control_plane.pod_addresses[address]:
             folder = self.folder / name
             server = TritonServer(
                 self.install, self.repository, folder, address=address, arguments=self.arguments

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.controlplane.control_plane import ControlPlane
+from tests.controlplane.kube_client import Object
 from tests.local_process import eventually
 from tests.tritons.install import TritonInstall
 from tests.tritons.load import Load
@@ -160,6 +161,54 @@ async def test_each_pod_of_a_deployment_has_a_triton_while_it_lives(
 
         await eventually(none_answers, seconds=20)
     await control_plane.delete_namespace(namespace)
+
+
+async def test_a_pod_of_another_namespace_waits_for_the_address_of_one_that_is_still_stopping(
+    control_plane: ControlPlane, triton_install: TritonInstall, tmp_path: Path
+) -> None:
+    repository = lay_out(tmp_path / "models", "fast")
+    old, new = [await control_plane.create_namespace(name) for name in ("stopping", "starting")]
+    pods = control_plane.api
+
+    def tritons(namespace: str) -> PodTritons:
+        return PodTritons(
+            control_plane, triton_install, namespace, "app=triton", repository, tmp_path / namespace
+        )
+
+    async with tritons(old) as before, tritons(new) as after:
+        await pods.apply(_pod(old, "last", {"app": "triton"}))
+        await before.until(1)
+        (stopping,) = before.servers.values()
+        stopping.pause()  # so it takes as long to stop as it may
+        await pods.delete("v1", "Pod", "last", old)
+
+        found: dict[str | None, str] = {}
+
+        async def inherited() -> bool:
+            """An address that was used goes out before a new one."""
+            listed = await pods.list("v1", "Pod", new)
+            found.update({pod["status"].get("podIP"): pod["metadata"]["name"] for pod in listed})
+            if all("podIP" in pod["status"] for pod in listed):
+                await pods.apply(_pod(new, f"next-{len(listed)}", {}))
+            return stopping.address in found
+
+        await eventually(inherited, seconds=10)
+        name = found[stopping.address]
+        await pods.patch("v1", "Pod", name, {"metadata": {"labels": {"app": "triton"}}}, new)
+        await after.until(1)
+        assert await after.servers[name].infer("fast", 5) == 5
+    for namespace in (old, new):
+        await control_plane.delete_namespace(namespace)
+
+
+def _pod(namespace: str, name: str, labels: dict[str, str]) -> Object:
+    spec = {
+        "nodeName": "node-0",
+        "containers": [{"name": "triton", "image": "triton"}],
+        "terminationGracePeriodSeconds": 0,
+    }
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 async def _answers(server: TritonServer) -> bool:
