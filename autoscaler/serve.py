@@ -19,20 +19,21 @@ from cryptography import x509
 from autoscaler.api.app import make_api_app
 from autoscaler.api.authority import OwnAuthority
 from autoscaler.api.certificate_files import CertificateFiles
-from autoscaler.api.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from autoscaler.api.front_proxy import FrontProxyTrust
 from autoscaler.api.front_proxy_port import FrontProxyPort
 from autoscaler.api.json_route import JsonRoute
-from autoscaler.api.plain import Condition, make_plain_app
+from autoscaler.api.plain import make_plain_app
 from autoscaler.api.publish import PublicationState, ServiceRef
 from autoscaler.api.server import ApiServer
 from autoscaler.config import keep_server
 from autoscaler.generation import Generation, Generations
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.reload import Files, Loaded, Reloader
+from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from telemetry.kube_client import KubernetesClient
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.located_yaml import InvalidFileError
+from telemetry.plain_port import Condition
 from telemetry.scrape import scrape_session
 
 log = structlog.get_logger(__name__)

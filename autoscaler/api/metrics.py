@@ -15,6 +15,7 @@ from autoscaler import quantity
 from autoscaler.answer import Answer, NoData, Reason, Value
 from autoscaler.api.documents import GROUP, GROUP_VERSION, KIND
 from autoscaler.selector import Selector
+from telemetry.one_line import bounded
 
 MAX_MESSAGE_CHARS = 300
 """A message lands in the HPA's status and in events."""
@@ -38,7 +39,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.code = code
         self.reason = _REASONS.get(code, "Unknown")
-        self.message = bounded(message)
+        self.message = bounded(message, MAX_MESSAGE_CHARS)
 
 
 def render_answer(signal: str, selector: Selector, answer: Answer, now: datetime) -> bytes:
@@ -128,15 +129,6 @@ def unknown_signal(signal: str, signals: Sequence[str]) -> ApiError:
     near = difflib.get_close_matches(signal[:100], signals, n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; {len(signals)} signals are served, see discovery"
     return ApiError(404, f"no signal {bounded(signal, 80)!r}{hint}")
-
-
-def bounded(text: str, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """At most `limit` characters of one line, control characters escaped."""
-    printable = "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "replace").decode()
-        for character in text[:limit]
-    )
-    return printable if len(printable) <= limit and len(text) <= limit else printable[: limit - 3] + "..."
 
 
 def _timestamp(moment: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Self
 
 from aiohttp import web
 
-from autoscaler.api.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
+from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 
 HANDSHAKE_SECONDS = 10.0
 """A peer that opens a connection and says nothing is dropped after this."""

@@ -7,7 +7,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 from prometheus_client import CollectorRegistry, Counter
 
-from autoscaler.api.plain import Condition, make_plain_app
+from autoscaler.api.plain import make_plain_app
+from telemetry.plain_port import Condition
 
 LIVE = [Condition("loop", True)]
 FAILED = Condition("ca-bundle", False, "APIService does not exist\nrun kubectl")

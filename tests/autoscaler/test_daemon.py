@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from autoscaler.api.plain import render_conditions
 from autoscaler.api.publish import API_SERVICE_PATH
 from autoscaler.reload import Files
 from autoscaler.serve import Daemon
+from telemetry.plain_port import render_conditions
 from telemetry.rules_dir import rules_dir
 from tests.api.strict_api import StrictApi
 

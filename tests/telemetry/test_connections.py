@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from autoscaler.api.connections import BoundedConnections
-from autoscaler.api.plain import Condition, Conditions, make_plain_app
+from autoscaler.api.plain import make_plain_app
+from telemetry.connections import BoundedConnections
+from telemetry.plain_port import Condition, Conditions
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
