@@ -14,7 +14,12 @@ import pytest_asyncio
 
 from tests.controlplane.build_tools import ensure_tools
 from tests.controlplane.control_plane import ControlPlane
-from tests.prometheus.build_tools import PrometheusTools, ensure_prometheus
+from tests.prometheus.build_tools import (
+    AlertmanagerTools,
+    PrometheusTools,
+    ensure_alertmanager,
+    ensure_prometheus,
+)
 from tests.tritons.install import TritonInstall, ensure_triton
 
 
@@ -83,6 +88,12 @@ def prometheus_tools(request: pytest.FixtureRequest) -> Iterator[PrometheusTools
     tools = ensure_prometheus()
     yield tools
     request.config.stash[REAL_WORK].prometheus_queries += tools.queries
+
+
+@pytest.fixture(scope="session")
+def alertmanager_tools() -> AlertmanagerTools:
+    """The programs, from which tests start servers."""
+    return ensure_alertmanager()
 
 
 @pytest.hookimpl(trylast=True)

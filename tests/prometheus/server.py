@@ -40,14 +40,21 @@ class PrometheusServer:
         *,
         scrape_interval: str = "1s",
         honor_labels: bool = False,
+        rule_files: Sequence[Path] = (),
+        alertmanagers: Sequence[str] = (),
+        evaluation_interval: str = "1h",
         arguments: Sequence[str] = (),
     ) -> None:
-        """`folder` takes data, configuration and log."""
+        """`folder` takes data, configuration and log. `alertmanagers` are `host:port`. Rules are evaluated once in each interval,
+        the first time after a part of one that Prometheus chooses."""
         self.folder = folder
         self._tools = tools
         self._targets = tuple(targets)
         self._interval = scrape_interval
         self._honor_labels = honor_labels
+        self._rule_files = tuple(rule_files)
+        self._alertmanagers = tuple(alertmanagers)
+        self._evaluation_interval = evaluation_interval
         self._arguments = tuple(arguments)
         self._resources = AsyncExitStack()
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,8 +140,10 @@ class PrometheusServer:
             "global": {
                 "scrape_interval": self._interval,
                 "scrape_timeout": self._interval,
-                "evaluation_interval": "1h",
+                "evaluation_interval": self._evaluation_interval,
             },
+            "rule_files": [str(file) for file in self._rule_files],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(self._alertmanagers)}]}]},
             "scrape_configs": [
                 {
                     "job_name": "triton",
