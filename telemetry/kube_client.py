@@ -85,6 +85,12 @@ class KubernetesClient:
     async def put(self, path: str, body: bytes) -> bytes:
         return await self._call("PUT", path, {}, body)
 
+    async def post(self, path: str, body: bytes) -> bytes:
+        return await self._call("POST", path, {}, body)
+
+    async def delete(self, path: str) -> bytes:
+        return await self._call("DELETE", path, {}, None)
+
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         """Lines of a watch, after an empty one that says that the server has taken it; `watch=true` is added to the query.
         An incomplete last line is an error, not a line."""
@@ -275,6 +281,9 @@ def _decode_status(body: bytes) -> _Status:
         return _Status()
 
 
+_VERBS = {"PUT": "update", "POST": "create", "DELETE": "delete"}
+
+
 def describe_request(method: str, path: str, query: Mapping[str, str]) -> str:
     """The request in the words of RBAC, such as `list pods in namespace "prod"`; the method and path where it
     is no resource."""
@@ -290,8 +299,8 @@ def describe_request(method: str, path: str, query: Mapping[str, str]) -> str:
     name = f' "{rest[1]}"' if len(rest) > 1 else ""
     if len(rest) > 2:
         resource = f"{rest[0]}/{rest[2]}" + (f".{group}" if group else "")
-    if method == "PUT":
-        verb = "update"
+    if method in _VERBS:
+        verb = _VERBS[method]
     elif query.get("watch"):
         verb = "watch"
     else:

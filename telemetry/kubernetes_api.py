@@ -33,3 +33,11 @@ class KubernetesApi(Protocol):
         """Lines of a watch, one JSON event each, until the server ends it. An empty line comes first, once the server has
         taken the watch: the next one may be a minute away."""
         ...
+
+
+class WritableKubernetesApi(KubernetesApi, Protocol):
+    """For objects of our own."""
+
+    async def post(self, path: str, body: bytes) -> bytes: ...
+
+    async def delete(self, path: str) -> bytes: ...

@@ -52,25 +52,35 @@ async def collect(
     make_seal: Callable[[], Seal],
     *,
     patience: float = 0.0,
+    so_far: "SoFar | None" = None,
 ) -> Snapshot:
     """The snapshot, at the latest when the tree's budget is over, or `patience` seconds where that is longer. What the tree has no
-    probe for is not asked."""
+    probe for is not asked. Who looks on is told by `so_far`."""
     began = time.monotonic()
     collected_at = _now()
     collector = _Collector(tree, make_seal, began + max(tree.budget, patience))
+
+    def snapshot() -> Snapshot:
+        order = list(tree.probes)
+        evidence = sorted(collector.evidence, key=lambda e: (e.subject, order.index(e.probe), e.id))
+        took = round(time.monotonic() - began, 1)
+        return Snapshot(asked=asked, collected_at=collected_at, took_seconds=took, evidence=tuple(evidence))
+
+    if so_far is not None:
+        so_far.snapshot = snapshot
     async with asyncio.TaskGroup() as group:
         collector.group = group
         known = [question for question in questions if question.probe in tree.probes]
         for question in sorted(known, key=lambda q: not tree.probes[q.probe].expires):
             collector.start(question)
-    order = list(tree.probes)
-    evidence = sorted(collector.evidence, key=lambda e: (e.subject, order.index(e.probe), e.id))
-    return Snapshot(
-        asked=asked,
-        collected_at=collected_at,
-        took_seconds=round(time.monotonic() - began, 1),
-        evidence=tuple(evidence),
-    )
+    return snapshot()
+
+
+class SoFar:
+    """A look at what has answered, for who cannot wait for all of it."""
+
+    snapshot: Callable[[], Snapshot] | None = None
+    """None before the questions are asked."""
 
 
 class _Collector:

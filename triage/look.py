@@ -9,7 +9,7 @@ import msgspec
 
 from telemetry.kubernetes_api import KubernetesError
 from triage.cluster_access import ClusterAccess
-from triage.collect import Found, Question, collect
+from triage.collect import Found, Question, SoFar, collect
 from triage.evidence import Asked, Missing, Snapshot
 from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
@@ -36,7 +36,13 @@ class Sources:
     context: str | None = None
 
 
-async def look(sources: Sources, model: str, rules: Rules, make_seal: Callable[[], Seal]) -> Snapshot:
+async def look(
+    sources: Sources,
+    model: str,
+    rules: Rules,
+    make_seal: Callable[[], Seal],
+    so_far: SoFar | None = None,
+) -> Snapshot:
     """Everything that the sources show, within the tree's budget; a source that cannot be asked is missing evidence."""
     timeout = aiohttp.ClientTimeout(total=None)  # each question has its own deadline
     probes = rules.tree.probes
@@ -52,7 +58,7 @@ async def look(sources: Sources, model: str, rules: Rules, make_seal: Callable[[
             questions.append(_pods(access, sources, rules))
         # As in the evidence, so that a model's name is the same in both.
         asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
-        snapshot = await collect(questions, asked, rules.tree, make_seal)
+        snapshot = await collect(questions, asked, rules.tree, make_seal, so_far=so_far)
         asked = msgspec.structs.replace(asked, namespace=printable(access.namespace))
         return msgspec.structs.replace(snapshot, asked=asked)
 

@@ -16,7 +16,7 @@ from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.prometheus import PrometheusAccess, PrometheusSource
 from telemetry.workload_above import named_workload
 from triage.cluster_access import ClusterAccess
-from triage.collect import Found, Question, collect
+from triage.collect import Found, Question, SoFar, collect
 from triage.evidence import Asked, Missing, Snapshot
 from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.grid import Window
@@ -67,7 +67,11 @@ class LatencySources:
 
 
 async def look_at_latency(
-    sources: LatencySources, model: str, rules: LatencyRules, make_seal: Callable[[], Seal]
+    sources: LatencySources,
+    model: str,
+    rules: LatencyRules,
+    make_seal: Callable[[], Seal],
+    so_far: SoFar | None = None,
 ) -> Snapshot:
     """Everything that the sources show, within the tree's budget or the capture's time; what cannot be asked is missing."""
     timeout = aiohttp.ClientTimeout(total=None)  # each question has its own deadline
@@ -97,7 +101,7 @@ async def look_at_latency(
             end=sources.end,
         )
         capture = sources.capture_seconds + 8.0 if sources.tritons else 0.0
-        snapshot = await collect(questions, asked, rules.tree, make_seal, patience=capture)
+        snapshot = await collect(questions, asked, rules.tree, make_seal, patience=capture, so_far=so_far)
         asked = msgspec.structs.replace(asked, namespace=printable(access.namespace))
         return msgspec.structs.replace(snapshot, asked=asked)
 
