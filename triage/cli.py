@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from triage.oncall.report_command import report
+from triage.oncall.serve_command import serve
 from triage.print_report import USAGE, fail, flush, print_report
 from triage.record_command import record
 
@@ -84,7 +86,8 @@ def main() -> None:
     """Find out why NVIDIA Triton is slow or not loading a model, and what to do about it. Nothing is changed anywhere."""
 
 
-main.add_command(record)
+for _command in (record, serve, report):
+    main.add_command(_command)
 
 
 @main.command("load-failure")

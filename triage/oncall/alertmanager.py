@@ -1,0 +1,142 @@
+"""Alertmanager's webhook, version 4, as plain values. What a label or an annotation says is anybody's text: it is cut and made
+printable here, and names that are none are told. Pure.
+
+Fields: prometheus/alertmanager notify/webhook `Message` and template `Data`."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from triage.oncall.incident import SEVERITIES, Alert, Began
+from triage.seal import printable
+from triage.wording import short
+
+_MOST_TEXT = 600
+_MOST_NAME = 253
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_WORKLOADS = {"deployment": "deployment", "statefulset": "statefulset", "daemonset": "daemonset"}
+_KIND = re.compile(r"[A-Za-z]{1,63}")
+
+TREE_LABEL = "triage"
+"""The label that makes an alert ours; its value is the tree."""
+
+
+class NotificationError(ValueError):
+    """A body that is no notification of version 4; the message says what is wrong with it."""
+
+
+class _Alert(msgspec.Struct, rename="camel"):
+    status: str
+    labels: dict[str, str]
+    starts_at: datetime
+    annotations: dict[str, str] = {}
+    ends_at: datetime | None = None
+    generator_url: str = msgspec.field(name="generatorURL", default="")
+    fingerprint: str = ""
+
+
+class _Message(msgspec.Struct, rename="camel"):
+    version: str
+    group_key: str
+    alerts: list[_Alert]
+    truncated_alerts: int = 0
+
+
+_DECODER = msgspec.json.Decoder(_Message)
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert and what its labels ask for."""
+
+    alert: Alert
+    tree: str
+    """Empty: the alert is not for us."""
+    namespace: str
+    workload: str
+    """`deployment/NAME` and the like, `pod/NAME`, or empty where the labels name none."""
+    problem: str = ""
+    """Why nothing can be looked at, in words."""
+    began: Began = "alert"
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    group_key: str
+    truncated_alerts: int
+    told: tuple[Told, ...]
+
+
+def parse_notification(body: bytes) -> Notification:
+    """Raises NotificationError."""
+    try:
+        message = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        said = str(error) if isinstance(error, msgspec.DecodeError) else type(error).__name__
+        raise NotificationError(f"no webhook of Alertmanager: {short(said, 200)}") from None
+    if message.version != "4":
+        raise NotificationError(
+            f"version {short(message.version, 20)!r} of the webhook is not known, 4 is: Alertmanager 0.16 and later send it"
+        )
+    return Notification(
+        group_key=_text(message.group_key),
+        truncated_alerts=max(0, message.truncated_alerts),
+        told=tuple(_told(each) for each in message.alerts),
+    )
+
+
+def _told(given: _Alert) -> Told:
+    labels = given.labels
+    tree = labels.get(TREE_LABEL, "")
+    namespace, workload, problem = _target(labels)
+    severity = labels.get("severity", "").lower()
+    alert = Alert(
+        fingerprint=_text(given.fingerprint) or _text(str(sorted(labels.items()))),
+        name=_text(labels.get("alertname", "")) or "an alert without a name",
+        severity={"page": "critical", "ticket": "warning"}.get(severity, severity)
+        if severity in (*SEVERITIES, "page", "ticket")
+        else "warning",
+        firing=given.status != "resolved",
+        starts_at=_seconds(given.starts_at),
+        ends_at=_seconds(given.ends_at) if given.status == "resolved" and given.ends_at else None,
+        summary=_text(given.annotations.get("summary", "") or given.annotations.get("description", "")),
+        runbook_url=_text(given.annotations.get("runbook_url", "")),
+        source_url=_text(given.generator_url),
+        model=short(printable(labels.get("model", "")), _MOST_NAME),
+    )
+    return Told(alert=alert, tree=_text(tree), namespace=namespace, workload=workload, problem=problem)
+
+
+def _target(labels: Mapping[str, str]) -> tuple[str, str, str]:
+    """Namespace, workload and what is wrong with them."""
+    namespace = labels.get("namespace", "")
+    if not _NAMESPACE.fullmatch(namespace):
+        return "", "", f"its label namespace={_quoted(namespace)} names no namespace"
+    kind, name = _named(labels)
+    if name and not _OBJECT.fullmatch(name):
+        return namespace, "", f"its label {kind}={_quoted(name)} is no name of an object"
+    return namespace, f"{kind}/{name}" if name else "", ""
+
+
+def _named(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Kind and name of the first label that names something with pods."""
+    if name := labels.get("workload", ""):
+        kind = labels.get("workload_kind", "") or labels.get("workload_type", "") or "Deployment"
+        return (kind.lower() if _KIND.fullmatch(kind) else "deployment"), name
+    for label, kind in _WORKLOADS.items():
+        if name := labels.get(label, ""):
+            return kind, name
+    return "pod", labels.get("pod", "")
+
+
+def _quoted(text: str) -> str:
+    return f'"{short(printable(text), 80)}"'
+
+
+def _text(text: str) -> str:
+    return short(" ".join(printable(text).split()), _MOST_TEXT)
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

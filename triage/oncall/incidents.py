@@ -1,0 +1,151 @@
+"""The incidents as the service knows them, each change stored before it counts.
+
+One change of an incident at a time. What cannot be stored did not happen for who asked for it (the webhook answers 503, and the
+alert comes again); what was found out by ourselves is kept in memory and stored as soon as that goes."""
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+
+from telemetry.listwatch import Backoff
+from triage.oncall.alertmanager import Told
+from triage.oncall.incident import Incident
+from triage.oncall.joining import Done, Key, can_take, incident_name, join, take
+from triage.oncall.record import Record, RecordError
+
+log = structlog.get_logger(__name__)
+
+Change = Callable[[Incident], Incident]
+
+
+class Incidents:
+    """`changed` is told the name of each incident that changed in any way; it returns at once."""
+
+    def __init__(
+        self,
+        record: Record,
+        clock: Callable[[], float],
+        trees: Collection[str],
+        *,
+        on_store_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.changed: list[Callable[[str], None]] = []
+        self.store_problem = ""
+        """Why the record could not be written when that was last tried; empty when it could."""
+        self._record = record
+        self._clock = clock
+        self._trees = trees
+        self._on_store_failure = on_store_failure
+        self._by_name: dict[str, Incident] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._taking = asyncio.Lock()
+
+    async def load(self) -> None:
+        """What an earlier run kept. Raises RecordError."""
+        for incident in await self._record.load():
+            self._by_name[incident.name] = incident
+
+    def get(self, name: str) -> Incident | None:
+        return self._by_name.get(name)
+
+    def all(self) -> Sequence[Incident]:
+        return tuple(self._by_name.values())
+
+    def by_key(self) -> Mapping[Key, Incident]:
+        """Those that alerts can still join; of two with one key the later."""
+        now = self._clock()
+        ordered = sorted(self._by_name.values(), key=lambda one: one.opened_at)
+        return {one.key: one for one in ordered if can_take(one, now)}
+
+    async def take(self, told: Iterable[Told], truncated: int = 0) -> Sequence[Done]:
+        """What became of each alert; all that changed is stored. Raises RecordError when something could not be."""
+        told = tuple(told)
+        async with self._taking:  # of two notifications one opens an incident, and the other joins it
+            before, now = self.by_key(), self._clock()
+            taken = take(before, told, truncated, trees=self._trees, now=now, name=self._name)
+            storing = []
+            for key, changed in taken.changed.items():
+                if key in before:
+                    alerts = [one.alert for one in told if (one.namespace, one.workload, one.tree) == key]
+                    joining = partial(join, alerts=alerts, truncated=truncated, now=now)
+                    storing.append(self.store(before[key].name, joining))
+                else:
+                    storing.append(self._store_new(changed))
+            stored = await asyncio.gather(*storing, return_exceptions=True)
+        for failed in stored:
+            if isinstance(failed, BaseException):
+                raise failed
+        return taken.done
+
+    async def change(self, name: str, change: Change) -> None:
+        """Changes it in memory at once, and in the record as soon as that can be written: this returns then."""
+        backoff = Backoff(1.0, 30.0)
+        self.show(name, change)
+        while True:
+            try:
+                return await self.store(name, lambda incident: incident)
+            except RecordError as error:
+                log.warning("record_not_written", incident=name, cause=str(error))
+            await asyncio.sleep(backoff.next_seconds())
+
+    def show(self, name: str, change: Change) -> None:
+        """Changes it in memory alone: how far a triage is need not outlive the program."""
+        incident = self._by_name.get(name)
+        if incident is not None:
+            self._adopt(change(incident))
+
+    async def check(self) -> None:
+        """Looks again at a record that could not be written: where nobody can be answered, nothing else would."""
+        if self.store_problem:
+            try:
+                await self._record.check()
+            except RecordError as error:
+                self.store_problem = str(error)
+            else:
+                self.store_problem = ""
+
+    async def remove(self, name: str) -> None:
+        """Raises RecordError."""
+        async with self._locks[name]:
+            await self._record.remove(name)
+            self._by_name.pop(name, None)
+        self._locks.pop(name, None)
+
+    async def store(self, name: str, change: Change) -> None:
+        """Stores the changed incident, and what else changes it meanwhile. Raises RecordError; then nothing has changed."""
+        async with self._locks[name]:
+            while (before := self._by_name.get(name)) is not None:
+                after = change(before)
+                await self._save(after)
+                if self._by_name.get(name) is before:
+                    self._adopt(after)
+                    return
+
+    async def _store_new(self, incident: Incident) -> None:
+        async with self._locks[incident.name]:
+            await self._save(incident)
+            self._adopt(incident)
+
+    async def _save(self, incident: Incident) -> None:
+        try:
+            await self._record.save(incident)
+        except RecordError as error:
+            self.store_problem = str(error)
+            self._on_store_failure()
+            raise
+        self.store_problem = ""
+
+    def _adopt(self, incident: Incident) -> None:
+        if self._by_name.get(incident.name) != incident:
+            self._by_name[incident.name] = incident
+            for tell in self.changed:
+                tell(incident.name)
+
+    def _name(self, key: Key) -> str:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        return incident_name(key, f"{now:%m%d-%H%M}", secrets.token_hex(3))

@@ -1,0 +1,74 @@
+"""The port on which Alertmanager is heard: plain or TLS, with a client's certificate where that is asked for."""
+
+import asyncio
+import hashlib
+import ssl
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
+from triage.oncall.config import TlsSection
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 10.0
+
+
+async def listen(
+    stack: AsyncExitStack, app: web.Application, address: str, port: int, tls: ssl.SSLContext | None = None
+) -> int:
+    """Serves the application until the stack is left, and drains it then; the port that it got. Raises OSError."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=DRAIN_SECONDS,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    assert runner.server is not None  # noqa: S101 -- set up above
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(BoundedConnections(runner.server), address, port, ssl=tls)
+    stack.callback(listener.close)
+    return int(listener.sockets[0].getsockname()[1])
+
+
+class TlsFiles:
+    """The certificate and key of `section`, and who signed the clients'. Read again when the files change: a client CA that is
+    added counts at once, one that is taken out with the next start."""
+
+    def __init__(self, section: TlsSection) -> None:
+        """Raises OSError or ssl.SSLError when a file is not there, or not what it should be."""
+        self._section = section
+        self._seen = self._digest()
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if section.client_ca is not None:
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self._load()
+
+    async def keep(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                found = await asyncio.to_thread(self._digest)
+                if found != self._seen:
+                    await asyncio.to_thread(self._load)
+                    self._seen = found
+                    log.info("certificate_read_again", file=self._section.certificate)
+            except (OSError, ssl.SSLError) as error:
+                log.warning("certificate_unreadable", cause=str(error))
+
+    def _load(self) -> None:
+        self.context.load_cert_chain(self._section.certificate, self._section.key)
+        if self._section.client_ca is not None:
+            self.context.load_verify_locations(self._section.client_ca)
+
+    def _digest(self) -> str:
+        files = (self._section.certificate, self._section.key, self._section.client_ca)
+        return hashlib.sha256(b"\0".join(Path(file).read_bytes() for file in files if file)).hexdigest()
