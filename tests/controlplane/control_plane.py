@@ -87,7 +87,7 @@ class ControlPlane:
             self._tools, ports, self.certificates, options, self.kubeconfig
         )
         await self._run("kube-controller-manager", manager, f"{self._controller_manager}/healthz")
-        await self._until_served(LOGS_CRD)
+        await self.until_served(LOGS_CRD["metadata"]["name"])
         stages = self.folder / "stages.yaml"
         stages.write_text(held_back(self._tools.stages.read_text()))
         kwok = components.kwok(
@@ -270,12 +270,11 @@ class ControlPlane:
             async with aclosing(watch) as found:
                 await anext(found)
 
-    async def _until_served(self, definition: Object) -> None:
-        """Returns when objects of the custom resource can be made and watched."""
+    async def until_served(self, definition: str) -> None:
+        """Returns when objects of the custom resource, by its definition's name, can be made and watched."""
         async with asyncio.timeout(READY_SECONDS):
-            kind = definition["kind"]
             watch = self.api.watch(
-                definition["apiVersion"], kind, fields=f"metadata.name={definition['metadata']['name']}"
+                "apiextensions.k8s.io/v1", "CustomResourceDefinition", fields=f"metadata.name={definition}"
             )
             async with aclosing(watch) as changes:
                 async for _, found in changes:

@@ -13,7 +13,7 @@ from triage.oncall.incident import SEVERITIES, Alert, Began
 from triage.seal import printable
 from triage.wording import short
 
-_MOST_TEXT = 600
+_MOST_TEXT = 300
 _MOST_NAME = 253
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")

@@ -64,15 +64,13 @@ class Incidents:
 
     async def take(self, told: Iterable[Told], truncated: int = 0) -> Sequence[Done]:
         """What became of each alert; all that changed is stored. Raises RecordError when something could not be."""
-        told = tuple(told)
         async with self._taking:  # of two notifications one opens an incident, and the other joins it
             before, now = self.by_key(), self._clock()
             taken = take(before, told, truncated, trees=self._trees, now=now, name=self._name)
             storing = []
             for key, changed in taken.changed.items():
                 if key in before:
-                    alerts = [one.alert for one in told if (one.namespace, one.workload, one.tree) == key]
-                    joining = partial(join, alerts=alerts, truncated=truncated, now=now)
+                    joining = partial(join, alerts=taken.alerts[key], truncated=truncated, now=now)
                     storing.append(self.store(before[key].name, joining))
                 else:
                     storing.append(self._store_new(changed))

@@ -2,6 +2,7 @@
 
 The same notification again changes nothing: Alertmanager repeats what it could not deliver, and so does a highly available pair."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -15,6 +16,8 @@ REOPENS_SECONDS = 3600.0
 MOST_OPEN = 200
 MOST_ALERTS = 50
 """Of one incident; the record holds no more."""
+_TOLD_ALERTS = 10
+"""Of those, the ones whose texts are kept; of the others it is kept that they fire."""
 
 Key = tuple[str, str, str]
 Done = Literal["opened", "joined", "reopened", "resolved", "unchanged", "refused", "not_ours", "turned_away"]
@@ -24,6 +27,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be stored, and what became of each alert. Alerts that were turned away must come again."""
 
     changed: Mapping[Key, Incident]
+    alerts: Mapping[Key, tuple[Alert, ...]]
+    """Those that each of them was told."""
     done: tuple[Done, ...]
 
 
@@ -40,7 +45,8 @@ def take(
     taking = _Taking(incidents, trees, now, name)
     done = tuple(taking.take(one) for one in told)
     changed = {key: with_truncated(incident, truncated) for key, incident in taking.changed.items()}
-    return Taken(changed=changed, done=done)
+    alerts = {key: tuple(told) for key, told in taking.alerts.items()}
+    return Taken(changed=changed, alerts=alerts, done=done)
 
 
 def join(incident: Incident, alerts: Iterable[Alert], truncated: int, now: float) -> Incident:
@@ -63,16 +69,25 @@ class _Taking:
         name: Callable[[Key], str],
     ) -> None:
         self.changed: dict[Key, Incident] = {}
+        self.alerts: defaultdict[Key, list[Alert]] = defaultdict(list)
         self._incidents = incidents
         self._trees = trees
         self._now = now
         self._name = name
         self._open = sum(1 for one in incidents.values() if one.state == "open")
+        self._known = {
+            (one.namespace, one.tree, alert.fingerprint): key
+            for key, one in incidents.items()
+            for alert in one.alerts
+        }
 
     def take(self, told: Told) -> Done:
         if told.tree not in self._trees or not told.namespace:
             return "not_ours"
-        key = (told.namespace, told.workload, told.tree)
+        # An alert stays where it is: the pod that it names may be gone by now, and with it who its workload was.
+        known = self._known.get((told.namespace, told.tree, told.alert.fingerprint))
+        key = known or (told.namespace, told.workload, told.tree)
+        self.alerts[key].append(told.alert)
         there = self.changed.get(key) or self._incidents.get(key)
         if there is None or not can_take(there, self._now):
             if not told.alert.firing:
@@ -132,7 +147,10 @@ def _kept(alerts: Sequence[Alert]) -> Iterator[Alert]:
     """Those that fire, then the latest of the others, in the order in which they came."""
     wanted = sorted(alerts, key=lambda one: (not one.firing, -one.starts_at))[:MOST_ALERTS]
     keep = {one.fingerprint for one in wanted}
-    return (one for one in alerts if one.fingerprint in keep)
+    kept = [one for one in alerts if one.fingerprint in keep]
+    yield from kept[:_TOLD_ALERTS]
+    for one in kept[_TOLD_ALERTS:]:
+        yield msgspec.structs.replace(one, summary="", runbook_url="", source_url="")
 
 
 def reopen(incident: Incident) -> Incident:

@@ -9,8 +9,8 @@ import msgspec
 from triage.report import Chart, Curve, Fact, Report
 from triage.wording import short
 
-MOST_BYTES = 40_000
-"""Leaves room in 64 KiB for alerts and posts."""
+MOST_BYTES = 32_000
+"""Leaves room in 64 KiB for alerts, posts and the names of incidents with the same cause."""
 _MOST_POINTS = 60
 _MOST_TEXT = 1200
 
@@ -86,6 +86,21 @@ def _texts(report: Report) -> Report:
     )
 
 
+def _in_few_words(report: Report) -> Report:
+    """What is left of a report whose very texts are too long: nothing of it may keep an incident from being recorded."""
+
+    def cut(value: object) -> object:
+        if isinstance(value, str):
+            return short(value, 200)
+        if isinstance(value, list | tuple):
+            return [cut(inner) for inner in value[:4]]
+        if isinstance(value, dict):
+            return {key: cut(inner) for key, inner in value.items()}
+        return value
+
+    return msgspec.convert(cut(msgspec.to_builtins(report)), Report)
+
+
 def _without_pictures(report: Report) -> Report:
     return msgspec.structs.replace(
         report,
@@ -104,4 +119,5 @@ _CUTS: tuple[Callable[[Report], Report], ...] = (
     _path_that_was_taken,
     _texts,
     _without_pictures,
+    _in_few_words,
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pods import PodTargets
 from telemetry.target import Target, Targets
+from telemetry.workload_above import is_made_by
 
 
 class TritonPods:
@@ -43,11 +44,20 @@ class TritonPods:
         """What alerts on this workload are told under: the workload above a pod, and where none is named the only one there is.
         As given where that is not known."""
         if workload.startswith("pod/"):
-            return next((workload_of(target) for target in self.of(namespace, workload)), workload)
+            owner = next((workload_of(target) for target in self.of(namespace, workload)), "")
+            return owner or self._made(namespace, workload.removeprefix("pod/")) or workload
         if workload:
             return workload
         there = self.workloads(namespace)
         return there[0] if len(there) == 1 else ""
+
+    def _made(self, namespace: str, pod: str) -> str:
+        """The workload that a pod of this name was made by, which is gone; nothing where none of those known makes such names."""
+        for target in self.all():
+            made_by = target.workload
+            if target.key.namespace == namespace and made_by is not None and is_made_by(made_by, "Pod", pod):
+                return workload_of(target)
+        return ""
 
     def workloads(self, namespace: str) -> Sequence[str]:
         return sorted({workload_of(target) for target in self.all() if target.key.namespace == namespace})
