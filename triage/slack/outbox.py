@@ -184,9 +184,9 @@ class Outbox:
             return False
         root = incident.posted.get("root")
         if root is not None and root.ts and not waiting.has_root:
-            # It was thought to be new; those that are, come first.
+            # It came first as one that may be new. It is none, so its turn is after those who wait already.
             waiting.has_root = True
-            if any(not other.has_root and other.due <= self._clock() for other in self._waiting.values()):
+            if any(other is not waiting and other.due <= self._clock() for other in self._waiting.values()):
                 return True
         step = await self._next_step(incident)
         if step is None:
@@ -198,6 +198,7 @@ class Outbox:
             await self._settle(incident, step, step.posted)
         else:
             await self._post(incident, step)
+            waiting.has_root = True  # it is posted first
         return True
 
     async def _next_step(self, incident: Incident) -> Step | None:
