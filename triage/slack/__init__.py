@@ -1,0 +1,1 @@
+"""An incident as one Slack thread: what it says, and how it gets there."""

@@ -1,0 +1,77 @@
+"""All messages that the thread of an incident should show now. Pure: the same incident gives the same bytes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from triage.chart_scale import clock
+from triage.oncall.incident import Incident
+from triage.slack.details import details_messages
+from triage.slack.first_line import target
+from triage.slack.layout import Group, Row, box, bullet, lay_out, line
+from triage.slack.message import MOVED, Message, make_message
+from triage.slack.plain import inert, one_line
+from triage.slack.rich import say
+from triage.slack.root import TWICE, by_hand, root_message
+
+_NO_MENTIONS: Mapping[str, Sequence[str]] = {}
+_NO_LINKS: Mapping[str, str] = {}
+
+
+def messages(
+    incident: Incident,
+    *,
+    mentions: Mapping[str, Sequence[str]] = _NO_MENTIONS,
+    links: Mapping[str, str] = _NO_LINKS,
+    charts: bool = True,
+) -> Mapping[str, Message]:
+    """By part, in the order in which they are posted. `links` are Slack's links of other incidents' roots, by the incident's name;
+    without `charts` a chart is drawn as text. What was said before and is no part of it any more is left as it stands, but for
+    details, which are emptied: an old command must not be read as today's."""
+    told = {"root": root_message(incident, mentions, links)}
+    if incident.report is not None and not incident.same_as and not incident.refused:
+        for message in details_messages(incident, incident.report, charts=charts):
+            told[message.metadata["event_payload"]["part"]] = message
+    for part in incident.posted:
+        if part.startswith("details") and not part.endswith(MOVED) and part not in told:
+            told[part] = _emptied(incident, part)
+    for message in _follow_ups(incident):
+        told[message.metadata["event_payload"]["part"]] = message
+    return told
+
+
+def _emptied(incident: Incident, part: str) -> Message:
+    where = f"told at {one_line(incident.same_as, 200)}" if incident.same_as else "in the messages above"
+    return _reply(incident, part, f"Nothing here any more: what is known now is {where}.")
+
+
+def _follow_ups(incident: Incident) -> Iterator[Message]:
+    """What came after the report. Of several reopenings the last is told; it says how many there were."""
+    if incident.reopened:
+        said = f"Alerts fire again for {target(incident)}, {_times(incident.reopened)} within the hour after they had ended."
+        yield _reply(incident, f"reopened-{incident.reopened}", said)
+    if incident.state != "open":
+        when = f" at {clock(incident.resolved_at)} UTC" if incident.resolved_at is not None else ""
+        part = f"resolved-{incident.reopened}" if incident.reopened else "resolved"
+        yield _reply(
+            incident, part, f"No alert fires any more{when}. Whether what was done worked is looked at next."
+        )
+    if (outcome := incident.outcome) is not None:
+        said = {"yes": "IT WORKED", "no": "IT DID NOT WORK", "unknown": "CANNOT TELL WHETHER IT WORKED"}[
+            outcome.worked
+        ]
+        rows: list[Row] = [(bullet(say(one_line(outcome.said, 1_500))),)]
+        if outcome.worked == "no":
+            rows.append((line(say("To look again:")), box(by_hand(incident))))
+        yield _reply(incident, "outcome", f"{said}: {one_line(outcome.said, 120)}", rows)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def _reply(incident: Incident, part: str, said: str, rows: Sequence[Row] = ()) -> Message:
+    posted = incident.posted.get(part)
+    head = [line(say(said, bold=True))]
+    if posted is not None and posted.maybe_twice:
+        head.append(line(say(TWICE)))
+    laid = lay_out([Group("", (tuple(head), *rows))], most_pages=1)
+    return make_message(incident.name, part, inert(said), laid.pages[0], thread=True)
