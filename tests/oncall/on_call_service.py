@@ -12,6 +12,9 @@ import aiohttp
 import yaml
 
 from tests.local_process import LocalProcess, eventually, free_ports
+from tests.oncall.fleet import NAMESPACE, Fleet
+from tests.slack.slack_api import CHANNEL, SlackApi
+from tests.slack.slack_api import TOKEN as SLACK_TOKEN
 
 READY_SECONDS = 60.0
 TOKEN = "alertmanager-may-send"
@@ -114,6 +117,27 @@ class OnCallService:
                 return answer.status == 401
         except aiohttp.ClientError:
             return False
+
+
+def on_call(
+    folder: Path, fleet: Fleet, slack: SlackApi, *, unready_after: str = "1h", **more: Any
+) -> OnCallService:
+    """The service over this fleet and this Slack; it calls for what is critical. `more` are sections of its configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    token = folder / "slack-token"
+    token.write_text(SLACK_TOKEN)
+    config = {
+        "tritons": {"namespaces": [NAMESPACE], "unready_after": unready_after},
+        "slack": {
+            "token_file": str(token),
+            "channel": CHANNEL,
+            "api_url": slack.base_url,
+            "mentions": {"critical": ["<!here>"]},
+        },
+        "follow_up": "3s",
+        **more,
+    }
+    return OnCallService(folder, fleet.control_plane.kubeconfig, config)
 
 
 def notification(alerts: Sequence[Mapping[str, Any]], truncated: int = 0) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The service's configuration: one YAML file, checked whole before anything starts. Secrets are files, and never stand in it."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,12 +10,11 @@ from pydantic_core import PydanticCustomError
 from telemetry.durations import Seconds
 from telemetry.located_yaml import NOT_SHOWN, read_located
 from telemetry.prometheus import check_prometheus_url
-from triage.oncall.incident import SEVERITIES
+from triage.slack.mentions import check_mentions
 
 _Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 _File = Annotated[str, Field(min_length=1)]
-_MENTION = re.compile(r"<(!subteam\^S[A-Z0-9]{2,30}|@[UW][A-Z0-9]{2,30}|!here|!channel)>")
 
 
 def _address(url: str) -> str:
@@ -24,12 +22,6 @@ def _address(url: str) -> str:
         said = "holds credentials, which would stand in every report; give a token_file"
         raise PydanticCustomError(NOT_SHOWN, said)
     return check_prometheus_url(url)
-
-
-def _mention(text: str) -> str:
-    if not _MENTION.fullmatch(text):
-        raise ValueError("is no mention of Slack: <!subteam^S012ABC>, <@U012ABC>, <!here> or <!channel>")
-    return text
 
 
 class _Section(BaseModel):
@@ -100,15 +92,15 @@ class SlackSection(_Section):
     token_file: _File
     channel: Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{2,30}$")]
     """The channel's id, not its name: a name can be given to another channel."""
-    mentions: Mapping[str, tuple[Annotated[str, AfterValidator(_mention)], ...]] = Field(default_factory=dict)
+    mentions: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """By severity: who is called when an incident begins."""
     api_url: str = "https://slack.com/api/"
     """A proxy's, where Slack is not reached directly."""
 
     @model_validator(mode="after")
-    def _known_severities(self) -> Self:
-        if unknown := set(self.mentions) - set(SEVERITIES):
-            raise ValueError(f"mentions: {sorted(unknown)} are no severities; known: {', '.join(SEVERITIES)}")
+    def _mentions_are_some(self) -> Self:
+        if wrong := check_mentions(self.mentions):
+            raise ValueError("; ".join(wrong))
         return self
 
 

@@ -126,8 +126,10 @@ def _kept(job: Job, snapshot: Snapshot, rules: AnyRules) -> tuple[str, str]:
     """The bundle's file, or why there is none."""
     if not job.bundle:
         return "", ""
+    file = Path(job.bundle)
     try:
-        save_bundle(Path(job.bundle), snapshot, rules)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        save_bundle(file, snapshot, rules)
     except (BundleError, OSError) as error:
         return "", str(error)
     return job.bundle, ""
