@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.slack.block_kit import MOST_TEXT, MOST_WEIGHT, complaints, effects, shown, total
+from triage.slack.message import Message
 
 TOKEN = "xoxb-0-not-a-secret"
 CHANNEL = "C0ALERTS1"
@@ -112,6 +113,10 @@ class SlackApi:
         for messages in self.messages.values():
             if kept in messages:
                 messages.remove(kept)
+
+    def chatter(self, channel: str, message: Message) -> None:
+        """Another message, posted by nobody that counts."""
+        self._keep({"channel": channel, "text": message.text, "metadata": dict(message.metadata)})
 
     def spend(self, channel: str) -> None:
         """As if too much had just been posted there."""
@@ -247,12 +252,15 @@ class SlackApi:
         thread = said.get("thread_ts", "")
         if thread and not any(thread in (kept.ts, kept.thread_ts) for kept in channel):
             return {"ok": False, "error": "thread_not_found"}
+        return {"ok": True, "channel": said["channel"], "ts": self._keep(said)}
+
+    def _keep(self, said: dict[str, Any]) -> str:
         self._last_ts = max(self._last_ts + 1e-6, self.clock())
         ts = f"{self._last_ts:.6f}"
-        kept = Kept(ts, thread, said["text"], said.get("blocks", []), said["metadata"])
+        kept = Kept(ts, said.get("thread_ts", ""), said["text"], said.get("blocks", []), said["metadata"])
         kept.called = [effect for effect in kept.effects if effect.startswith("call")]
-        channel.append(kept)
-        return {"ok": True, "channel": said["channel"], "ts": ts}
+        self.messages.setdefault(said["channel"], []).append(kept)
+        return ts
 
     def _chat_update(self, said: dict[str, Any]) -> dict[str, Any]:
         found = [kept for kept in self.messages.get(said["channel"], []) if kept.ts == said["ts"]]

@@ -51,17 +51,18 @@ def chart_block(chart: Chart) -> DrawnChart | None:
             continue
         data = [{"label": label, "value": value} for label, value in zip(labels, values, strict=True)]
         shown.append({"name": name, "data": data})
-    title = one_line(chart.title, 200) + (f", {unit.name}" if unit.name else "")
+    named = one_line(unit.name, 40)
+    title = one_line(chart.title, 200) + (f", {named}" if named else "")
     block = {
         "type": "data_visualization",
-        "title": cut(title, CHART_TITLE_CHARS),
+        "title": cut(title, CHART_TITLE_CHARS) or "chart",
         "chart": {
             "type": "line",
             "series": shown,
             "axis_config": {
                 "categories": labels,
                 "x_label": "UTC",
-                **({"y_label": cut(unit.name, CHART_TITLE_CHARS)} if unit.name else {}),
+                **({"y_label": named} if named else {}),
             },
         },
     }
@@ -71,6 +72,11 @@ def chart_block(chart: Chart) -> DrawnChart | None:
 def chart_text(chart: Chart) -> str:
     """The chart as lines for a box of text, in ASCII: the box's letters are not all of one width beyond that."""
     return "\n".join(chart_lines(chart, _TEXT_COLUMNS, unicode=False))
+
+
+def what_it_shows(chart: Chart) -> str:
+    """In a sentence."""
+    return one_line(f"{one_line(chart.title, 200)}: {summary(chart)}", 500)
 
 
 def _spans(steps: int) -> list[range]:
@@ -120,7 +126,7 @@ def _name(curve: Curve, taken: Sequence[str]) -> str:
 
 
 def _notes(chart: Chart, spans: Sequence[range], kept: int, left_out: Sequence[str]) -> list[str]:
-    notes = [f"{one_line(chart.title, 200)}: {summary(chart)}"]
+    notes = [what_it_shows(chart)]
     if chart.onset is not None:
         began = chart.onset
         notes.append(

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from triage.chart_scale import summary
 from triage.oncall.incident import Incident
 from triage.report import Mitigation, ModelLine, Report, Unseen, tone_of
 from triage.seal import printable
-from triage.slack.chart import chart_block, chart_text
+from triage.slack.chart import chart_block, chart_text, what_it_shows
 from triage.slack.layout import Group, Piece, Row, box, bullet, lay_out, line
 from triage.slack.limits import size
 from triage.slack.message import Message, make_message
@@ -82,13 +81,13 @@ def _charts(report: Report, *, charts: bool) -> Iterator[Group]:
     if not report.charts:
         return
     first, *others = report.charts
-    rest = [_one(f"{one_line(chart.title, 200)}: {summary(chart)}") for chart in others[:4]]
+    rest = [_one(what_it_shows(chart)) for chart in others[:4]]
     drawn = chart_block(first) if charts else None
     if drawn is not None:
         yield Group("What moved", (*map(_one, drawn.notes), *rest), block=drawn.block)
     else:
-        what = _one(f"{one_line(first.title, 200)}: {summary(first)}")
-        yield Group("What moved", ((box(chart_text(first)),), what, *rest))
+        shown = _one(what_it_shows(first))
+        yield Group("What moved", ((box(chart_text(first)),), shown, *rest))
 
 
 def _against(report: Report) -> Group:
@@ -178,7 +177,7 @@ def _foot(report: Report) -> str:
     said = [
         one_line(report.collected_at, 40),
         f"{report.took_seconds:g} s",
-        f"tree {one_line(report.tree, 40)} {report.tree_sha256[:12]}",
+        f"tree {one_line(report.tree, 40)} {one_line(report.tree_sha256, 12)}",
         count(len(report.evidence), "source"),
     ]
     if report.masked:

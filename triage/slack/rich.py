@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from triage.seal import printable
 from triage.slack.limits import BLOCK_WEIGHT, size
 
 Element = Mapping[str, Any]
@@ -13,9 +14,9 @@ Block = Mapping[str, Any]
 
 
 def say(text: str, *, bold: bool = False, code: bool = False) -> Element:
-    """A piece of text; Slack refuses one that is empty."""
+    """A piece of text, without what hides or turns text; Slack refuses one that is empty."""
     style = {name: True for name, wanted in (("bold", bold), ("code", code)) if wanted}
-    return {"type": "text", "text": text or " ", **({"style": style} if style else {})}
+    return {"type": "text", "text": printable(text) or " ", **({"style": style} if style else {})}
 
 
 def link(url: str, text: str) -> Element:
