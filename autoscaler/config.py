@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
+from telemetry.index_reader import IndexSettings
 from telemetry.located_yaml import NOT_SHOWN, parse_located, read_located
 from telemetry.model_config import ModelFacts
 from telemetry.scrape import ScrapeSettings
@@ -64,6 +65,21 @@ class ScrapeSection(_Section):
                 f"max_age {self.max_age:g}s must be at least interval plus timeout, "
                 f"{self.interval + self.timeout:g}s: one scrape must be able to fail and the next to succeed"
             )
+        return self
+
+
+class ModelIndexSection(_Section):
+    """How often and how patiently each pod's repository index is asked, for the models' states in /metrics. Triton lists the
+    folders of its repository for each answer, which an object store may charge for."""
+
+    interval: Seconds = 15.0
+    timeout: Seconds = 5.0
+    """For one look; less than the interval."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.timeout >= self.interval:
+            raise ValueError(f"timeout {self.timeout:g}s must be less than interval {self.interval:g}s")
         return self
 
 
@@ -168,6 +184,7 @@ class JsonRouteSection(_Section):
 class Config(_Section):
     targets: TargetsSection
     scrape: ScrapeSection = ScrapeSection()
+    model_index: ModelIndexSection = ModelIndexSection()
     pod_labels: tuple[_PodLabel, ...] = ()
     """Pod labels that an HPA's selector may name, beside model, version, workload and node."""
     models: tuple[DeclaredModel, ...] = ()
@@ -185,6 +202,9 @@ class Config(_Section):
 
     def scrape_settings(self) -> ScrapeSettings:
         return ScrapeSettings(self.scrape.interval, self.scrape.timeout)
+
+    def index_settings(self) -> IndexSettings:
+        return IndexSettings(self.model_index.interval, self.model_index.timeout)
 
 
 def keep_server(new: Config, old: Config) -> tuple[Config, tuple[str, ...]]:

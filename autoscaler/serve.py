@@ -4,7 +4,7 @@ import asyncio
 import resource
 import signal as os_signal
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,14 +27,17 @@ from autoscaler.api.publish import PublicationState, ServiceRef
 from autoscaler.api.server import ApiServer
 from autoscaler.config import keep_server
 from autoscaler.generation import Generation, Generations
+from autoscaler.model_metrics import ModelCollector
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.reload import Files, Loaded, Reloader
 from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
+from telemetry.index_reader import IndexReader
 from telemetry.kube_client import KubernetesClient
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.located_yaml import InvalidFileError
 from telemetry.plain_port import Condition
 from telemetry.scrape import scrape_session
+from telemetry.target import PodKey, Target
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +88,15 @@ class Daemon:
         self._refusal = ""
         self.metrics = OwnMetrics(version("triton-ops"))
         self.generations = Generations(self._generation(loaded))
+        self.index_reader = IndexReader(
+            self._targets,
+            lambda: self.generations.current.config.index_settings(),
+            session,
+            time.monotonic,
+        )
+        self.metrics.registry.register(
+            ModelCollector(self._targets, lambda: self.index_reader.pods, time.monotonic)
+        )
         self.reloader = Reloader(files, loaded.digest, self._adopt, self._refuse)
         server = loaded.config.server
         self.server = ApiServer(self._api_app(), host=server.address, port=server.port)
@@ -148,6 +160,7 @@ class Daemon:
         """What runs for as long as the daemon does; none of them returns by itself."""
         return [
             self.generations.run(),
+            self.index_reader.run(),
             self.reloader.run(),
             self.trust.keep(),
             self.authority.keep(),
@@ -223,6 +236,9 @@ class Daemon:
 
     def _generation(self, loaded: Loaded) -> Generation:
         return Generation(loaded.config, loaded.rows, self._api, self._session, self.metrics)
+
+    def _targets(self) -> Mapping[PodKey, Target]:
+        return self.generations.current.targets.by_key
 
     def _api_app(self) -> web.Application:
         return make_api_app(

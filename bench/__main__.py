@@ -17,6 +17,7 @@ import structlog
 from bench.api import ApiResult, measure_api
 from bench.fleet import Fleet
 from bench.machine import describe_machine
+from bench.models import ModelsResult, measure_models
 from bench.parser import LEAST_RATIO, MODELS, ParserResult, measure_parser
 from bench.triage.measure import GOALS, Sources, TriageResult, measure_triage
 
@@ -45,10 +46,18 @@ def main(smoke: bool, json_file: Path | None) -> None:
     for fleet in fleets:
         api.append(asyncio.run(measure_api(fleet, rounds=rounds, seconds=seconds)))
         click.echo(_say_api(api[-1]))
+    models = []
+    for fleet in fleets:
+        models.append(asyncio.run(measure_models(fleet, rounds=rounds)))
+        click.echo(_say_models(models[-1]))
     triage = asyncio.run(_measure_triage(smoke=smoke))
     if json_file is not None:
         found = {"machine": machine, "smoke": smoke, "parser": asdict(parser)}
-        found |= {"api": [*map(asdict, api)], "triage": [*map(asdict, triage)]}
+        found |= {
+            "api": [*map(asdict, api)],
+            "models": [*map(asdict, models)],
+            "triage": [*map(asdict, triage)],
+        }
         json_file.write_text(json.dumps(found, indent=2) + "\n")
     missed = [] if smoke else [*_missed(parser, triage)]  # a few rounds beside other work are no measurement
     for goal in missed:
@@ -93,6 +102,14 @@ GET over TLS, {found.fleet}, {found.connections} connections, {found.body_bytes}
   requests a second   {found.per_second!s:28}  {found.bare_per_second!s:28}  {found.per_second_ratio:.2f}
   p50 ms              {found.p50_ms!s:28}  {found.bare_p50_ms!s:28}  {found.p50_ratio:.2f}
   p99 ms              {found.p99_ms!s:28}  {found.bare_p99_ms!s:28}  {found.p99_ratio:.2f}"""
+
+
+def _say_models(found: ModelsResult) -> str:
+    return f"""
+models' states, {found.fleet}: {found.series} series, {found.page_bytes / 1e6:.1f} MB
+                      CPU ms                        longest that the event loop was late, ms
+  one look at all     {found.look_cpu_ms!s:28}  {found.look_late_ms!s}
+  one page            {found.page_cpu_ms!s:28}  {found.page_late_ms!s}"""
 
 
 def _say_triage(found: TriageResult) -> str:

@@ -1,5 +1,6 @@
 """What every program of ours has on its plain port: probes and the program's own metrics. Nothing here is secret."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,12 +30,18 @@ Conditions = Callable[[], Sequence[Condition]]
 
 
 def add_plain_routes(
-    app: web.Application, *, live: Conditions, ready: Conditions, registry: CollectorRegistry
+    app: web.Application,
+    *,
+    live: Conditions,
+    ready: Conditions,
+    registry: CollectorRegistry,
+    encode_in_thread: bool = False,
 ) -> None:
-    """`/livez`, `/readyz` (both with `?verbose`) and `/metrics`."""
+    """`/livez`, `/readyz` (both with `?verbose`) and `/metrics`. `encode_in_thread`: for a registry so large that to write its page
+    would hold the loop; what it reads must then bear to be read from a thread."""
     app.router.add_get("/livez", _probe("livez", live))
     app.router.add_get("/readyz", _probe("readyz", ready))
-    app.router.add_get("/metrics", _metrics(registry))
+    app.router.add_get("/metrics", _metrics(registry, encode_in_thread))
 
 
 def render_conditions(probe: str, conditions: Sequence[Condition]) -> str:
@@ -59,9 +66,16 @@ def _probe(name: str, conditions: Conditions) -> Handler:
     return probe
 
 
-def _metrics(registry: CollectorRegistry) -> Handler:
+def _metrics(registry: CollectorRegistry, in_thread: bool) -> Handler:
+    one_at_a_time = asyncio.Lock()
+
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+        if in_thread:
+            async with one_at_a_time:
+                body = await asyncio.to_thread(encode, registry)
+        else:
+            body = encode(registry)
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
     return metrics

@@ -94,6 +94,7 @@ def target_of(pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCE
         workload=ascent.workload,
         workload_guessed=ascent.guessed,
         labels=pod.metadata.labels or {},
+        restarts=_restarts(pod, metrics_port),
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
 
@@ -129,6 +130,11 @@ def _phase(pod: Pod, metrics_port: int) -> Phase:
     if runs and pod.status.pod_ip:
         return Phase.RUNNING
     return Phase.STOPPED if has_run and not runs else Phase.STARTING
+
+
+def _restarts(pod: Pod, metrics_port: int) -> int:
+    status = _triton_status(pod, metrics_port)
+    return 0 if status is None else status.restart_count
 
 
 def _triton_status(pod: Pod, metrics_port: int) -> ContainerStatus | None:

@@ -49,6 +49,8 @@ class Target:
     labels: Mapping[str, str] = field(default_factory=dict)
     workload_guessed: bool = False
     """The workload's name was worked out from the pod alone: its owner is not looked up yet, or cannot be."""
+    restarts: int = 0
+    """How often its Triton container began anew: another number is another process."""
     problem: str = ""
     """What is wrong with the pod's own settings, in words for its owner; empty when nothing is."""
 

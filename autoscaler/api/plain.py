@@ -19,7 +19,7 @@ def make_plain_app(
 ) -> web.Application:
     """The application with `/livez`, `/readyz` (both with `?verbose`), `/metrics`, and the JSON route."""
     app = web.Application(middlewares=[timed(on_request), statuses])
-    add_plain_routes(app, live=live, ready=ready, registry=registry)
+    add_plain_routes(app, live=live, ready=ready, registry=registry, encode_in_thread=True)
     if json_route is not None:
         app.router.add_get(JSON_ROUTE, json_route.answer)
     return app

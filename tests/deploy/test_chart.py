@@ -151,6 +151,7 @@ def test_monitors_scrape_the_plain_port_of_this_release_alone(helm: Helm) -> Non
         assert spec["namespaceSelector"] == {"matchNames": ["triton-ops"]}
         [endpoint] = spec[endpoints]
         assert (endpoint["port"], endpoint["path"]) == ("http", "/metrics")
+        assert endpoint["honorLabels"], "namespace and pod of the Triton, not of the autoscaler"
     assert "http" in {port["name"] for port in service["spec"]["ports"]}
 
 

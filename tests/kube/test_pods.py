@@ -242,3 +242,7 @@ async def test_pods_are_followed_from_the_list_through_the_watch_to_their_worklo
     assert (target.workload, target.born_in_sight) == (Workload("Deployment", "llm"), True)
     assert (targets.complete, pods.problems) == (True, ())
     assert pods.last_contact is not None
+
+
+def test_how_often_tritons_container_began_anew_is_told() -> None:
+    assert target_of(pod(restarts=3)).restarts == 3
