@@ -1,8 +1,8 @@
 """All tests: `python -m tests.run`, in sessions side by side, since many of them mostly wait.
 
-Those that wait are the stories told in real time: an HPA that follows load, incidents that need a calm before, the demo. All that
-starts a Triton for each simulated pod is in one session, since two control planes would share the addresses. Ends with what was
-real in all, and fails where any of it is zero: a suite that silently stopped testing against the real parts must not be green."""
+Those that wait are the stories told in real time: an HPA that follows load, incidents that need a calm before, the demo, the on-call
+service. Ends with what was real in all, and fails where any of it is zero: a suite that silently stopped testing against the real
+parts must not be green."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from typing import Self
 
 from tests.real_parts import RealWork, read_counts
 
-WAITING = (("tests/e2e", "tests/latency", "tests/tritons"), ("tests/demo", "tests/truths"))
+WAITING = (("tests/e2e", "tests/latency", "tests/tritons"), ("tests/demo", "tests/truths", "tests/oncall"))
 """The folders of each session beside the one that works through all others."""
 
 

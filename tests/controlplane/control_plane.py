@@ -179,7 +179,7 @@ class ControlPlane:
                 watch = self.api.watch("apiregistration.k8s.io/v1", "APIService", fields=fields)
                 async with aclosing(watch) as changes:
                     async for _, found in changes:
-                        conditions = found.get("status", {}).get("conditions", [])
+                        conditions = found.get("status", {}).get("conditions") or []
                         condition = next((each for each in conditions if each["type"] == "Available"), {})
                         if condition.get("status") == "True":
                             return
@@ -278,7 +278,7 @@ class ControlPlane:
             )
             async with aclosing(watch) as changes:
                 async for _, found in changes:
-                    conditions = found.get("status", {}).get("conditions", [])
+                    conditions = found.get("status", {}).get("conditions") or []
                     if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
                         return
 

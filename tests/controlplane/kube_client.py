@@ -4,6 +4,7 @@ dictionaries."""
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -116,20 +117,27 @@ class KubeClient:
         fields: str = "",
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """(ADDED, MODIFIED or DELETED, object), first those that exist, without end: a watch that the server
-        ends is opened anew.
+        ends is opened anew, also after a restart of the server, which may take as long as an answer.
 
         After a reopening the existing objects come again as ADDED."""
         path = await self.path(api_version, kind, None, namespace)
         query = {"watch": "true", "labelSelector": selector, "fieldSelector": fields}
+        heard = time.monotonic()
         while True:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS)
-            async with self._http.get(self.server + path, params=query, timeout=timeout) as answer:
-                await _raise_for(answer, "GET", path)
-                async for line in _lines(answer.content):
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        break
-                    yield event["type"], event["object"]
+            try:
+                async with self._http.get(self.server + path, params=query, timeout=timeout) as answer:
+                    await _raise_for(answer, "GET", path)
+                    async for line in _lines(answer.content):
+                        heard = time.monotonic()
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            break
+                        yield event["type"], event["object"]
+                heard = time.monotonic()
+            except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
+                if time.monotonic() - heard > 4 * ANSWER_SECONDS:
+                    raise
             await asyncio.sleep(0.1)
 
     async def call(

@@ -255,8 +255,12 @@ async def children(oncall: OnCallService) -> list[int]:
     return found
 
 
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 def gone(pids: list[int]) -> Callable[[], Awaitable[bool]]:
     async def none_runs() -> bool:
-        return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+        return not any(runs(pid) for pid in pids)
 
     return none_runs

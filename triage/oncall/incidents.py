@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
 import structlog
 
 from telemetry.listwatch import Backoff
@@ -48,6 +49,8 @@ class Incidents:
     async def load(self) -> None:
         """What an earlier run kept. Raises RecordError."""
         for incident in await self._record.load():
+            if incident.work == "running":  # its triage ended with the program that ran it
+                incident = msgspec.structs.replace(incident, work="waiting", progress="")  # noqa: PLW2901
             self._by_name[incident.name] = incident
 
     def get(self, name: str) -> Incident | None:
