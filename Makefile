@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton manifests demo check test groundtruth accuracy incidents soak fuzz bench clean
+.PHONY: all .venv preflight tools triton manifests demo check test groundtruth accuracy incidents soak storm fuzz bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -74,6 +74,10 @@ incidents: .venv tools triton
 # Two replicas for ten minutes of real HPA syncs, while their certificates, the front proxy and the API server change and one is killed.
 soak: .venv tools triton
 	$(BIN)/python -m pytest -s -m accuracy tests/e2e/test_replicas.py
+
+# A thousand alerts in ten seconds at the on-call service, told at Slack's pace, three minutes.
+storm: .venv tools triton
+	$(BIN)/python -m pytest -s -m accuracy tests/oncall
 
 # The daemon between hostile Tritons, clients and configurations, ten minutes: FUZZ="--seconds 60 --seed 7" runs another.
 fuzz: .venv

@@ -122,21 +122,21 @@ class KubeClient:
         After a reopening the existing objects come again as ADDED."""
         path = await self.path(api_version, kind, None, namespace)
         query = {"watch": "true", "labelSelector": selector, "fieldSelector": fields}
-        heard = time.monotonic()
+        lost: float | None = None
         while True:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS)
             try:
                 async with self._http.get(self.server + path, params=query, timeout=timeout) as answer:
                     await _raise_for(answer, "GET", path)
+                    lost = None
                     async for line in _lines(answer.content):
-                        heard = time.monotonic()
                         event = json.loads(line)
                         if event["type"] == "ERROR":
                             break
                         yield event["type"], event["object"]
-                heard = time.monotonic()
             except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
-                if time.monotonic() - heard > 4 * ANSWER_SECONDS:
+                lost = lost or time.monotonic()
+                if time.monotonic() - lost > ANSWER_SECONDS:
                     raise
             await asyncio.sleep(0.1)
 

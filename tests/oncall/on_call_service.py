@@ -1,5 +1,7 @@
 """`triton-triage serve` as users run it: a process of its own, with a configuration file, a token and a folder."""
 
+import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -138,6 +140,17 @@ def on_call(
         **more,
     }
     return OnCallService(folder, fleet.control_plane.kubeconfig, config)
+
+
+async def children(oncall: OnCallService) -> list[int]:
+    """Processes that the service has started."""
+    assert oncall.process is not None
+    listed = await asyncio.to_thread(Path(f"/proc/{oncall.process.pid}/task").iterdir)
+    found: list[int] = []
+    for task in listed:
+        with contextlib.suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def notification(alerts: Sequence[Mapping[str, Any]], truncated: int = 0) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.local_process import eventually
 from tests.oncall.fleet import MODEL, NAMESPACE, Fleet
-from tests.oncall.on_call_service import OnCallService, alert, on_call
+from tests.oncall.on_call_service import OnCallService, alert, children, on_call
 from tests.slack.slack_api import SlackApi
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -242,17 +242,6 @@ async def test_the_api_server_restarted_in_between(fleet: Fleet, slack: SlackApi
         (kept,) = await control_plane.api.list("triton-ops.io/v1alpha1", "TriageReport", "on-call-record")
         assert kept["status"]["cause"] == "runtime_version"
     await control_plane.delete_namespace("on-call-record")
-
-
-async def children(oncall: OnCallService) -> list[int]:
-    """Processes that the service has started."""
-    assert oncall.process is not None
-    listed = await asyncio.to_thread(Path(f"/proc/{oncall.process.pid}/task").iterdir)
-    found: list[int] = []
-    for task in listed:
-        with contextlib.suppress(OSError):
-            found += map(int, (task / "children").read_text().split())
-    return found
 
 
 def runs(pid: int) -> bool:
