@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import structlog
@@ -130,26 +131,18 @@ class Triaging:
             self._due[name] = time.monotonic() + self.again_seconds
 
     async def _tell_once(self, name: str) -> None:
-        """The same cause on many workloads is told in one thread: the first incident's that has it."""
+        """The same cause on many workloads is told in one thread: that of the first incident which has it."""
         mine = self.incidents.get(name)
-        if mine is None or mine.same_as or mine.also:
+        if mine is None or mine.same_as or mine.also or mine.state != "open":
             return
-        others = [one for one in self.incidents.all() if one.name != name and one.state == "open"]
-        first = min(
-            (one for one in others if not one.same_as and same_cause(one, mine)),
-            key=lambda one: one.opened_at,
-            default=None,
-        )
-        if first is None or mine.state != "open":
-            return
-        where = f"{mine.namespace}/{mine.workload}"
-        await self.incidents.change(name, lambda one: msgspec.structs.replace(one, same_as=first.name))
-        await self.incidents.change(
-            first.name,
-            lambda one: (
-                msgspec.structs.replace(one, also=(*one.also, where)) if where not in one.also else one
-            ),
-        )
+        here = [one for one in self.incidents.all() if one.state == "open" and not one.same_as]
+        same = [one for one in here if one.name == name or same_cause(one, mine)]
+        first = min(same, key=lambda one: (not one.also, one.opened_at, one.name))
+        for other in same:
+            if other is not first and not other.also:
+                where = f"{other.namespace}/{other.workload}"
+                await self.incidents.change(other.name, partial(_told_by, first.name))
+                await self.incidents.change(first.name, partial(_tells_of, where))
 
 
 async def gone(api: KubernetesApi, incident: Incident) -> str:
@@ -167,6 +160,16 @@ async def gone(api: KubernetesApi, incident: Incident) -> str:
         if error.status == 404:
             return f"{incident.workload} is not in namespace {incident.namespace} (any more)"
     return ""
+
+
+def _told_by(first: str, incident: Incident) -> Incident:
+    return msgspec.structs.replace(incident, same_as=first)
+
+
+def _tells_of(where: str, incident: Incident) -> Incident:
+    if where in incident.also:
+        return incident
+    return msgspec.structs.replace(incident, also=(*incident.also, where))
 
 
 def _so_far(incident: Incident, word: Said) -> Incident:

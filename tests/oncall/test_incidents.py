@@ -1,0 +1,110 @@
+"""Changes of incidents are stored before they count, and none of them is lost to another."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from tests.oncall.memory_record import MemoryRecord
+from tests.oncall.test_joining import NOW, told
+from triage.oncall.incident import Incident
+from triage.oncall.incidents import Incidents
+from triage.oncall.record import RecordError
+
+
+def incidents(record: MemoryRecord) -> Incidents:
+    return Incidents(record, lambda: NOW, ("p99", "load-failure"))
+
+
+async def test_what_cannot_be_stored_is_not_taken() -> None:
+    record = MemoryRecord()
+    here = incidents(record)
+    record.away = True
+    with pytest.raises(RecordError):
+        await here.take([told("a")])
+    assert not here.all()
+    assert here.store_problem == "the record is away"
+    record.away = False
+    assert await here.take([told("a")]) == ("opened",)
+    assert list(record.kept.values()) == list(here.all())
+
+
+async def test_notifications_at_once_open_one_incident() -> None:
+    record = MemoryRecord()
+    record.slow_seconds = 0.01
+    here = incidents(record)
+    await asyncio.gather(*(here.take([told(f"a{n}"), told(f"b{n}")]) for n in range(10)))
+    (only,) = here.all()
+    assert len(only.alerts) == 20
+    assert record.kept == {only.name: only}
+
+
+async def test_an_alert_that_joins_while_the_report_comes_loses_neither() -> None:
+    record = MemoryRecord()
+    here = incidents(record)
+    await here.take([told("a")])
+    name = here.all()[0].name
+    record.slow_seconds = 0.02
+
+    def reported(one: Incident) -> Incident:
+        return msgspec.structs.replace(one, work="done", bundle="b")
+
+    joining = asyncio.create_task(here.take([told("b")]))
+    await asyncio.sleep(0.01)  # its value is on the way to the record
+    await asyncio.gather(joining, here.change(name, reported))
+    (only,) = here.all()
+    assert (len(only.alerts), only.work, only.bundle) == (2, "done", "b")
+    assert record.kept[name] == only
+
+
+async def test_what_was_found_out_is_kept_in_memory_until_the_record_is_back() -> None:
+    record = MemoryRecord()
+    here = incidents(record)
+    await here.take([told("a")])
+    name = here.all()[0].name
+    record.away = True
+    changing = asyncio.create_task(here.change(name, lambda one: msgspec.structs.replace(one, work="done")))
+    await asyncio.sleep(0.05)
+    assert here.get(name) is not None
+    assert here.all()[0].work == "done"
+    assert record.kept[name].work == "waiting"
+    record.away = False
+    async with asyncio.timeout(5):
+        await changing
+    assert record.kept[name].work == "done"
+
+
+async def test_a_running_triage_waits_again_after_a_restart() -> None:
+    record = MemoryRecord()
+    before = incidents(record)
+    await before.take([told("a")])
+    before.show(
+        before.all()[0].name, lambda one: msgspec.structs.replace(one, work="running", progress="3 sources")
+    )
+    await before.store(before.all()[0].name, lambda one: one)
+    after = incidents(record)
+    await after.load()
+    assert [(one.work, one.progress) for one in after.all()] == [("waiting", "")]
+
+
+async def test_every_change_is_told() -> None:
+    here = incidents(MemoryRecord())
+    names: list[str] = []
+    here.changed.append(names.append)
+    await here.take([told("a")])
+    await here.take([told("a")])
+    here.show(here.all()[0].name, lambda one: msgspec.structs.replace(one, progress="1 source"))
+    assert names == [here.all()[0].name] * 2
+
+
+async def test_a_record_that_came_back_is_found_to_be_back() -> None:
+    record = MemoryRecord()
+    here = incidents(record)
+    record.away = True
+    with pytest.raises(RecordError):
+        await here.take([told("a")])
+    await here.check()
+    assert here.store_problem
+    record.away = False
+    await here.check()
+    assert not here.store_problem
