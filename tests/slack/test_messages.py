@@ -41,6 +41,7 @@ def test_a_real_report_is_told_whole_in_at_most_three_messages(name: str) -> Non
         complaints(json.loads(json.dumps(m.blocks))) == [] for m in messages(told(report=report)).values()
     )
     assert "left out here" not in details
+    assert f", tree p99 {report.tree_sha256[:12]}, " in details
     for action in report.actions[:6]:
         assert not action.command or f"| {action.command}" in details
     assert [details.index(title) for title in ORDER if title in details] == sorted(

@@ -178,7 +178,7 @@ def _foot(report: Report) -> str:
     said = [
         one_line(report.collected_at, 40),
         f"{report.took_seconds:g} s",
-        f"tree {one_line(report.tree, 40)} {one_line(report.tree_sha256, 12)}",
+        f"tree {one_line(report.tree, 40)} {report.tree_sha256[:12]}",
         count(len(report.evidence), "source"),
     ]
     if report.masked:
