@@ -89,6 +89,8 @@ class SlackApi:
     """How many of the next posts are kept, and their connection broken."""
     status: int = 0
     """Such as 503, for every call."""
+    proxy_answers: tuple[str, bytes] | None = None
+    """What a proxy in Slack's place answers with 200: content type and body."""
     messages: dict[str, list[Kept]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -149,6 +151,9 @@ class SlackApi:
             return web.Response(
                 status=self.status, text="<html>upstream is away</html>", content_type="text/html"
             )
+        if self.proxy_answers is not None:
+            kind, said = self.proxy_answers
+            return web.Response(body=said, content_type=kind)
         verb, scope, allowed = _METHODS[method]
         if request.method != verb:
             self.wrong.append(f"{method} asked with {request.method}")

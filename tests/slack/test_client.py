@@ -36,7 +36,7 @@ async def test_a_message_is_posted_found_linked_and_edited(tmp_path: Path) -> No
         assert await slack.find(CHANNEL, "prod-web-p99", "root", since=float(arrived.ts)) == arrived.ts
         assert await slack.find(CHANNEL, "prod-web-p99", "details", since=0) == ""
         assert await slack.find(CHANNEL, "another", "root", since=0) == ""
-        assert await slack.find(CHANNEL, "prod-web-p99", "root", since=float(arrived.ts) + 60) == ""
+        assert await slack.find(CHANNEL, "prod-web-p99", "root", since=float(arrived.ts) + 3_600) == ""
         assert (await slack.permalink(CHANNEL, arrived.ts)).startswith("https://team.slack.com/archives/")
         await slack.update(CHANNEL, arrived.ts, ROOT)
         assert api.thread()["root"].edits == 1
@@ -101,6 +101,29 @@ async def test_an_answer_that_is_none_of_slacks_may_have_done_it(tmp_path: Path,
         with pytest.raises(TryLater) as error:
             await slack.post(CHANNEL, ROOT)
         assert (str(error.value), error.value.unclear) == (f"Slack answered {status}", True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ("text/plain", b"log in first"),
+        ("text/html", b"<html>log in first"),
+        ("application/json", b"[1]"),
+        ("application/json", b'"yes"'),
+        ("application/json", b"{"),
+        ("application/json", b"\xff\xfe{"),
+        ("application/json", b""),
+        ("application/gzip", b"\x1f\x8b"),
+    ],
+    ids=str,
+)
+async def test_what_answers_in_slacks_place_ends_nothing(tmp_path: Path, answer: tuple[str, bytes]) -> None:
+    async with client(tmp_path) as (api, slack):
+        api.proxy_answers = answer
+        with pytest.raises(TryLater) as error:
+            await slack.post(CHANNEL, ROOT)
+        assert error.value.unclear
+        assert error.value.__suppress_context__ or error.value.__context__ is None
 
 
 async def test_a_refused_connection_surely_did_nothing_and_a_broken_or_slow_one_may_have(

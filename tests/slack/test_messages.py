@@ -10,6 +10,7 @@ from tests.slack.stories import ALERT, changed, incident, load_failure, slow_req
 from triage.oncall.incident import Incident, Outcome
 from triage.report import Mitigation, Unseen
 from triage.slack.first_line import first_line
+from triage.slack.kept import Kept
 from triage.slack.limits import LINE_CHARS, size
 from triage.slack.messages import messages
 
@@ -40,6 +41,7 @@ def test_a_real_report_is_told_whole_in_at_most_three_messages(name: str) -> Non
         complaints(json.loads(json.dumps(m.blocks))) == [] for m in messages(told(report=report)).values()
     )
     assert "left out here" not in details
+    assert f", tree p99 {report.tree_sha256[:12]}, " in details
     for action in report.actions[:6]:
         assert not action.command or f"| {action.command}" in details
     assert [details.index(title) for title in ORDER if title in details] == sorted(
@@ -184,6 +186,17 @@ def test_rows_that_find_no_room_are_counted_and_the_first_line_stays() -> None:
     assert list(said) == ["root", "details", "details-2", "details-3"]
     assert "- 22 more" in said["details"]
     assert "more rows left out here. All of it: triton-triage report prod-web-p99" in said["details-3"]
+
+
+def test_how_to_get_the_whole_works_where_it_is_typed() -> None:
+    """The record is in the service's namespace, not in the workload's; a folder is on the service's own disk."""
+    there = thread(told(), kept=Kept(namespace="triage"))
+    for part in ("root", "details-2"):
+        assert there[part].endswith(
+            "triton-triage report prod-web-p99 -n triage or kubectl get triagereport prod-web-p99 -n triage -o yaml"
+        )
+    folder = thread(told(), kept=Kept(folder="/var/lib/triton triage"))["root"]
+    assert folder.endswith("All of it: triton-triage report prod-web-p99 --folder '/var/lib/triton triage'")
 
 
 def test_a_message_is_what_it_was_before_as_long_as_nothing_changed() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from tests.slack.slack_api import CHANNEL, TOKEN, SlackApi, slack_api
 from triage.oncall.incident import Incident, Posted
 from triage.slack.client import SlackClient
+from triage.slack.kept import Kept
 from triage.slack.outbox import Outbox, RecordAway
 
 
@@ -78,6 +79,7 @@ class Threads:
             self.record,
             CHANNEL,
             mentions=self.mentions,
+            kept=Kept(),
             on_post=lambda *what: self.outcomes.append(what),
             clock=self.clock,
             sleep=self.clock.sleep,

@@ -45,6 +45,7 @@ from triage.oncall.webhook_port import TlsFiles, listen
 from triage.rules import seals_from_folder
 from triage.slack.client import SlackClient
 from triage.slack.errors import SlackError
+from triage.slack.kept import Kept
 from triage.slack.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -142,6 +143,9 @@ class Service:
                 PostedIncidents(self.incidents),
                 config.slack.channel,
                 mentions=config.slack.mentions,
+                kept=Kept(namespace=config.record.namespace)
+                if config.record.namespace
+                else Kept(folder=str(config.data / "incidents")),
                 on_post=self.post_log.posted,
                 clock=time.time,
             )

@@ -3,7 +3,6 @@
 Every call has a deadline, and every error is one of triage.slack.errors."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -23,8 +22,8 @@ SCOPES = ("chat:write", "channels:history", "groups:history")
 _CALL_SECONDS = 10.0
 _MOST_PAGES = 5
 _PAGE = 200
-_LOOK_BACK_SECONDS = 5.0
-"""Clocks differ: a message is looked for from so long before it was sent."""
+_LOOK_BACK_SECONDS = 600.0
+"""Clocks differ: a message is looked for from so long before its incident."""
 _QUIET = logging.getLogger("triage.slack.sdk")
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
@@ -151,15 +150,17 @@ class SlackClient:
                 answer = await ask()
             if isinstance(answer.data, dict):
                 return answer.data
-            error = TryLater("Slack's answer was no JSON", unclear=True)
+            error = TryLater("Slack's answer was no object", unclear=True)
         except SlackApiError as refused:
             error = own_error(refused)
         except TimeoutError:
             error = TryLater(f"Slack did not answer within {self._call_seconds:g} s", unclear=True)
         except aiohttp.ClientConnectorError as away:
             error = TryLater(f"Slack cannot be reached: {type(away).__name__}")
-        except (aiohttp.ClientError, SlackClientError, OSError, json.JSONDecodeError) as broken:
+        except (aiohttp.ClientError, SlackClientError, OSError) as broken:
             error = TryLater(f"the connection to Slack broke: {type(broken).__name__}", unclear=True)
+        except (AttributeError, ValueError):  # slack_sdk takes any answer for an object in UTF-8
+            error = TryLater("what answered in Slack's place is not Slack: is a proxy between?", unclear=True)
         raise error
 
     def _fresh_token(self) -> str:

@@ -6,6 +6,7 @@ from triage.oncall.incident import Incident
 from triage.report import Mitigation, ModelLine, Report, Unseen, tone_of
 from triage.seal import printable
 from triage.slack.chart import chart_block, chart_text, what_it_shows
+from triage.slack.kept import Kept
 from triage.slack.layout import Group, Piece, Row, box, bullet, lay_out, line
 from triage.slack.limits import size
 from triage.slack.message import Message, make_message
@@ -21,7 +22,7 @@ _MOST_COMMAND = 700
 _MOST = {"against": 8, "unseen": 8, "actions": 6, "models": 10, "timeline": 15, "path": 20, "evidence": 8}
 
 
-def details_messages(incident: Incident, report: Report, *, charts: bool) -> Iterator[Message]:
+def details_messages(incident: Incident, report: Report, kept: Kept, *, charts: bool) -> Iterator[Message]:
     """The report's details in one to three messages."""
     groups = [group for group in _groups(report, charts=charts) if group.rows or group.block]
     laid = lay_out(groups, _MOST_MESSAGES)
@@ -36,7 +37,7 @@ def details_messages(incident: Incident, report: Report, *, charts: bool) -> Ite
         if number == last:
             if laid.dropped:
                 foot.append(say(f"{count(laid.dropped, 'more row')} left out here. "))
-            foot += how_to_get_it(incident)
+            foot += how_to_get_it(incident, kept)
             if incident.bundle:
                 foot.append(say(f". All evidence, in the service's folder: {one_line(incident.bundle, 200)}"))
         else:
@@ -177,7 +178,7 @@ def _foot(report: Report) -> str:
     said = [
         one_line(report.collected_at, 40),
         f"{report.took_seconds:g} s",
-        f"tree {one_line(report.tree, 40)} {one_line(report.tree_sha256, 12)}",
+        f"tree {one_line(report.tree, 40)} {report.tree_sha256[:12]}",
         count(len(report.evidence), "source"),
     ]
     if report.masked:

@@ -1,6 +1,6 @@
 """Rows to messages: a row is shown whole or not at all, and what was not shown is counted. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -54,22 +54,28 @@ def box(text: str) -> Piece:
     return Piece("box", text=text)
 
 
+class _Sized(msgspec.Struct, frozen=True):
+    """A block with what it costs."""
+
+    block: Block
+    chars: int
+    weight: int
+
+
 def lay_out(groups: Iterable[Group], most_pages: int) -> Pages:
     """Groups in their order, each begun under its title; once a row finds no room, what comes after it is counted only."""
-    pages: list[list[Block]] = [[]]
+    pages: list[list[_Sized]] = [[]]
     dropped = 0
     for group in groups:
-        rows = [(row, 1) for row in group.rows]
-        if group.more:
-            rows.append(((bullet(say(f"{group.more} more")),), group.more))
         begun = False  # on the page that is being filled
         if group.block is not None and not dropped:
-            if not _fits(pages[-1], [*_titled(group, ()), group.block]) and len(pages) < most_pages:
+            added = [*_titled(group, ()), _sized(group.block)]
+            if not _fits(pages[-1], added) and len(pages) < most_pages:
                 pages.append([])
-            if _fits(pages[-1], [*_titled(group, ()), group.block]):
-                pages[-1] += [*_titled(group, ()), group.block]
+            if _fits(pages[-1], added):
+                pages[-1] += added
                 begun = True
-        for row, counts in rows:
+        for row, counts in _counted(group):
             if dropped:
                 dropped += counts
                 continue
@@ -81,7 +87,14 @@ def lay_out(groups: Iterable[Group], most_pages: int) -> Pages:
                 continue
             pages[-1] = fuller
             begun = True
-    return Pages(tuple(tuple(page) for page in pages), dropped)
+    return Pages(tuple(tuple(sized.block for sized in page) for page in pages), dropped)
+
+
+def _counted(group: Group) -> Iterator[tuple[Row, int]]:
+    """The rows, each with how many it stands for."""
+    yield from ((row, 1) for row in group.rows)
+    if group.more:
+        yield (bullet(say(f"{group.more} more")),), group.more
 
 
 def flowed(pieces: Sequence[Piece]) -> tuple[Element, ...]:
@@ -101,19 +114,23 @@ def flowed(pieces: Sequence[Piece]) -> tuple[Element, ...]:
     return tuple(elements)
 
 
-def _with_row(page: Sequence[Block], group: Group, row: Row, begun: bool) -> list[Block] | None:
+def _with_row(page: list[_Sized], group: Group, row: Row, begun: bool) -> list[_Sized] | None:
     """The page with the row, in the block of its group if that has room; None where the page has none."""
-    if begun and page[-1]["type"] == "rich_text":
-        longer = rich_text(_joined(page[-1]["elements"], flowed(row)))
-        if said(longer) <= BLOCK_CHARS and _fits(page[:-1], [longer]):
+    if begun and page[-1].block["type"] == "rich_text":
+        longer = _sized(rich_text(_joined(page[-1].block["elements"], flowed(row))))
+        if _fits(page[:-1], [longer]):
             return [*page[:-1], longer]
-    added = [rich_text(flowed(row))] if begun else _titled(group, row)
+    added = [_sized(rich_text(flowed(row)))] if begun else _titled(group, row)
     return [*page, *added] if _fits(page, added) else None
 
 
-def _titled(group: Group, row: Row) -> list[Block]:
+def _titled(group: Group, row: Row) -> list[_Sized]:
     title = (line(say(group.title, bold=True)),) if group.title else ()
-    return [rich_text(flowed((*title, *row)))] if title or row else []
+    return [_sized(rich_text(flowed((*title, *row))))] if title or row else []
+
+
+def _sized(block: Block) -> _Sized:
+    return _Sized(block, said(block), weight([block]))
 
 
 def _joined(elements: Sequence[Element], more: Sequence[Element]) -> list[Element]:
@@ -130,11 +147,11 @@ def _joined(elements: Sequence[Element], more: Sequence[Element]) -> list[Elemen
     return [*elements, *more]
 
 
-def _fits(page: Sequence[Block], added: Sequence[Block]) -> bool:
+def _fits(page: Sequence[_Sized], added: Sequence[_Sized]) -> bool:
     blocks = [*page, *added]
     return (
         len(blocks) <= BLOCKS - _RESERVED_BLOCKS
-        and all(said(block) <= BLOCK_CHARS for block in added if block["type"] == "rich_text")
-        and sum(map(said, blocks)) <= MESSAGE_CHARS - _RESERVED_CHARS
-        and weight(blocks) <= MESSAGE_WEIGHT - _RESERVED_WEIGHT
+        and all(sized.chars <= BLOCK_CHARS for sized in added)
+        and sum(sized.chars for sized in blocks) <= MESSAGE_CHARS - _RESERVED_CHARS
+        and sum(sized.weight for sized in blocks) <= MESSAGE_WEIGHT - _RESERVED_WEIGHT
     )

@@ -6,6 +6,7 @@ from triage.chart_scale import clock
 from triage.oncall.incident import Incident
 from triage.slack.details import details_messages
 from triage.slack.first_line import target
+from triage.slack.kept import Kept
 from triage.slack.layout import Group, Row, box, bullet, lay_out, line
 from triage.slack.message import MOVED, Message, make_message
 from triage.slack.plain import inert, one_line
@@ -14,6 +15,7 @@ from triage.slack.root import TWICE, by_hand, root_message
 
 _NO_MENTIONS: Mapping[str, Sequence[str]] = {}
 _NO_LINKS: Mapping[str, str] = {}
+_KEPT = Kept()
 
 
 def messages(
@@ -21,14 +23,15 @@ def messages(
     *,
     mentions: Mapping[str, Sequence[str]] = _NO_MENTIONS,
     links: Mapping[str, str] = _NO_LINKS,
+    kept: Kept = _KEPT,
     charts: bool = True,
 ) -> Mapping[str, Message]:
     """By part, in the order in which they are posted. `links` are Slack's links of other incidents' roots, by the incident's name;
     without `charts` a chart is drawn as text. What was said before and is no part of it any more is left as it stands, but for
     details, which are emptied: an old command must not be read as today's."""
-    told = {"root": root_message(incident, mentions, links)}
+    told = {"root": root_message(incident, mentions, links, kept)}
     if incident.report is not None and not incident.same_as and not incident.refused:
-        for message in details_messages(incident, incident.report, charts=charts):
+        for message in details_messages(incident, incident.report, kept, charts=charts):
             told[message.metadata["event_payload"]["part"]] = message
     for part in incident.posted:
         if part.startswith("details") and not part.endswith(MOVED) and part not in told:

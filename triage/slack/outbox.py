@@ -17,6 +17,7 @@ import msgspec
 from triage.oncall.incident import Incident, Posted
 from triage.slack.client import Arrived
 from triage.slack.errors import BadBlocks, CannotEdit, CannotLook, SlackError, TokenRefused, TryLater
+from triage.slack.kept import Kept
 from triage.slack.message import MOVED, Message, only_text, with_note
 from triage.slack.messages import messages
 from triage.slack.next_step import Step, next_step
@@ -83,6 +84,7 @@ class Outbox:
         channel: str,
         *,
         mentions: Mapping[str, Sequence[str]],
+        kept: Kept,
         on_post: OnPost,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -92,6 +94,7 @@ class Outbox:
         self._incidents = incidents
         self._channel = channel
         self._mentions = mentions
+        self._kept = kept
         self._on_post = on_post
         self._clock = clock
         self._sleep = sleep
@@ -209,7 +212,9 @@ class Outbox:
                 links[incident.same_as] = root.link
             elif other is not None:
                 self._linked_to.setdefault(incident.same_as, set()).add(incident.name)
-        wanted = messages(incident, mentions=self._mentions, links=links, charts=self._charts)
+        wanted = messages(
+            incident, mentions=self._mentions, links=links, kept=self._kept, charts=self._charts
+        )
         return next_step(incident, wanted)
 
     async def _post(self, incident: Incident, step: Step) -> None:
@@ -278,7 +283,7 @@ class Outbox:
                 if message.has_chart:
                     self._charts = False
                     return None
-            return await send(only_text(message, f"All of it: triton-triage report {name}"))
+            return await send(only_text(message, f"All of it: {self._kept.commands(name)[0]}"))
         except SlackError as error:
             self._on_post("failed", name, part, str(error))
             raise

@@ -7,6 +7,7 @@ from triage.chart_scale import clock, day
 from triage.oncall.incident import Incident
 from triage.report import Report
 from triage.slack.first_line import first_line, since, target
+from triage.slack.kept import Kept
 from triage.slack.layout import Group, Piece, Row, box, bullet, lay_out, line
 from triage.slack.limits import TEXT_CHARS, cut
 from triage.slack.mentions import mention_elements, mention_markup
@@ -22,7 +23,7 @@ _MOST_ALSO = 20
 
 
 def root_message(
-    incident: Incident, mentions: Mapping[str, Sequence[str]], links: Mapping[str, str]
+    incident: Incident, mentions: Mapping[str, Sequence[str]], links: Mapping[str, str], kept: Kept
 ) -> Message:
     """The root. Mentions stay in it when it is edited, which calls nobody again; without them an edit would take back who was
     called."""
@@ -34,19 +35,17 @@ def root_message(
     groups = [Group("", (tuple(head),)), *_body(incident, links)]
     laid = lay_out(groups, most_pages=1)
     foot = [say(f"{count(laid.dropped, 'more row')} left out here. ")] if laid.dropped else []
-    foot += how_to_get_it(incident)
+    foot += how_to_get_it(incident, kept)
     blocks = (*laid.pages[0], rich_text([section(foot)]))
     return make_message(incident.name, "root", cut(text, TEXT_CHARS), blocks, thread=False)
 
 
-def how_to_get_it(incident: Incident) -> list[Element]:
-    name = shlex.quote(one_line(incident.name, 253))
-    return [
-        say("All of it: "),
-        say(f"triton-triage report {name}", code=True),
-        say(" or "),
-        say(f"kubectl get triagereport {name} -o yaml", code=True),
-    ]
+def how_to_get_it(incident: Incident, kept: Kept) -> list[Element]:
+    """The commands that show the whole report, as the pieces of a line."""
+    said = [say("All of it: ")]
+    for command in kept.commands(incident.name):
+        said += [*([say(" or ")] if len(said) > 1 else []), say(command, code=True)]
+    return said
 
 
 def by_hand(incident: Incident) -> str:
