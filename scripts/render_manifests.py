@@ -25,8 +25,8 @@ metadata:
     pod-security.kubernetes.io/enforce: restricted
 """
 TRIAGE = f"""\
-{HEADER}# triton-triage without Slack. Set yours: the namespace of your Triton pods wherever `inference` stands (each has a Role of its
-# own), their label, and Prometheus' address. For Slack, TLS or other ports render your own: helm template triton-autoscaler
+{HEADER}# triton-triage without Slack. Set yours: the namespace of your Triton pods wherever `inference` stands (each has its own
+# Role), their label, and Prometheus' address. For Slack, TLS or other ports render your own: helm template triton-autoscaler
 # deploy/chart -n {NAMESPACE} --show-only "templates/triage/*.yaml" -f VALUES. What comes first: docs/operations.md.
 #   kubectl apply -f deploy/triagereports.yaml
 #   kubectl apply -f deploy/triage.yaml
