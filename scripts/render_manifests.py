@@ -1,4 +1,5 @@
-"""Writes deploy/install.yaml and deploy/apiservice.yaml from the chart, for those who do not use Helm: `make manifests`."""
+"""Writes deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml from the chart, for those who do not use Helm, and the
+chart's own copy of the custom resource: `make manifests`."""
 
 import subprocess
 from collections.abc import Mapping
@@ -23,15 +24,34 @@ metadata:
   labels:
     pod-security.kubernetes.io/enforce: restricted
 """
+TRIAGE = f"""\
+{HEADER}# triton-triage without Slack. Set yours: the namespace of your Triton pods wherever `inference` stands (each has its own
+# Role), their label, and Prometheus' address. For Slack, TLS or other ports render your own: helm template triton-autoscaler
+# deploy/chart -n {NAMESPACE} --show-only "templates/triage/*.yaml" -f VALUES. What comes first: docs/operations.md.
+#   kubectl apply -f deploy/triagereports.yaml
+#   kubectl apply -f deploy/triage.yaml
+# After a change of the ConfigMap: kubectl rollout restart deployment/triton-triage -n {NAMESPACE}.
+# To uninstall: kubectl delete -f deploy/triage.yaml, which deletes the volume with bundles and audit record, too. The TriageReports
+# stay until deploy/triagereports.yaml is deleted.
+"""
+_TRIAGE_VALUES = (
+    *("--set", "triage.enabled=true"),
+    *("--set", "triage.config.tritons.namespaces={inference}"),
+    *("--set", "triage.config.prometheus.url=http://prometheus.monitoring.svc:9090"),
+    *("--set", "triage.persistence.annotations=null"),  # which are Helm's
+)
 
 
 def rendered(helm: Path) -> Mapping[Path, str]:
     """The files and their text. CalledProcessError, with Helm's message on stderr, where the chart does not render."""
     whole = _template(helm, "--set", "apiService.create=false")
+    triage = _template(helm, *_TRIAGE_VALUES, "--show-only", "templates/triage/*.yaml")
     api_service = _template(helm, "--show-only", "templates/apiservice.yaml")
     return {
         DEPLOY / "install.yaml": INSTALL + whole,
         DEPLOY / "apiservice.yaml": HEADER + api_service.removeprefix("---\n"),
+        DEPLOY / "triage.yaml": TRIAGE + triage.removeprefix("---\n"),
+        DEPLOY / "chart" / "crds" / "triagereports.yaml": (DEPLOY / "triagereports.yaml").read_text(),
     }
 
 

@@ -11,7 +11,7 @@ from tests.controlplane.kube_client import Object
 
 Command = list[str | Path]
 
-# Those that a Deployment with an HPA needs. No node lifecycle controller: simulated nodes never go missing.
+# Those that a Deployment with an HPA and a volume claim needs. No node lifecycle controller: simulated nodes never go missing.
 CONTROLLERS = (
     "clusterrole-aggregation-controller",
     "daemonset-controller",
@@ -22,6 +22,7 @@ CONTROLLERS = (
     "horizontal-pod-autoscaler-controller",
     "job-controller",
     "namespace-controller",
+    "persistentvolumeclaim-protection-controller",  # takes the finalizer off a claim that nobody uses, or its namespace never goes
     "replicaset-controller",
     "root-ca-certificate-publisher-controller",
     "serviceaccount-controller",

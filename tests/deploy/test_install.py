@@ -80,12 +80,12 @@ async def test_helm_installs_upgrades_and_removes_the_apiservice_first(
     async with _Removals(control_plane, NAMESPACE, FULLNAME) as removals:
         await _helm(helm, control_plane, "uninstall", RELEASE)
         assert (await removals.in_order())[0] == "APIService"
-    await _deleted(control_plane, NAMESPACE)
+    await deleted(control_plane, NAMESPACE)
 
 
 async def test_the_plain_manifests_are_applied_and_removed_as_they_say(control_plane: ControlPlane) -> None:
     install, api_service = "deploy/install.yaml", "deploy/apiservice.yaml"
-    await _deleted(control_plane, "triton-ops")  # what other tests left of it
+    await deleted(control_plane, "triton-ops")  # what other tests left of it
     for step in (("apply", "-f", install), ("create", "-f", api_service)):
         told = await kubectl(control_plane, *step)
         assert told.code == 0, told.error
@@ -98,7 +98,7 @@ async def test_the_plain_manifests_are_applied_and_removed_as_they_say(control_p
     for words in removed:
         told = await kubectl(control_plane, *words)
         assert told.code == 0, told.error
-    await _deleted(control_plane, "triton-ops")
+    await deleted(control_plane, "triton-ops")
 
 
 async def test_another_adapters_slot_is_never_taken(helm: Helm, control_plane: ControlPlane) -> None:
@@ -183,7 +183,7 @@ async def _until_admitted(control_plane: ControlPlane, namespace: str, replicas:
         await asyncio.sleep(0.1)
 
 
-async def _deleted(control_plane: ControlPlane, namespace: str) -> None:
+async def deleted(control_plane: ControlPlane, namespace: str) -> None:
     """Deletes the namespace and returns once it is gone; what holds it, if it stays."""
     await control_plane.api.delete("v1", "Namespace", namespace)
     deadline = asyncio.get_running_loop().time() + SECONDS

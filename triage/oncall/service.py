@@ -238,10 +238,11 @@ class Service:
         store = self.incidents.store_problem
         pods = "; ".join(self.pods.problems)
         missing = "; ".join(self._missing or ())
+        lacks = "not known yet" if self._missing is None else f"missing: {missing}" if missing else ""
         return [
             Condition("record", not store, store),
             Condition("pods-listed", self.pods.listed, pods or "pods are not listed yet", note=pods),
-            Condition("rights", ok=True, note=f"missing: {missing}" if missing else ""),
+            Condition("rights", ok=True, note=lacks),
             Condition("slack", ok=True, note=self.outbox.trouble if self.outbox else "not configured"),
             Condition("audit", ok=True, note=self.audit.problem),
         ]

@@ -60,18 +60,23 @@ annotations:
 {{- $kubernetes.namespaces | default list | toJson -}}
 {{- end }}
 
-{{/* Triton's pods as a label selector object. */}}
+{{/* Triton's pods as a label selector object, as the autoscaler selects them. */}}
 {{- define "triton-autoscaler.tritonPods" -}}
-{{- if .Values.networkPolicy.triton.podSelector }}
-{{- toYaml .Values.networkPolicy.triton.podSelector }}
-{{- else }}
 {{- $kubernetes := .Values.config.targets.kubernetes | default dict }}
+{{- include "triton-ops.tritonPods" (dict "root" . "selector" $kubernetes.selector "value" "config.targets.kubernetes.selector") }}
+{{- end }}
+
+{{/* Of `selector`, which `value` of the chart holds; networkPolicy.triton.podSelector says it better where it is set. */}}
+{{- define "triton-ops.tritonPods" -}}
+{{- with .root.Values.networkPolicy.triton.podSelector }}
+{{- toYaml . }}
+{{- else }}
 {{- $labels := dict }}
-{{- range splitList "," ($kubernetes.selector | default "") }}
+{{- range splitList "," ($.selector | default "") }}
 {{- $term := trim . }}
 {{- if $term }}
 {{- if not (regexMatch "^[^!=<> ()]+ *==? *[^!=<> ()]*$" $term) }}
-{{- fail (printf "config.targets.kubernetes.selector %q is more than key=value terms, of which a NetworkPolicy cannot be made: write the same as a label selector object into networkPolicy.triton.podSelector, or set networkPolicy.enabled=false" $kubernetes.selector) }}
+{{- fail (printf "%s %q is more than key=value terms, of which a NetworkPolicy cannot be made: write the same as a label selector object into networkPolicy.triton.podSelector, or set networkPolicy.enabled=false" $.value $.selector) }}
 {{- end }}
 {{- $_ := set $labels (regexFind "^[^= ]+" $term) (regexFind "[^= ]*$" $term) }}
 {{- end }}
