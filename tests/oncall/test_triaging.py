@@ -23,7 +23,13 @@ from triage.report import Report
 
 def waiting(name: str, *, severity: str = "warning", opened: float = NOW, **more: object) -> Incident:
     alert = Alert(fingerprint=name, name="A", severity=severity, starts_at=opened)
-    values = {"name": name, "workload": f"deployment/{name}", "alerts": (alert,), "opened_at": opened}
+    values = {
+        "name": name,
+        "workload": f"deployment/{name}",
+        "alerts": (alert,),
+        "opened_at": opened,
+        "first_severity": severity,
+    }
     return msgspec.structs.replace(
         INCIDENT, **{"work": "waiting", "report": None, "report_at": None, **values, **more}
     )

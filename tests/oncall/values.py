@@ -128,6 +128,7 @@ INCIDENT = Incident(
     tree="load-failure",
     model="resnet50",
     opened_at=NOW,
+    first_severity="critical",
     alerts=(
         Alert(
             fingerprint="f1",

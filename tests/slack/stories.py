@@ -42,6 +42,7 @@ def incident(name: str = "prod-web-p99", **more: Any) -> Incident:
         "tree": "p99",
         "model": "ranker",
         "opened_at": BEGAN + 8,
+        "first_severity": "critical",
         "alerts": (ALERT,),
         "work": "running",
         **more,

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -244,6 +245,14 @@ def test_no_text_breaks_a_limit_or_does_anything(incident: Incident, charts: boo
     assert 0 < size(line) <= LINE_CHARS
     assert "triton-triage report hostile-1" in json.dumps(told["root"].blocks[-1])
     assert messages(incident, charts=charts) == told
+
+
+def test_letters_that_count_twice_find_room_on_a_lock_screen() -> None:
+    report = told().report
+    assert report is not None
+    headline = "\N{PARROT}" * 80 + ". and then " + "\N{PARROT}" * 60
+    parrots = told(report=msgspec.structs.replace(report, headline=headline))
+    assert size(message_line(messages(parrots)["root"])) <= LINE_CHARS
 
 
 def message_line(root: Message) -> str:

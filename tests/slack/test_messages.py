@@ -69,6 +69,7 @@ def test_the_whole_root_of_a_load_failure() -> None:
             tree="load-failure",
             model="",
             alerts=(),
+            first_severity="warning",
             began="unready_pods",
         )
     )

@@ -4,10 +4,11 @@ import asyncio
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.slack.slack_api import CHANNEL
-from tests.slack.stories import changed, incident, load_failure, slow_requests, told
+from tests.slack.stories import ALERT, changed, incident, load_failure, slow_requests, told
 from tests.slack.threads import Killed, threads
 from triage.oncall.incident import Outcome, Posted
 
@@ -290,7 +291,7 @@ async def test_nothing_is_posted_that_cannot_be_recorded(tmp_path: Path) -> None
 
 async def test_people_are_called_once_by_the_roots_first_posting(tmp_path: Path) -> None:
     mentions = {"critical": ["<!subteam^S0ONCALL>", "<@U0NIGHT>"]}
-    quiet = incident("quiet", alerts=())
+    quiet = incident("quiet", alerts=(), first_severity="warning")
     async with threads(tmp_path, incident(), quiet, mentions=mentions) as t:
         await t.settle()
         t.put(told())
@@ -301,6 +302,32 @@ async def test_people_are_called_once_by_the_roots_first_posting(tmp_path: Path)
         assert not t.api.thread(incident="quiet")["root"].called
         # They stay named: an edit without them would look as if nobody had been called.
         assert "call S0ONCALL" in thread["root"].effects
+
+
+async def test_a_warning_that_becomes_critical_calls_by_a_reply(tmp_path: Path) -> None:
+    """An edit of the root would call nobody."""
+    warning = msgspec.structs.replace(ALERT, severity="warning")
+    mentions = {"critical": ["<!subteam^S0ONCALL>"]}
+    begun = incident(first_severity="warning", alerts=(warning,))
+    async with threads(tmp_path, begun, mentions=mentions) as t:
+        await t.settle()
+        assert not t.api.thread(incident=NAME)["root"].called
+        worse = msgspec.structs.replace(ALERT, fingerprint="f2", name="TritonModelUnavailable")
+        t.change(NAME, alerts=(warning, worse))
+        await t.settle()
+        thread = t.api.thread(incident=NAME)
+        assert thread["escalated-critical"].called == ["call <!subteam^S0ONCALL>", "call S0ONCALL"]
+        assert "It is critical now: TritonModelUnavailable" in thread["escalated-critical"].shown
+        assert not thread["root"].called
+
+
+async def test_an_incident_that_comes_again_calls_again(tmp_path: Path) -> None:
+    mentions = {"critical": ["<!subteam^S0ONCALL>"]}
+    async with threads(tmp_path, told(state="resolved", resolved_at=1_795_400_500.0), mentions=mentions) as t:
+        await t.settle()
+        t.change(NAME, state="open", resolved_at=None, reopened=1)
+        await t.settle()
+        assert "call S0ONCALL" in t.api.thread(incident=NAME)["reopened-1"].called
 
 
 async def test_the_same_cause_is_told_once_with_a_link_to_it(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     resolved_at: float | None = None
     reopened: int = 0
     """How often alerts came again within the hour after they had ended."""
+    first_severity: str = "warning"
+    """When it began: whom its first message calls."""
     alerts: tuple[Alert, ...] = ()
     truncated_alerts: int = 0
     """Alerts that Alertmanager left out of its notifications: nothing is known of them."""
@@ -102,6 +104,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def severity(self) -> str:
-        """Of its worst alert; a warning where it began without one."""
-        told = {alert.severity for alert in self.alerts}
+        """Of the worst alert that it had."""
+        told = {self.first_severity, *(alert.severity for alert in self.alerts)}
         return next((severity for severity in SEVERITIES if severity in told), "warning")
+
+    @property
+    def has_escalated(self) -> bool:
+        """Whether a worse alert joined than it began with."""
+        return self.severity != self.first_severity

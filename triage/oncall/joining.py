@@ -122,6 +122,7 @@ def opened(name: str, key: Key, told: Told, now: float) -> Incident:
         model=told.alert.model,
         began=told.began,
         opened_at=now,
+        first_severity=told.alert.severity,
         alerts=(told.alert,),
         refused=told.problem,
         work="done" if told.problem else "waiting",

@@ -62,7 +62,7 @@ def headline(report: Report, most: int) -> str:
     least = max(room // 2, body.find("): ") + 4)
     ends = [found.start() for found in _CLAUSE_ENDS.finditer(body) if least <= found.start() < room - 1]
     said = body[: ends[-1]] + "…" if ends else _whole_words(body, room)
-    return said + ending
+    return cut(said, room) + ending  # clauses are found by letters, some of which count twice
 
 
 def _whole_words(text: str, most: int) -> str:

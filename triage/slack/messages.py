@@ -8,10 +8,11 @@ from triage.slack.details import details_messages
 from triage.slack.first_line import target
 from triage.slack.kept import Kept
 from triage.slack.layout import Group, Row, box, bullet, lay_out, line
+from triage.slack.mentions import mention_markup
 from triage.slack.message import MOVED, Message, make_message
 from triage.slack.plain import inert, one_line
 from triage.slack.rich import say
-from triage.slack.root import TWICE, by_hand, root_message
+from triage.slack.root import TWICE, by_hand, root_message, spaced
 
 _NO_MENTIONS: Mapping[str, Sequence[str]] = {}
 _NO_LINKS: Mapping[str, str] = {}
@@ -36,7 +37,7 @@ def messages(
     for part in incident.posted:
         if part.startswith("details") and not part.endswith(MOVED) and part not in told:
             told[part] = _emptied(incident, part)
-    for message in _follow_ups(incident):
+    for message in _follow_ups(incident, mentions):
         told[message.metadata["event_payload"]["part"]] = message
     return told
 
@@ -46,11 +47,19 @@ def _emptied(incident: Incident, part: str) -> Message:
     return _reply(incident, part, f"Nothing here any more: what is known now is {where}.")
 
 
-def _follow_ups(incident: Incident) -> Iterator[Message]:
-    """What came after the report. Of several reopenings the last is told; it says how many there were."""
+def _follow_ups(incident: Incident, mentions: Mapping[str, Sequence[str]]) -> Iterator[Message]:
+    """What came after the root. Of several reopenings the last is told; it says how many there were. What got worse, or came back,
+    calls by a message of its own: an edit of the root calls nobody."""
+    called = mentions.get(incident.severity, ())
+    if incident.has_escalated:
+        worst = next(alert for alert in incident.alerts if alert.severity == incident.severity)
+        said = (
+            f"It is {incident.severity} now: {one_line(worst.name, 120)}, since {clock(worst.starts_at)} UTC."
+        )
+        yield _reply(incident, f"escalated-{incident.severity}", said, called=called)
     if incident.reopened:
         said = f"Alerts fire again for {target(incident)}, {_times(incident.reopened)} within the hour after they had ended."
-        yield _reply(incident, f"reopened-{incident.reopened}", said)
+        yield _reply(incident, f"reopened-{incident.reopened}", said, called=called)
     if incident.state != "open":
         when = f" at {clock(incident.resolved_at)} UTC" if incident.resolved_at is not None else ""
         part = f"resolved-{incident.reopened}" if incident.reopened else "resolved"
@@ -71,10 +80,13 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
-def _reply(incident: Incident, part: str, said: str, rows: Sequence[Row] = ()) -> Message:
+def _reply(
+    incident: Incident, part: str, said: str, rows: Sequence[Row] = (), *, called: Sequence[str] = ()
+) -> Message:
     posted = incident.posted.get(part)
-    head = [line(say(said, bold=True))]
+    head = [line(say(said, bold=True), *spaced(called))]
     if posted is not None and posted.maybe_twice:
         head.append(line(say(TWICE)))
     laid = lay_out([Group("", (tuple(head), *rows))], most_pages=1)
-    return make_message(incident.name, part, inert(said), laid.pages[0], thread=True)
+    text = " ".join(filter(None, (inert(said), mention_markup(called))))
+    return make_message(incident.name, part, text, laid.pages[0], thread=True)

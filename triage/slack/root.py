@@ -27,10 +27,10 @@ def root_message(
 ) -> Message:
     """The root. Mentions stay in it when it is edited, which calls nobody again; without them an edit would take back who was
     called."""
-    called = [] if incident.same_as else list(mentions.get(incident.severity, ()))
+    called = [] if incident.same_as else list(mentions.get(incident.first_severity, ()))
     said = first_line(incident)
     text = "\n".join(part for part in (inert(said), inert(_where(incident)), mention_markup(called)) if part)
-    head: list[Piece] = [line(say(said, bold=True)), line(say(_where(incident)), *_spaced(called))]
+    head: list[Piece] = [line(say(said, bold=True)), line(say(_where(incident)), *spaced(called))]
     head += [line(say(note)) for note in _notes(incident)]
     groups = [Group("", (tuple(head),)), *_body(incident, links)]
     laid = lay_out(groups, most_pages=1)
@@ -58,7 +58,8 @@ def by_hand(incident: Incident) -> str:
     return shlex.join(one_line(word, 253) for word in words)
 
 
-def _spaced(mentions: Sequence[str]) -> list[Element]:
+def spaced(mentions: Sequence[str]) -> list[Element]:
+    """Mentions to follow other words of a line."""
     spaced: list[Element] = []
     for element in mention_elements(mentions):
         spaced += [say(" "), element]
