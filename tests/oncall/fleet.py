@@ -1,6 +1,6 @@
 """A fleet of real Tritons on the real API server, whose pods are not ready since a model of theirs does not load."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,15 +61,27 @@ def repository(folder: Path) -> Path:
     return made
 
 
+def mended(folder: Path) -> None:
+    """The broken model as it should have been, in this repository."""
+    code = (folder / "fast" / "1" / "model.py").read_text()
+    (folder / MODEL / "1" / "model.py").write_text(code)
+
+
 @asynccontextmanager
 async def unready_fleet(
-    control_plane: ControlPlane, install: TritonInstall, namespace: str, folder: Path, *, replicas: int = 2
+    control_plane: ControlPlane,
+    install: TritonInstall,
+    namespace: str,
+    folder: Path,
+    *,
+    replicas: int = 2,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[PodTritons]:
     """Its Tritons answer, each with the failed model in its index, and its pods are not ready."""
     await control_plane.create_namespace(namespace)
     await control_plane.api.apply(deployment(namespace, replicas=replicas))
     made = repository(folder / "models")
-    tritons = PodTritons(control_plane, install, namespace, SELECTOR, made, folder)
+    tritons = PodTritons(control_plane, install, namespace, SELECTOR, made, folder, arguments)
     async with tritons, runtime_logs(control_plane, tritons, "triton"):
         await tritons.until(replicas)
         await Fleet(control_plane, tritons).report(ready=False)

@@ -122,9 +122,16 @@ class OnCallService:
 
 
 def on_call(
-    folder: Path, fleet: Fleet, slack: SlackApi, *, unready_after: str = "1h", **more: Any
+    folder: Path,
+    fleet: Fleet,
+    slack: SlackApi,
+    *,
+    unready_after: str = "1h",
+    kubeconfig: Path | None = None,
+    **more: Any,
 ) -> OnCallService:
-    """The service over this fleet and this Slack; it calls for what is critical. `more` are sections of its configuration."""
+    """The service over this fleet and this Slack, with an administrator's rights unless others are given; it calls for what is
+    critical. `more` are sections of its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     token = folder / "slack-token"
     token.write_text(SLACK_TOKEN)
@@ -139,7 +146,7 @@ def on_call(
         "follow_up": "3s",
         **more,
     }
-    return OnCallService(folder, fleet.control_plane.kubeconfig, config)
+    return OnCallService(folder, kubeconfig or fleet.control_plane.kubeconfig, config)
 
 
 async def children(oncall: OnCallService) -> list[int]:

@@ -73,6 +73,8 @@ class PrometheusSection(_Section):
     ca_file: _File | None = None
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Such as X-Scope-OrgID; not for secrets."""
+    window: Annotated[Seconds, Field(ge=60.0, le=86_400.0)] = 7200.0
+    """How far back slow requests are looked at; less for a Prometheus that keeps less than two hours."""
 
 
 class RecordSection(_Section):

@@ -10,9 +10,10 @@ from triage.oncall.job import Job, PrometheusWords
 LOAD_FAILURE, P99 = "load-failure", "p99"
 TREES = (LOAD_FAILURE, P99)
 WINDOW_SECONDS = 7200.0
-BEFORE_SECONDS = 5400.0
-"""An alert begins later than what it is about, by its rule's `for` and windows."""
-MOST_WINDOW_SECONDS = 6 * 3600.0
+_BEFORE = 0.75
+"""Of the window, what is looked at before the first alert: that begins later than what it is about, by its `for` and windows."""
+_MOST_WINDOWS = 3
+"""So many windows at most, however long ago the first alert began."""
 _CAPTURED = 3
 """Servers that are asked directly, beside Prometheus or instead of it."""
 _KINDS = ("deployment", "statefulset", "daemonset", "replicaset", "pod")
@@ -47,7 +48,7 @@ def job_of(
         namespace=incident.namespace,
         target=_target(incident.workload, pods),
         model=incident.model,
-        start=_start(incident, now),
+        start=_start(incident, now, prometheus.window if prometheus else WINDOW_SECONDS),
         end=now,
         prometheus=words,
         tritons=tuple(str(pod.http_url) for pod in asked),
@@ -60,10 +61,10 @@ def job_of(
     )
 
 
-def _start(incident: Incident, now: float) -> float:
-    """Two hours, or more where alerts began earlier."""
+def _start(incident: Incident, now: float, window: float) -> float:
+    """A window that ends now, or more where alerts began earlier."""
     began = min((alert.starts_at for alert in incident.alerts), default=now)
-    return max(min(now - WINDOW_SECONDS, began - BEFORE_SECONDS), now - MOST_WINDOW_SECONDS)
+    return max(min(now - window, began - _BEFORE * window), now - _MOST_WINDOWS * window)
 
 
 def _target(workload: str, pods: Sequence[Target]) -> str:
