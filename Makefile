@@ -37,7 +37,7 @@ tools: .venv
 triton: .venv
 	$(BIN)/python -m tests.tritons.install
 
-# deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml, from the chart.
+# deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml, from the chart; deploy/prometheus-rules.yaml, from the rules.
 manifests: .venv
 	$(BIN)/python -m scripts.render_manifests
 
