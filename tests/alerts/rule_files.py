@@ -40,13 +40,18 @@ class Rule:
     interval: str
 
     def names(self) -> set[str]:
-        """The metrics that it reads: what is left without strings, label lists, numbers, words and functions."""
-        text = re.sub(r'"[^"]*"', "", self.expr)
-        text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", text)
-        text = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", text)
-        found = re.findall(r"[a-zA-Z_:][\w:]*(?!\w)(?!\s*\()", text)
-        called = set(re.findall(r"([a-zA-Z_]\w*)\s*\(", text))
-        return {name for name in found if name not in _KEYWORDS | called and not re.fullmatch(r"e\d+", name)}
+        """The metrics that it reads."""
+        return metric_names(self.expr)
+
+
+def metric_names(expr: str) -> set[str]:
+    """What is left of an expression without strings, label lists, numbers, words and functions."""
+    text = re.sub(r'"[^"]*"', "", expr)
+    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", text)
+    text = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", text)
+    found = re.findall(r"[a-zA-Z_:][\w:]*(?!\w)(?!\s*\()", text)
+    called = set(re.findall(r"([a-zA-Z_]\w*)\s*\(", text))
+    return {name for name in found if name not in _KEYWORDS | called and not re.fullmatch(r"e\d+", name)}
 
 
 @dataclass(frozen=True)
