@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton manifests demo check test groundtruth accuracy incidents soak storm fuzz bench clean
+.PHONY: all .venv preflight tools triton manifests docs demo check test groundtruth accuracy incidents soak storm fuzz bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -37,9 +37,13 @@ tools: .venv
 triton: .venv
 	$(BIN)/python -m tests.tritons.install
 
-# deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml, from the chart.
+# deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml, from the chart; deploy/prometheus-rules.yaml, from the rules.
 manifests: .venv
 	$(BIN)/python -m scripts.render_manifests
+
+# docs/reference: a page for each alert, verdict and signal, from rules/.
+docs: .venv
+	$(BIN)/python -m scripts.render_docs
 
 # Three acts on one real Triton in two and a half minutes; a recorded run where no Triton can run. Ends with Ctrl-C.
 # The demo says itself what is missing, so the environment is made without the check of what tests need.

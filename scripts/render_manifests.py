@@ -1,5 +1,6 @@
-"""Writes deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml from the chart, for those who do not use Helm, and the
-chart's own copy of the custom resource: `make manifests`."""
+"""Writes deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml from the chart, for those who do not use Helm, the
+chart's own copy of the custom resource, and deploy/prometheus-rules.yaml from rules/prometheus, for the Prometheus operator:
+`make manifests`."""
 
 import subprocess
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from tests.deploy.build_tools import ensure_helm
 
+RULES = Path(__file__).parents[1] / "rules" / "prometheus"
 DEPLOY = Path(__file__).parents[1] / "deploy"
 RELEASE, NAMESPACE = "triton-autoscaler", "triton-ops"
 HEADER = """\
@@ -41,6 +43,35 @@ _TRIAGE_VALUES = (
     *("--set", "triage.persistence.annotations=null"),  # which are Helm's
 )
 
+RULES_HEADER = """\
+# Rendered from rules/prometheus by `make manifests`: change those files, not this one. One object a file, so that one may be left
+# out: triton-ops-triage is for where `triton-triage serve` runs. The operator's ruleSelector must take them: add the label that it
+# asks for.
+#   kubectl apply -f deploy/prometheus-rules.yaml
+"""
+
+
+def prometheus_rules() -> str:
+    """Every rule file as a PrometheusRule, with its comments."""
+    return RULES_HEADER + "---\n".join(map(_prometheus_rule, sorted(RULES.glob("*.yaml"))))
+
+
+def _prometheus_rule(file: Path) -> str:
+    told, _, groups = file.read_text().partition("groups:\n")
+    head = f"""\
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: triton-ops-{file.stem}
+  namespace: {NAMESPACE}
+  labels:
+    app.kubernetes.io/part-of: triton-ops
+spec:
+  groups:
+"""
+    indented = (f"  {line}" if line.strip() else line for line in groups.splitlines(keepends=True))
+    return told + head + "".join(indented)
+
 
 def rendered(helm: Path) -> Mapping[Path, str]:
     """The files and their text. CalledProcessError, with Helm's message on stderr, where the chart does not render."""
@@ -52,6 +83,7 @@ def rendered(helm: Path) -> Mapping[Path, str]:
         DEPLOY / "apiservice.yaml": HEADER + api_service.removeprefix("---\n"),
         DEPLOY / "triage.yaml": TRIAGE + triage.removeprefix("---\n"),
         DEPLOY / "chart" / "crds" / "triagereports.yaml": (DEPLOY / "triagereports.yaml").read_text(),
+        DEPLOY / "prometheus-rules.yaml": prometheus_rules(),
     }
 
 

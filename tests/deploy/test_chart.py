@@ -18,10 +18,10 @@ def test_the_chart_is_clean_by_helms_own_lint(helm: Helm) -> None:
     assert linted.code == 0, linted.output + linted.error
 
 
-def test_the_plain_manifests_are_what_the_chart_renders() -> None:
+def test_the_plain_manifests_are_what_the_chart_and_the_rules_render() -> None:
     """`make manifests` writes them anew."""
     for file, text in rendered(ensure_helm()).items():
-        assert file.read_text() == text, f"{file} is not what deploy/chart renders: make manifests"
+        assert file.read_text() == text, f"{file} is not what is rendered: make manifests"
 
 
 def test_a_pod_may_do_nothing_but_run(helm: Helm) -> None:

@@ -3,18 +3,14 @@
 import re
 import subprocess
 from functools import cache
-from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
-from autoscaler.own_metrics import OwnMetrics
 from tests.controlplane.build_tools import ensure_tools
 from tests.deploy.build_tools import ensure_helm
 from tests.deploy.helm import CHART, CHECKOUT, Helm
 from tests.e2e.daemon import shipped_rights
-from tests.prometheus.build_tools import PrometheusTools
 
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text()
 SECURITY = (CHECKOUT / "docs" / "security.md").read_text()
@@ -26,10 +22,6 @@ CHART_KEYS = sorted(
     for key in set(re.findall(r"`((?:[a-zA-Z]+\.)+[a-zA-Z]+)(?:=\w+)?`", OPERATIONS + SECURITY))
     if key.partition(".")[0] in VALUES
 )
-OTHERS_METRICS = {
-    "kube_horizontalpodautoscaler_status_condition",  # kube-state-metrics docs/metrics/workload/horizontalpodautoscaler-metrics.md
-    "aggregator_unavailable_apiservice",  # kube-aggregator pkg/controllers/status/metrics
-}
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -66,21 +58,6 @@ def test_every_chart_value_named_exists(key: str) -> None:
         found = found[part]
 
 
-def test_the_alerts_are_rules_that_prometheus_takes(
-    prometheus_tools: PrometheusTools, tmp_path: Path
-) -> None:
-    [rules] = re.findall(r"```yaml\n(.*?)```", OPERATIONS, re.DOTALL)
-    file = tmp_path / "rules.yaml"
-    file.write_text(rules)
-    told = subprocess.run(
-        [prometheus_tools.promtool, "check", "rules", file], capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
-    named = set(re.findall(r"\b(?:kube|aggregator|triton)_\w+(?=\{|\[|\))", rules))
-    assert named <= OTHERS_METRICS | _own_metrics()
-    assert named & _own_metrics()
-
-
 def test_security_tells_every_right() -> None:
     rows = re.findall(r"(?m)^\| (.*?`(?:get|list|update)`.*?) \|", SECURITY)
     told = " ".join(rows)
@@ -99,12 +76,3 @@ def _help(program: str, *verbs: str) -> str:
     if program == "kubectl":
         told += subprocess.run([binary, "options"], capture_output=True, text=True, check=True).stdout
     return told
-
-
-def _own_metrics() -> set[str]:
-    registry: CollectorRegistry = OwnMetrics().registry
-    return {
-        name
-        for family in registry.collect()
-        for name in (family.name, f"{family.name}_total", f"{family.name}_bucket")
-    }

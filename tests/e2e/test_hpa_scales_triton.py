@@ -1,12 +1,14 @@
 """The product's main path on real servers: a real Triton's queue becomes a real replica count, and blindness never does."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.control_plane import ControlPlane
 from tests.e2e.fleet import WINDOW, Fleet, real_fleet
+from tests.local_process import eventually
 from tests.tritons.install import TritonInstall
 from tests.tritons.load import Load
 
@@ -49,6 +51,15 @@ async def _scales_to_three_and_scrapes_them(fleet: Fleet) -> None:
     assert code == 0, told
     assert all(f"{pod} " in told for pod in fleet.tritons.servers), told
     assert "nv_inference_compute_infer_duration_us +" in told, told
+    await eventually(partial(_shows_every_pods_model_ready, fleet), seconds=40)
+
+
+async def _shows_every_pods_model_ready(fleet: Fleet) -> bool:
+    """With the workload at the top of its owners, for alert rules to join."""
+    page = await fleet.daemon.own_metrics()
+    rows = [line for line in page.splitlines() if line.startswith("triton_model_state{")]
+    ready = [row for row in rows if 'state="READY"' in row and 'workload="triton"' in row]
+    return all(any(f'pod="{pod}"' in row for row in ready) for pod in fleet.tritons.servers)
 
 
 async def _all_scrapes_fail(fleet: Fleet) -> None:

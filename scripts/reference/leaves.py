@@ -1,0 +1,45 @@
+"""A verdict's page: what it means, what it rests on, what to do, and where that comes from."""
+
+from collections.abc import Iterator
+
+from scripts.reference.markdown import block, bullets, page, sources
+from triage.tree import Action, Leaf, Tree
+
+
+def leaf_page(tree: Tree, leaf: Leaf) -> str:
+    return page(
+        f"{leaf.id}: {leaf.title}",
+        f"rules/trees/{tree.tree}.yaml",
+        ("Meaning", f"{leaf.means}\n\nA verdict of `triton-triage {tree.tree}`."),
+        ("Evidence", "\n".join(_evidence(tree, leaf)) or "It is what is left when no other verdict fits.\n"),
+        ("Mitigation", "".join(map(_action, leaf.actions))),
+        ("Told apart from", bullets(f"[{other}]({other}.md): {by}" for other, by in leaf.separate.items())),
+        ("Sources", sources(leaf.sources)),
+    )
+
+
+def _evidence(tree: Tree, leaf: Leaf) -> Iterator[str]:
+    for names, what in (
+        (leaf.mechanism, "How it comes about, without which it is not named:"),
+        (leaf.requires, "What must be seen before it is confirmed:"),
+        (leaf.excludes, "What rules it out:"),
+        (leaf.contradicted_by, "What speaks against it:"),
+        (leaf.shows, "Told besides, where it is seen:"),
+    ):
+        if names:
+            yield f"{what}\n\n{bullets(tree.check(name).says for name in names)}"
+    if leaf.over:
+        followers = ", ".join(f"[{other}]({other}.md)" for other in leaf.over)
+        yield f"Nearer the root than {followers}, where both fit.\n"
+
+
+def _action(action: Action) -> str:
+    command = f"\n{block(action.command)}" if action.command else ""
+    where = f"Only where {', '.join(action.needs)} is known.\n" if action.needs else ""
+    rows = (
+        ("Undo", action.undo),
+        ("Touches", action.blast_radius),
+        ("Verify", action.verify),
+        ("Not if", action.not_if),
+    )
+    return f"**{action.do}**\n{command}\n{where}{bullets(f'{name}: {text}' for name, text in rows)}\n"
