@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from autoscaler.own_metrics import OwnMetrics
 from tests.controlplane.build_tools import ensure_tools
@@ -121,7 +122,7 @@ def test_security_tells_the_rights_of_triage_and_no_other() -> None:
 def test_operations_tells_every_key_of_triages_configuration() -> None:
     rows = re.findall(r"(?m)^\| (?:`(\w+)`)? ?\| ((?:`\w+`(?:, )?)+) \|", OPERATIONS)
     told = {(section, key) for section, keys in rows for key in re.findall(r"\w+", keys)}
-    sections = {
+    sections: dict[str, type[BaseModel]] = {
         "tritons": TritonsSection,
         "webhook": WebhookSection,
         "prometheus": PrometheusSection,
