@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetry.rules_dir import rules_dir
 from tests.oncall.on_call_service import alert, notification
 from triage.oncall.alertmanager import NotificationError, parse_notification
+from triage.rules import seals_from_folder
+
+SEAL = seals_from_folder(rules_dir())().value
 
 
 def read(*alerts: dict[str, Any], truncated: int = 0) -> Any:
-    return parse_notification(json.dumps(notification(alerts, truncated)).encode())
+    return parse_notification(json.dumps(notification(alerts, truncated)).encode(), SEAL)
 
 
 def test_labels_choose_tree_and_target() -> None:
@@ -82,8 +86,28 @@ def test_texts_are_printable_and_bounded() -> None:
 )
 def test_what_is_no_notification_is_refused_in_words(body: bytes) -> None:
     with pytest.raises(NotificationError) as refused:
-        parse_notification(body)
+        parse_notification(body, SEAL)
     assert str(refused.value)
+
+
+def test_no_secret_in_a_text_is_taken_over_and_no_hash_is_taken_for_one() -> None:
+    """Masked before the text is cut: each stands where the cut goes through it."""
+    token, password = "xoxb-123456789012-1234567890123-" + "q7Rk2Zt9Xb4Mv8Lc1Ws6Np3H", "hunter2-of-the-night"
+    given = alert(
+        namespace=f"token={token}", workload="web", model=f"m?access_token={token}", alertname=f"A {token}"
+    )
+    given["annotations"] = {
+        "summary": "x" * 270 + f" Bearer {token}",
+        "runbook_url": f"https://u:{password}@wiki/x",
+    }
+    given["annotations"]["runbook_url"] += "/ and much more" * 200
+    given["generatorURL"] = f"https://admin:{password}@prometheus/graph"
+    told = read({**given, "fingerprint": ""}, given)
+    said = repr(told)
+    assert token[:20] not in said
+    assert password not in said
+    assert "[MASKED:" in said
+    assert told.told[1].alert.fingerprint == given["fingerprint"]
 
 
 @given(
@@ -95,6 +119,6 @@ def test_what_is_no_notification_is_refused_in_words(body: bytes) -> None:
 def test_any_json_is_read_or_refused(value: Any) -> None:
     body = {**notification([]), "alerts": value}
     try:
-        parse_notification(json.dumps(body).encode("utf-8", "surrogatepass"))
+        parse_notification(json.dumps(body).encode("utf-8", "surrogatepass"), SEAL)
     except NotificationError:
         return

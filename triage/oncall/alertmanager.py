@@ -1,24 +1,30 @@
-"""Alertmanager's webhook, version 4, as plain values. What a label or an annotation says is anybody's text: it is cut and made
-printable here, and names that are none are told. Pure.
+"""Alertmanager's webhook, version 4, as plain values. What a label or an annotation says is anybody's text: it is cut, made
+printable and redacted here, and names that are none are told. Pure.
 
 Fields: prometheus/alertmanager notify/webhook `Message` and template `Data`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
 from triage.oncall.incident import SEVERITIES, Alert, Began
-from triage.seal import printable
 from triage.wording import short
 
 _MOST_TEXT = 300
+_MOST_READ = 2000
+"""Of one text."""
 _MOST_NAME = 253
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _WORKLOADS = {"deployment": "deployment", "statefulset": "statefulset", "daemonset": "daemonset"}
+_FINGERPRINT = re.compile(r"[0-9a-f]{1,16}")
+"""As prometheus/common model `Fingerprint` prints it: a hash, which must not be taken for a secret."""
 _KIND = re.compile(r"[A-Za-z]{1,63}")
+
+Seal = Callable[[str], str]
+"""Makes a text printable and takes its secrets out: `triage.seal.Seal.value`."""
 
 TREE_LABEL = "triage"
 """The label that makes an alert ours; its value is the tree."""
@@ -68,8 +74,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     told: tuple[Told, ...]
 
 
-def parse_notification(body: bytes) -> Notification:
-    """Raises NotificationError."""
+def parse_notification(body: bytes, seal: Seal) -> Notification:
+    """`seal` takes the secrets out of what will be stored and told. Raises NotificationError."""
     try:
         message = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -80,42 +86,44 @@ def parse_notification(body: bytes) -> Notification:
             f"version {short(message.version, 20)!r} of the webhook is not known, 4 is: Alertmanager 0.16 and later send it"
         )
     return Notification(
-        group_key=_text(message.group_key),
+        group_key=_text(message.group_key, seal),
         truncated_alerts=max(0, message.truncated_alerts),
-        told=tuple(_told(each) for each in message.alerts),
+        told=tuple(_told(each, seal) for each in message.alerts),
     )
 
 
-def _told(given: _Alert) -> Told:
+def _told(given: _Alert, seal: Seal) -> Told:
     labels = given.labels
     tree = labels.get(TREE_LABEL, "")
-    namespace, workload, problem = _target(labels)
+    namespace, workload, problem = _target(labels, seal)
     severity = labels.get("severity", "").lower()
     alert = Alert(
-        fingerprint=_text(given.fingerprint) or _text(str(sorted(labels.items()))),
-        name=_text(labels.get("alertname", "")) or "an alert without a name",
+        fingerprint=given.fingerprint
+        if _FINGERPRINT.fullmatch(given.fingerprint)
+        else _text(given.fingerprint or str(sorted(labels.items())), seal),
+        name=_text(labels.get("alertname", ""), seal) or "an alert without a name",
         severity={"page": "critical", "ticket": "warning"}.get(severity, severity)
         if severity in (*SEVERITIES, "page", "ticket")
         else "warning",
         firing=given.status != "resolved",
         starts_at=_seconds(given.starts_at),
         ends_at=_seconds(given.ends_at) if given.status == "resolved" and given.ends_at else None,
-        summary=_text(given.annotations.get("summary", "") or given.annotations.get("description", "")),
-        runbook_url=_text(given.annotations.get("runbook_url", "")),
-        source_url=_text(given.generator_url),
-        model=short(printable(labels.get("model", "")), _MOST_NAME),
+        summary=_text(given.annotations.get("summary", "") or given.annotations.get("description", ""), seal),
+        runbook_url=_text(given.annotations.get("runbook_url", ""), seal),
+        source_url=_text(given.generator_url, seal),
+        model=short(_text(labels.get("model", ""), seal), _MOST_NAME),
     )
-    return Told(alert=alert, tree=_text(tree), namespace=namespace, workload=workload, problem=problem)
+    return Told(alert=alert, tree=_text(tree, seal), namespace=namespace, workload=workload, problem=problem)
 
 
-def _target(labels: Mapping[str, str]) -> tuple[str, str, str]:
+def _target(labels: Mapping[str, str], seal: Seal) -> tuple[str, str, str]:
     """Namespace, workload and what is wrong with them."""
     namespace = labels.get("namespace", "")
     if not _NAMESPACE.fullmatch(namespace):
-        return "", "", f"its label namespace={_quoted(namespace)} names no namespace"
+        return "", "", f"its label namespace={_quoted(namespace, seal)} names no namespace"
     kind, name = _named(labels)
     if name and not _OBJECT.fullmatch(name):
-        return namespace, "", f"its label {kind}={_quoted(name)} is no name of an object"
+        return namespace, "", f"its label {kind}={_quoted(name, seal)} is no name of an object"
     return namespace, f"{kind}/{name}" if name else "", ""
 
 
@@ -130,12 +138,14 @@ def _named(labels: Mapping[str, str]) -> tuple[str, str]:
     return "pod", labels.get("pod", "")
 
 
-def _quoted(text: str) -> str:
-    return f'"{short(printable(text), 80)}"'
+def _quoted(text: str, seal: Seal) -> str:
+    return f'"{short(_text(text, seal), 80)}"'
 
 
-def _text(text: str) -> str:
-    return short(" ".join(printable(text).split()), _MOST_TEXT)
+def _text(text: str, seal: Seal) -> str:
+    """Sealed before it is cut, and of a huge one whole words: half a secret looks like none."""
+    begins = text if len(text) <= _MOST_READ else text[:_MOST_READ].rpartition(" ")[0]
+    return short(" ".join(seal(begins).split()), _MOST_TEXT)
 
 
 def _seconds(moment: datetime) -> float:

@@ -16,6 +16,7 @@ from aiohttp import web
 from triage.oncall.alertmanager import Notification, NotificationError, Told, parse_notification
 from triage.oncall.joining import MOST_OPEN, Done
 from triage.oncall.record import RecordError
+from triage.seal import Seal
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +43,13 @@ class Intake:
         named: Callable[[Told], Awaitable[Told]],
         token_file: Path | None,
         on_answer: Callable[[int, Sequence[Done]], None],
+        make_seal: Callable[[], Seal],
     ) -> None:
         self._taking = taking
         self._named = named
         self._token_file = token_file
         self._on_answer = on_answer
+        self._make_seal = make_seal
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -68,7 +71,8 @@ class Intake:
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 body = await request.read()
-            notification = parse_notification(body)
+            # In a thread: eight megabytes full of secrets are seconds of work.
+            notification = await asyncio.to_thread(parse_notification, body, self._make_seal().value)
         except web.HTTPRequestEntityTooLarge:
             return 413, f"more than {MAX_BODY_BYTES} bytes: set max_alerts of the receiver to 1000", ()
         except TimeoutError:

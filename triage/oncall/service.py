@@ -111,7 +111,8 @@ class Service:
             record = FolderRecord(config.data / "incidents")
         self.incidents = Incidents(record, time.time, TREES, on_store_failure=self.metrics.store_failures.inc)
         self.pods = TritonPods(api, config.tritons.namespaces, config.tritons.selector)
-        indexes = RepositoryIndexes(session, seals_from_folder(rules or rules_dir()))
+        make_seal = seals_from_folder(rules or rules_dir())
+        indexes = RepositoryIndexes(session, make_seal)
         self.triaging = Triaging(
             self.incidents,
             partial(self._job, keep=True),
@@ -133,7 +134,7 @@ class Service:
         )
         naming = Naming(self.pods, indexes.known)
         token = Path(config.webhook.token_file) if config.webhook.token_file else None
-        self.intake = Intake(self.incidents, naming.named, token, self._answered)
+        self.intake = Intake(self.incidents, naming.named, token, self._answered, make_seal)
         self.slack = slack
         self.outbox: Outbox | None = None
         self.post_log = PostLog(self.incidents, self.metrics, self.audit)
