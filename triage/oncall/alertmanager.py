@@ -3,6 +3,7 @@ printable and redacted here, and names that are none are told. Pure.
 
 Fields: prometheus/alertmanager notify/webhook `Message` and template `Data`."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -69,7 +70,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    group_key: str
     truncated_alerts: int
     told: tuple[Told, ...]
 
@@ -86,7 +86,6 @@ def parse_notification(body: bytes, seal: Seal) -> Notification:
             f"version {short(message.version, 20)!r} of the webhook is not known, 4 is: Alertmanager 0.16 and later send it"
         )
     return Notification(
-        group_key=_text(message.group_key, seal),
         truncated_alerts=max(0, message.truncated_alerts),
         told=tuple(_told(each, seal) for each in message.alerts),
     )
@@ -98,9 +97,7 @@ def _told(given: _Alert, seal: Seal) -> Told:
     namespace, workload, problem = _target(labels, seal)
     severity = labels.get("severity", "").lower()
     alert = Alert(
-        fingerprint=given.fingerprint
-        if _FINGERPRINT.fullmatch(given.fingerprint)
-        else _text(given.fingerprint or str(sorted(labels.items())), seal),
+        fingerprint=_fingerprint(given, seal),
         name=_text(labels.get("alertname", ""), seal) or "an alert without a name",
         severity={"page": "critical", "ticket": "warning"}.get(severity, severity)
         if severity in (*SEVERITIES, "page", "ticket")
@@ -116,13 +113,21 @@ def _told(given: _Alert, seal: Seal) -> Told:
     return Told(alert=alert, tree=_text(tree, seal), namespace=namespace, workload=workload, problem=problem)
 
 
+def _fingerprint(given: _Alert, seal: Seal) -> str:
+    """What tells this alert from others; of one that brings none a hash of its labels, from which no secret can be guessed."""
+    if _FINGERPRINT.fullmatch(given.fingerprint):
+        return given.fingerprint
+    told = given.fingerprint or "\n".join(f"{name}={value}" for name, value in sorted(given.labels.items()))
+    return hashlib.sha256(seal(told).encode()).hexdigest()[:16]
+
+
 def _target(labels: Mapping[str, str], seal: Seal) -> tuple[str, str, str]:
     """Namespace, workload and what is wrong with them."""
     namespace = labels.get("namespace", "")
-    if not _NAMESPACE.fullmatch(namespace):
+    if not _NAMESPACE.fullmatch(namespace) or seal(namespace) != namespace:
         return "", "", f"its label namespace={_quoted(namespace, seal)} names no namespace"
     kind, name = _named(labels)
-    if name and not _OBJECT.fullmatch(name):
+    if name and (not _OBJECT.fullmatch(name) or seal(name) != name):
         return namespace, "", f"its label {kind}={_quoted(name, seal)} is no name of an object"
     return namespace, f"{kind}/{name}" if name else "", ""
 
@@ -145,7 +150,9 @@ def _quoted(text: str, seal: Seal) -> str:
 def _text(text: str, seal: Seal) -> str:
     """Sealed before it is cut, and of a huge one whole words: half a secret looks like none."""
     begins = text if len(text) <= _MOST_READ else text[:_MOST_READ].rpartition(" ")[0]
-    return short(" ".join(seal(begins).split()), _MOST_TEXT)
+    sealed = seal(begins)
+    line = " ".join(sealed.split())
+    return short(line if line == sealed else seal(line), _MOST_TEXT)  # lines that are joined may say one
 
 
 def _seconds(moment: datetime) -> float:

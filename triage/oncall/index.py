@@ -1,4 +1,4 @@
-"""What a pod's Triton says of its models. Silence names none: it is neither a failure nor a model."""
+"""What a pod's Triton says of its models. Silence is neither a failure nor a model, and no proof of the contrary."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,26 +21,27 @@ class RepositoryIndexes:
         self._make_seal = make_seal
 
     async def failed(self, pod: Target) -> Sequence[str]:
-        """Models with a version that failed to load."""
-        rows = await self._rows(pod)
+        """Models with a version that failed to load; none where it does not answer."""
+        rows = await self._rows(pod) or ()
         return sorted(
             {row.name for row in rows if row.state == "UNAVAILABLE" and row.reason not in ("", "unloaded")}
         )
 
-    async def known(self, pod: Target) -> Sequence[str]:
-        """All models of its repository."""
-        return sorted({row.name for row in await self._rows(pod)})
+    async def known(self, pod: Target) -> Sequence[str] | None:
+        """All models of its repository; None where it does not answer."""
+        rows = await self._rows(pod)
+        return None if rows is None else sorted({row.name for row in rows})
 
-    async def _rows(self, pod: Target) -> Sequence[IndexRow]:
+    async def _rows(self, pod: Target) -> Sequence[IndexRow] | None:
         if pod.http_url is None:
-            return ()
+            return None
         asked = next(each for each in triton_questions(pod.http_url, self._session) if each.id == "index")
         seal = self._make_seal()
         try:
             async with asyncio.timeout(_SECONDS):
                 found = (await asked.ask(seal)).facts
         except TimeoutError:
-            return ()
+            return None
         if not isinstance(found, RepositoryIndex):
-            return ()
+            return None
         return [IndexRow(seal.value(row.name), row.version, row.state, row.reason) for row in found.rows]

@@ -101,6 +101,7 @@ class _Taking:
         if joined == there:
             return "unchanged"
         self.changed[key] = joined
+        self._open += (joined.state == "open") - (there.state == "open")
         if there.state != "open" and joined.state == "open":
             return "reopened"
         return "resolved" if joined.state == "resolved" else "joined"
