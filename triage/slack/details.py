@@ -56,11 +56,12 @@ def _groups(report: Report, *, charts: bool) -> Iterator[Group]:
     if report.freeze and not calm:
         title = "Freeze first, so that nothing else changes while you look"
         yield Group(title, ((_command(report.freeze),),))
+    # Before what explains it: on a telephone the first command must not be two screens down.
+    title = "Look" if tone_of(report) == "unknown" else "Do"
+    yield _group(title, "actions", [_action(n, action) for n, action in enumerate(report.actions, 1)])
     yield from _charts(report, charts=charts)
     yield _against(report)
     yield _group("Could not see", "unseen", [_unseen(gap) for gap in report.unseen])
-    title = "Look" if tone_of(report) == "unknown" else "Do"
-    yield _group(title, "actions", [_action(n, action) for n, action in enumerate(report.actions, 1)])
     if len(report.models) > 1:
         yield _group("Models", "models", [_model(row) for row in report.models])
     yield _timeline(report)
