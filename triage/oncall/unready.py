@@ -9,7 +9,7 @@ import structlog
 
 from telemetry.target import Phase, PodKey, Target
 from triage.oncall.alertmanager import Told
-from triage.oncall.incident import Alert, Incident
+from triage.oncall.incident import Alert
 from triage.oncall.incidents import Incidents
 from triage.oncall.record import RecordError
 from triage.oncall.triton_pods import TritonPods, workload_of
@@ -66,9 +66,11 @@ class UnreadyPods:
         for pod in pods:
             by_workload.setdefault((pod.key.namespace, workload_of(pod)), []).append(pod)
         told = []
+        incidents = self.incidents.by_key()
         for (namespace, workload), unready in by_workload.items():
-            known = self._open(namespace, workload)
+            known = incidents.get((namespace, workload, TREE))
             if known is not None and known.state == "open":
+                self.incidents.hear(known.name)
                 continue
             failed = await self._why(unready[:_MOST_ASKED])
             if failed:
@@ -101,9 +103,6 @@ class UnreadyPods:
             for alert in one.alerts
             if alert.name == ALERT and alert.firing
         ]
-
-    def _open(self, namespace: str, workload: str) -> Incident | None:
-        return self.incidents.by_key().get((namespace, workload, TREE))
 
 
 def _told(
