@@ -60,6 +60,9 @@ class Condition(msgspec.Struct, frozen=True):
     status: str
 
 
+_FINISHED = ("Failed", "Succeeded")
+
+
 class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = "Pending"
     pod_ip: str = msgspec.field(name="podIP", default="")
@@ -95,6 +98,7 @@ def target_of(pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCE
         workload_guessed=ascent.guessed,
         labels=pod.metadata.labels or {},
         restarts=_restarts(pod, metrics_port),
+        finished=pod.status.phase in _FINISHED,
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
 
@@ -122,7 +126,7 @@ def _port(pod: Pod, annotations: Sequence[str], name: str, default: int) -> _Por
 def _phase(pod: Pod, metrics_port: int) -> Phase:
     if pod.metadata.deletion_timestamp is not None:
         return Phase.TERMINATING
-    if pod.status.phase in ("Failed", "Succeeded"):
+    if pod.status.phase in _FINISHED:
         return Phase.STOPPED
     status = _triton_status(pod, metrics_port)
     has_run = status is not None and status.has_run

@@ -51,6 +51,9 @@ class Target:
     """The workload's name was worked out from the pod alone: its owner is not looked up yet, or cannot be."""
     restarts: int = 0
     """How often its Triton container began anew: another number is another process."""
+    finished: bool = False
+    """The pod will never run again: evicted, preempted, or all of it done. Kubernetes keeps such pods beside the ones in their
+    place."""
     problem: str = ""
     """What is wrong with the pod's own settings, in words for its owner; empty when nothing is."""
 

@@ -131,6 +131,11 @@ def test_the_phase_says_whether_something_can_be_in_flight(what: str, given: Pod
     assert target_of(given).phase is phase, what
 
 
+def test_what_will_never_run_again_is_told_from_what_is_started_anew() -> None:
+    given = [pod(phase="Failed", state={}), pod(phase="Succeeded", state={}), pod(state=CRASHED), pod()]
+    assert [target_of(each).finished for each in given] == [True, True, False, False]
+
+
 def test_a_sidecar_that_runs_does_not_make_triton_run() -> None:
     raw = msgspec.to_builtins(pod(containers=PORTS, state=STARTING, phase="Pending"))
     raw["status"]["containerStatuses"].insert(0, {"name": "proxy", "state": {"running": {}}})

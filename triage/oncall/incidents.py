@@ -45,6 +45,7 @@ class Incidents:
         self._by_name: dict[str, Incident] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._taking = asyncio.Lock()
+        self._heard: dict[str, float] = {}
 
     async def load(self) -> None:
         """What an earlier run kept. Raises RecordError."""
@@ -65,11 +66,21 @@ class Incidents:
         ordered = sorted(self._by_name.values(), key=lambda one: one.opened_at)
         return {one.key: one for one in ordered if can_take(one, now)}
 
+    def hear(self, name: str) -> None:
+        """What the incident is about goes on."""
+        self._heard[name] = self._clock()
+
+    def heard_at(self, name: str) -> float:
+        """When that was told last, the same again too; from the program's start on."""
+        return self._heard.setdefault(name, self._clock())
+
     async def take(self, told: Iterable[Told], truncated: int = 0) -> Sequence[Done]:
         """What became of each alert; all that changed is stored. Raises RecordError when something could not be."""
         async with self._taking:  # of two notifications one opens an incident, and the other joins it
             before, now = self.by_key(), self._clock()
             taken = take(before, told, truncated, trees=self._trees, now=now, name=self._name)
+            for key in taken.alerts.keys() & before.keys():
+                self.hear(before[key].name)
             storing = []
             for key, changed in taken.changed.items():
                 if key in before:
@@ -116,6 +127,7 @@ class Incidents:
             await self._record.remove(name)
             self._by_name.pop(name, None)
         self._locks.pop(name, None)
+        self._heard.pop(name, None)
 
     async def store(self, name: str, change: Change) -> None:
         """Stores the changed incident, and what else changes it meanwhile. Raises RecordError; then nothing has changed."""
@@ -130,6 +142,7 @@ class Incidents:
     async def _store_new(self, incident: Incident) -> None:
         async with self._locks[incident.name]:
             await self._save(incident)
+            self.hear(incident.name)
             self._adopt(incident)
 
     async def _save(self, incident: Incident) -> None:

@@ -173,6 +173,14 @@ def resolve(incident: Incident, now: float) -> Incident:
     return msgspec.structs.replace(incident, state="resolved", resolved_at=now)
 
 
+def end_unheard(incident: Incident, now: float) -> Incident:
+    """Of whose alerts nothing is told any more. One that is told again begins anew."""
+    ended = (msgspec.structs.replace(one, firing=False, ends_at=now) for one in incident.alerts if one.firing)
+    for alert in ended:
+        incident = with_alert(incident, alert, now)
+    return resolve(incident, now)
+
+
 def incident_name(key: Key, now_text: str, suffix: str) -> str:
     """Of a Kubernetes object: `prod-web-p99-1130-0241-4f2a9c`. `now_text` and `suffix` are such words already."""
     namespace, workload, tree = key

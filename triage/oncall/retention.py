@@ -11,7 +11,7 @@ import structlog
 
 from triage.oncall.incident import Incident
 from triage.oncall.incidents import Incidents
-from triage.oncall.joining import resolve
+from triage.oncall.joining import end_unheard
 from triage.oncall.record import RecordError
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,6 @@ class Retention:
     keep_seconds: float
     most: int
     most_bytes: int
-    heard_at: Callable[[str], float]
-    """When an alert of this incident was last told."""
     clock: Callable[[], float] = time.time
 
     async def run(self) -> None:
@@ -47,9 +45,9 @@ class Retention:
         """Looks once."""
         now = self.clock()
         for incident in self.incidents.all():
-            if incident.state == "open" and now - self.heard_at(incident.name) > UNHEARD_SECONDS:
+            if incident.state == "open" and now - self.incidents.heard_at(incident.name) > UNHEARD_SECONDS:
                 log.info("incident_unheard", incident=incident.name)
-                await self.incidents.change(incident.name, lambda one: resolve(one, now))
+                await self.incidents.change(incident.name, lambda one: end_unheard(one, now))
         for name in to_remove(self.incidents.all(), now, self.keep_seconds, self.most):
             try:
                 await self.incidents.remove(name)

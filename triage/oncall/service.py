@@ -123,14 +123,12 @@ class Service:
         )
         self.follow_up = FollowUp(self.incidents, partial(self._job, keep=False), config.follow_up)
         self.unready = UnreadyPods(self.pods, self.incidents, config.tritons.unready_after, indexes.failed)
-        self._heard: dict[str, float] = {}
         self.retention = Retention(
             self.incidents,
             config.data / "bundles",
             config.record.keep,
             config.record.most,
             config.record.most_bundle_bytes,
-            self._heard_at,
         )
         naming = Naming(self.pods, indexes.known)
         token = Path(config.webhook.token_file) if config.webhook.token_file else None
@@ -154,7 +152,6 @@ class Service:
             self.incidents.changed.append(outbox.changed)
             self.metrics.watch_posts(lambda: outbox.waiting, lambda: outbox.oldest_seconds)
         self.incidents.changed.append(self.triaging.changed)
-        self.incidents.changed.append(self._hear)
         self.metrics.watch_incidents(
             lambda state: sum(1 for one in self.incidents.all() if one.state == state)
         )
@@ -267,12 +264,6 @@ class Service:
         self.metrics.notifications.labels(str(code)).inc()
         for outcome in done:
             self.metrics.alerts.labels(outcome).inc()
-
-    def _hear(self, name: str) -> None:
-        self._heard[name] = time.time()
-
-    def _heard_at(self, name: str) -> float:
-        return self._heard.setdefault(name, time.time())
 
     async def _tick(self) -> None:
         while True:

@@ -9,7 +9,7 @@ import structlog
 
 from telemetry.target import Phase, PodKey, Target
 from triage.oncall.alertmanager import Told
-from triage.oncall.incident import Alert, Incident
+from triage.oncall.incident import Alert
 from triage.oncall.incidents import Incidents
 from triage.oncall.record import RecordError
 from triage.oncall.triton_pods import TritonPods, workload_of
@@ -22,7 +22,9 @@ ALERT = "PodsStayUnready"
 """The name under which such an incident has its alert; no rule of Prometheus has it."""
 _LOOK_SECONDS = 5.0
 _MOST_ASKED = 20
-"""Pods whose index is asked in one look."""
+"""Pods of a workload whose index is asked in one look."""
+_AT_ONCE = 50
+"""Of all: where many are silent, a look still takes seconds."""
 
 FailedModels = Callable[[Target], Awaitable[Sequence[str]]]
 
@@ -37,6 +39,7 @@ class UnreadyPods:
     failed_models: FailedModels
     clock: Callable[[], float] = time.time
     _since: dict[PodKey, float] = field(default_factory=dict, init=False)
+    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE), init=False)
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -49,7 +52,7 @@ class UnreadyPods:
         if not self.pods.listed:
             return
         now = self.clock()
-        pods = [pod for pod in self.pods.all() if pod.phase is not Phase.TERMINATING]
+        pods = [pod for pod in self.pods.all() if pod.phase is not Phase.TERMINATING and not pod.finished]
         self._since = {pod.key: self._since.get(pod.key, now) for pod in pods if not pod.ready}
         long = [
             pod for pod in pods if pod.key in self._since and now - self._since[pod.key] >= self.unready_after
@@ -65,15 +68,20 @@ class UnreadyPods:
         by_workload: dict[tuple[str, str], list[Target]] = {}
         for pod in pods:
             by_workload.setdefault((pod.key.namespace, workload_of(pod)), []).append(pod)
-        told = []
+        incidents = self.incidents.by_key()
+        asked: dict[tuple[str, str], list[Target]] = {}
         for (namespace, workload), unready in by_workload.items():
-            known = self._open(namespace, workload)
+            known = incidents.get((namespace, workload, TREE))
             if known is not None and known.state == "open":
-                continue
-            failed = await self._why(unready[:_MOST_ASKED])
-            if failed:
-                told.append(self._told(namespace, workload, unready, failed))
-        return told
+                self.incidents.hear(known.name)
+            else:
+                asked[namespace, workload] = unready
+        reasons = await asyncio.gather(*(self._why(unready[:_MOST_ASKED]) for unready in asked.values()))
+        return [
+            self._told(*where, unready, why)
+            for (where, unready), why in zip(asked.items(), reasons, strict=True)
+            if why
+        ]
 
     async def _why(self, unready: Sequence[Target]) -> str:
         """Why a load-failure is suspected, in words; nothing where it is not."""
@@ -81,9 +89,13 @@ class UnreadyPods:
         if ending:
             return f"the server of {names(ending)} ended and is not running"
         serving = [pod for pod in unready if pod.phase is Phase.RUNNING]
-        found = await asyncio.gather(*map(self.failed_models, serving))
+        found = await asyncio.gather(*map(self._failed, serving))
         models = sorted({model for each in found for model in each})
         return f"failed to load: {names(models)}" if models else ""
+
+    async def _failed(self, pod: Target) -> Sequence[str]:
+        async with self._gate:
+            return await self.failed_models(pod)
 
     def _told(self, namespace: str, workload: str, unready: Sequence[Target], why: str) -> Told:
         since = min(self._since[pod.key] for pod in unready)
@@ -101,9 +113,6 @@ class UnreadyPods:
             for alert in one.alerts
             if alert.name == ALERT and alert.firing
         ]
-
-    def _open(self, namespace: str, workload: str) -> Incident | None:
-        return self.incidents.by_key().get((namespace, workload, TREE))
 
 
 def _told(
