@@ -35,7 +35,6 @@ OTHERS = {
     "kube_horizontalpodautoscaler_spec_target_metric",
     "kube_horizontalpodautoscaler_status_condition",
     "kube_horizontalpodautoscaler_status_current_replicas",
-    "kube_horizontalpodautoscaler_status_desired_replicas",
     "kube_horizontalpodautoscaler_status_target_metric",
     "aggregator_unavailable_apiservice",  # kube-aggregator pkg/controllers/status/metrics
     "up",  # Prometheus' own, of every target

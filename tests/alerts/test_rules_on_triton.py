@@ -1,5 +1,5 @@
-"""The rules as they ship, in a real Prometheus that scrapes a real Triton and two replicas' pages of model states: every rule can
-be evaluated, and a model that failed to load becomes an alert with what the on-call service chooses tree and target by."""
+"""The rules as they ship, in a real Prometheus that scrapes a real Triton and two replicas' pages of its models' states: every rule
+can be evaluated, and a model that failed to load becomes an alert with what the on-call service chooses tree and target by."""
 
 import asyncio
 import re

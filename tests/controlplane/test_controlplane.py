@@ -24,6 +24,7 @@ from tests.local_process import LocalProcess, ProcessFailed, eventually, free_po
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+MISSING = "missing"
 WORKLOAD = """
 apiVersion: apps/v1
 kind: Deployment
@@ -65,6 +66,31 @@ async def test_the_real_hpa_scales_by_an_external_metric_and_holds_when_it_is_go
         await seen.until(lambda watch: watch.changes[-1].says("ScalingActive") == lost, seconds=30)
         await seen.syncs(2)
         assert seen.scale_downs == []
+    await control_plane.delete_namespace(namespace)
+
+
+@pytest.mark.parametrize(
+    ("value", "active"), [("20", "True ValidMetricFound"), ("5", "False FailedGetExternalMetric")]
+)
+async def test_of_two_metrics_the_one_without_data_is_missing_from_the_status_and_the_hpa_never_scales_down(
+    control_plane: ControlPlane, value: str, active: str
+) -> None:
+    """So the alert TritonHPACannotScaleDown tells it by what the spec asks for and the status does not have. Whether the HPA says
+    that it is active depends on what the other metric asks for: two replicas, of which there are two, or one."""
+    namespace = await control_plane.create_namespace(f"hpa-half-blind-{value}")
+    hpa_watch = HpaWatch(control_plane, namespace, "triton", "triton")
+    missing = WORKLOAD.strip().splitlines()[-1].replace("fixed", MISSING)
+    both = f"{WORKLOAD.replace('replicas: 1', 'replicas: 2')}    - type: External\n{missing}\n"
+    async with fixed_metric(control_plane, value), hpa_watch as seen:
+        await control_plane.api.apply(both.replace("NAMESPACE", namespace))
+        await seen.until(
+            lambda watch: any(change.says("ScalingActive") == active for change in watch.changes), seconds=30
+        )
+        await asyncio.sleep(5)  # in which it looks every second
+        told = [each for each in seen.changes[-1].current_metrics if each["type"]]
+        names = [each["external"]["metric"]["name"] for each in told]
+        assert (names, seen.changes[-1].says("ScalingActive"), seen.scale_downs) == (["fixed"], active, [])
+        assert seen.changes[-1].current_replicas == 2
     await control_plane.delete_namespace(namespace)
 
 
@@ -149,7 +175,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def fixed_metric(control_plane: ControlPlane, value: str) -> AsyncIterator[list[str]]:
-    """An external metrics server that answers `value` to everything; yields the users that asked. Front proxy
+    """An external metrics server that answers `value` to everything but MISSING; yields the users that asked. Front proxy
     only."""
     (port,) = free_ports(1)
     authority = trustme.CA()
@@ -170,6 +196,15 @@ async def fixed_metric(control_plane: ControlPlane, value: str) -> AsyncIterator
             }
             document = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version}
             return web.json_response(document | {"resources": [resource]})
+        if request.path.endswith(f"/{MISSING}"):
+            status = {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "code": 404,
+                "reason": "NotFound",
+            }
+            return web.json_response(status | {"message": "no data"}, status=404)
         asked.append(request.headers["X-Remote-User"])
         item = {
             "metricName": "fixed",

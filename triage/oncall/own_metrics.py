@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from triage.oncall.jobs import TREES
+
 _SECONDS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -71,6 +73,13 @@ class OncallMetrics:
         self.store_failures = Counter(
             "triton_triage_store_failures_total", "Writes that the record refused.", registry=registry
         )
+
+        # From the start, so that the first failure is an increase.
+        for tree in TREES:
+            for outcome in ("verdict", "cannot_tell", "failed"):
+                self.triages.labels(tree, outcome)
+        for outcome in ("posted", "updated", "failed"):
+            self.posts.labels(outcome)
 
     def watch_incidents(self, count: Callable[[str], int]) -> None:
         """`count` of a state."""
