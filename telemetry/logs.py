@@ -4,10 +4,11 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import Processor
 
 
-def configure_logs() -> None:
-    """Call once, before anything is logged."""
+def configure_logs(*processors: Processor) -> None:
+    """Call once, before anything is logged. `processors` see each event last."""
     # aiohttp writes a traceback of many lines for each request that is not HTTP, which anybody who reaches a port can send.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     structlog.configure(
@@ -16,6 +17,7 @@ def configure_logs() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *processors,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

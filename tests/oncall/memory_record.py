@@ -15,6 +15,10 @@ class MemoryRecord:
         self.saved: list[Incident] = []
         self.away = False
         self.slow_seconds = 0.0
+        self.refuses: set[str] = set()
+        """Names that it does not take, whatever is in them."""
+        self.loses_answers = 0
+        """So many writes arrive, and are not known to have."""
 
     async def load(self) -> Sequence[Incident]:
         self._there()
@@ -23,8 +27,13 @@ class MemoryRecord:
     async def save(self, incident: Incident) -> None:
         await asyncio.sleep(self.slow_seconds)
         self._there()
+        if incident.name in self.refuses:
+            raise RecordError(f"{incident.name} is invalid")
         self.kept[incident.name] = incident
         self.saved.append(incident)
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise RecordError("the record did not answer")
 
     async def check(self) -> None:
         self._there()

@@ -63,15 +63,52 @@ async def test_what_was_found_out_is_kept_in_memory_until_the_record_is_back() -
     await here.take([told("a")])
     name = here.all()[0].name
     record.away = True
-    changing = asyncio.create_task(here.change(name, lambda one: msgspec.structs.replace(one, work="done")))
-    await asyncio.sleep(0.05)
-    assert here.get(name) is not None
+    await here.change(name, lambda one: msgspec.structs.replace(one, work="done"))
     assert here.all()[0].work == "done"
     assert record.kept[name].work == "waiting"
+    await here.check()
+    assert record.kept[name].work == "waiting"
     record.away = False
-    async with asyncio.timeout(5):
-        await changing
+    await here.check()
     assert record.kept[name].work == "done"
+
+
+async def test_an_incident_that_is_refused_for_good_keeps_nobody_waiting() -> None:
+    """Somebody edited it into what the API server does not take."""
+    record = MemoryRecord()
+    here = incidents(record)
+    await here.take([told("a"), told("b", workload="deployment/other")])
+    bad, good = (one.name for one in here.all())
+    record.refuses = {bad}
+    for name in (bad, good):
+        await here.change(name, lambda one: msgspec.structs.replace(one, work="done"))
+    assert (record.kept[bad].work, record.kept[good].work) == ("waiting", "done")
+    await here.check()
+    assert here.store_problem == ""
+    assert await here.take([told("c", workload="deployment/third")]) == ("opened",)
+
+
+async def test_what_the_record_answered_too_late_is_the_same_incident_when_it_comes_again() -> None:
+    record = MemoryRecord()
+    here = incidents(record)
+    record.loses_answers = 1
+    with pytest.raises(RecordError):
+        await here.take([told("a")])
+    assert len(record.kept) == 1
+    assert await here.take([told("a")]) == ("opened",)
+    assert [*record.kept] == [one.name for one in here.all()]
+
+
+async def test_one_of_an_unknown_tree_is_left_where_it_is() -> None:
+    record = MemoryRecord()
+    here = incidents(record)
+    await here.take([told("a")])
+    (one,) = record.kept.values()
+    record.kept = {one.name: msgspec.structs.replace(one, tree="nonsense")}
+    after = incidents(record)
+    await after.load()
+    assert not after.all()
+    assert record.kept
 
 
 async def test_a_running_triage_waits_again_after_a_restart() -> None:

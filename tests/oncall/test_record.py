@@ -1,6 +1,7 @@
 """Every record keeps what it is given, replaces it whole, and says why when it cannot: one suite for the folder and the cluster."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 from telemetry.kube_client import KubernetesClient
 from tests.controlplane.control_plane import ControlPlane
 from tests.oncall.values import INCIDENT, NOW, large_report
+from triage.oncall import folder_record
 from triage.oncall.cluster_record import MOST_BYTES, ClusterRecord
 from triage.oncall.folder_record import FolderRecord
 from triage.oncall.incident import Alert
@@ -145,6 +147,60 @@ async def test_a_file_that_is_no_incident_is_left_where_it_is(tmp_path: Path) ->
     (tmp_path / "half.json").write_bytes(encode(INCIDENT)[:300])
     assert list(await record.load()) == [INCIDENT]
     assert (tmp_path / "half.json").exists()
+
+
+async def test_a_copy_is_not_taken_for_what_it_is_a_copy_of(tmp_path: Path) -> None:
+    record = FolderRecord(tmp_path)
+    await record.save(msgspec.structs.replace(INCIDENT, reopened=1))
+    (tmp_path / "zzz-before-i-edited-it.json").write_bytes(encode(INCIDENT))
+    assert [one.reopened for one in await record.load()] == [1]
+
+
+async def test_what_arrives_too_late_never_follows_a_later_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume that hung for longer than a write may take, and came back."""
+    record = FolderRecord(tmp_path)
+    hangs = threading.Event()
+    write = folder_record._write
+
+    def slow(file: Path, content: bytes) -> None:
+        hangs.wait(10)
+        write(file, content)
+
+    monkeypatch.setattr(folder_record, "_DEADLINE_SECONDS", 0.1)
+    monkeypatch.setattr(folder_record, "_write", slow)
+    with pytest.raises(RecordError, match="does not answer"):
+        await record.save(INCIDENT)
+    monkeypatch.setattr(folder_record, "_write", write)
+    later = msgspec.structs.replace(INCIDENT, reopened=1)
+    with pytest.raises(RecordError, match="does not answer"):
+        await record.save(later)
+    other = msgspec.structs.replace(INCIDENT, name="other")
+    await record.save(other)
+    hangs.set()
+    await asyncio.sleep(0.1)
+    await record.save(later)
+    assert {one.name: one.reopened for one in await record.load()} == {INCIDENT.name: 1, "other": 0}
+
+
+async def test_a_report_that_somebody_edited_into_nonsense_costs_only_itself(
+    cluster: KubernetesClient, control_plane: ControlPlane
+) -> None:
+    record = ClusterRecord(cluster, NAMESPACE)
+    broken = [msgspec.structs.replace(INCIDENT, name=f"{INCIDENT.name}-{n}") for n in range(3)]
+    for one in (INCIDENT, *broken):
+        await record.save(one)
+    edits: list[dict[str, object]] = [{"state": "done"}, {"alerts": [{"name": 3}]}, {"name": "another"}]
+    for one, edit in zip(broken, edits, strict=True):
+        kept = await control_plane.api.get("triton-ops.io/v1alpha1", "TriageReport", one.name, NAMESPACE)
+        kept["spec"]["incident"]["incident"] |= edit
+        await cluster.put(f"{record._path}/{one.name}", msgspec.json.encode(kept))
+    assert list(await another(record).load()) == [INCIDENT]
+    with pytest.raises(RecordError, match="is no incident of this version"):
+        await record.read(broken[0].name)
+    for one in (INCIDENT, *broken):
+        await record.remove(one.name)
 
 
 async def test_a_cluster_without_the_resource_says_what_to_install(cluster: KubernetesClient) -> None:

@@ -5,6 +5,7 @@ A file a month; who reads a line can find by its hash the evidence in the bundle
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +23,9 @@ class Audit:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._writing = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="audit"
+        )  # a volume that hangs holds this one alone
         self.problem = ""
         """Why the last lines could not be written; empty when they were."""
 
@@ -35,9 +39,10 @@ class Audit:
             for fact in facts
         ]
         file = self._folder / f"audit-{now:%Y-%m}.jsonl"
+        text = b"".join(line + b"\n" for line in lines)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS), self._writing:
-                await asyncio.to_thread(_append, file, b"".join(line + b"\n" for line in lines))
+                await asyncio.get_running_loop().run_in_executor(self._thread, _append, file, text)
         except (OSError, TimeoutError) as error:
             self.problem = f"cannot write {file}: {getattr(error, 'strerror', None) or 'no answer'}"
             log.warning("audit_not_written", cause=self.problem, lines=[line.decode() for line in lines])

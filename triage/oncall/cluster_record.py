@@ -12,6 +12,7 @@ from telemetry.listwatch import KubernetesObject, ObjectMeta
 from triage.oncall.incident import Incident
 from triage.oncall.record import RecordError, decode, encode
 from triage.oncall.summary import cause_of, state_of
+from triage.wording import short
 
 log = structlog.get_logger(__name__)
 
@@ -20,14 +21,16 @@ MOST_BYTES = 64 * 1024
 """Of one object (DESIGN.md, Incidents); etcd keeps every change of it for minutes."""
 _CONFLICT, _NOT_FOUND = 409, 404
 _TRIES = 3
+_MOST_ACTION = 1000
+"""Characters; the resource's schema takes four times as many."""
 
 
 class _Spec(msgspec.Struct, frozen=True):
-    incident: msgspec.Raw
+    incident: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class TriageReport(KubernetesObject, frozen=True, rename="camel"):
-    spec: _Spec
+    spec: _Spec = _Spec()
 
 
 class ClusterRecord:
@@ -48,7 +51,7 @@ class ClusterRecord:
         for report in reports:
             name = report.metadata.name
             try:
-                found.append(decode(bytes(report.spec.incident), f"triagereport {name}"))
+                found.append(decode(bytes(report.spec.incident), f"triagereport {name}", name))
             except RecordError as error:
                 log.warning("record_unreadable", name=name, cause=str(error))
             self._versions[name] = report.metadata.resource_version
@@ -59,8 +62,12 @@ class ClusterRecord:
         try:
             report = await get_object(self._api, f"{self._path}/{quote(name, safe='')}", TriageReport)
         except KubernetesError as error:
+            if error.status == _NOT_FOUND:
+                raise RecordError(
+                    f"there is no triagereport {name} in namespace {self._namespace}: see kubectl get triagereports -A"
+                ) from error
             raise RecordError(_told(error)) from error
-        return decode(bytes(report.spec.incident), f"triagereport {name}")
+        return decode(bytes(report.spec.incident), f"triagereport {name}", name)
 
     async def save(self, incident: Incident) -> None:
         for _ in range(_TRIES):
@@ -130,7 +137,7 @@ class ClusterRecord:
                 "state": state_of(incident),
                 "cause": cause,
                 "confidence": confidence,
-                "action": incident.report.headline if incident.report else "",
+                "action": short(incident.report.headline, _MOST_ACTION) if incident.report else "",
             },
         }
         return msgspec.json.encode(report)
@@ -140,7 +147,10 @@ _WRITTEN = msgspec.json.Decoder(KubernetesObject)
 
 
 def _metadata(answer: bytes) -> ObjectMeta:
-    return _WRITTEN.decode(answer).metadata
+    try:
+        return _WRITTEN.decode(answer).metadata
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a proxy answered in the API server's place
+        raise KubernetesError(f"the API server's answer is no object: {error}") from error
 
 
 def _told(error: KubernetesError) -> str:

@@ -4,6 +4,7 @@ One change of an incident at a time. What cannot be stored did not happen for wh
 alert comes again); what was found out by ourselves is kept in memory and stored as soon as that goes."""
 
 import asyncio
+import contextlib
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,13 +14,14 @@ from functools import partial
 import msgspec
 import structlog
 
-from telemetry.listwatch import Backoff
 from triage.oncall.alertmanager import Told
 from triage.oncall.incident import Incident
 from triage.oncall.joining import Done, Key, can_take, incident_name, join, take
 from triage.oncall.record import Record, RecordError
 
 log = structlog.get_logger(__name__)
+
+_MOST_TRIED = 1000
 
 Change = Callable[[Incident], Incident]
 
@@ -46,10 +48,17 @@ class Incidents:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._taking = asyncio.Lock()
         self._heard: dict[str, float] = {}
+        self._unstored: set[str] = set()
+        self._tried: dict[Key, str] = {}
+        """Names under which new incidents could not be stored: what was answered too late may be there all the same, and has to
+        become the same incident."""
 
     async def load(self) -> None:
         """What an earlier run kept. Raises RecordError."""
         for incident in await self._record.load():
+            if incident.tree not in self._trees or not incident.namespace:
+                log.warning("incident_unknown", incident=incident.name, tree=incident.tree)
+                continue
             if incident.work == "running":  # its triage ended with the program that ran it
                 incident = msgspec.structs.replace(incident, work="waiting", progress="")  # noqa: PLW2901
             self._by_name[incident.name] = incident
@@ -95,15 +104,13 @@ class Incidents:
         return taken.done
 
     async def change(self, name: str, change: Change) -> None:
-        """Changes it in memory at once, and in the record as soon as that can be written: this returns then."""
-        backoff = Backoff(1.0, 30.0)
+        """Changes it in memory at once, and in the record now, or else as soon as `check` can."""
         self.show(name, change)
-        while True:
-            try:
-                return await self.store(name, lambda incident: incident)
-            except RecordError as error:
-                log.warning("record_not_written", incident=name, cause=str(error))
-            await asyncio.sleep(backoff.next_seconds())
+        try:
+            await self.store(name, lambda incident: incident)
+        except RecordError as error:
+            log.warning("record_not_written", incident=name, cause=str(error))
+            self._unstored.add(name)
 
     def show(self, name: str, change: Change) -> None:
         """Changes it in memory alone: how far a triage is need not outlive the program."""
@@ -112,14 +119,24 @@ class Incidents:
             self._adopt(change(incident))
 
     async def check(self) -> None:
-        """Looks again at a record that could not be written: where nobody can be answered, nothing else would."""
+        """Stores what could not be, and looks whether the record can be written: where nobody can be answered, nothing else would.
+        One incident that is refused for good keeps neither the others nor the webhook waiting."""
+        if self.store_problem and not await self._answers():
+            return
+        for name in sorted(self._unstored):
+            with contextlib.suppress(RecordError):
+                await self.store(name, lambda incident: incident)
         if self.store_problem:
-            try:
-                await self._record.check()
-            except RecordError as error:
-                self.store_problem = str(error)
-            else:
-                self.store_problem = ""
+            await self._answers()
+
+    async def _answers(self) -> bool:
+        try:
+            await self._record.check()
+        except RecordError as error:
+            self.store_problem = str(error)
+            return False
+        self.store_problem = ""
+        return True
 
     async def remove(self, name: str) -> None:
         """Raises RecordError."""
@@ -136,12 +153,18 @@ class Incidents:
                 after = change(before)
                 await self._save(after)
                 if self._by_name.get(name) is before:
+                    self._unstored.discard(name)
                     self._adopt(after)
                     return
+            self._unstored.discard(name)
 
     async def _store_new(self, incident: Incident) -> None:
         async with self._locks[incident.name]:
+            self._tried[incident.key] = incident.name
+            if len(self._tried) > _MOST_TRIED:
+                self._tried.pop(next(iter(self._tried)))
             await self._save(incident)
+            self._tried.pop(incident.key, None)
             self.hear(incident.name)
             self._adopt(incident)
 
@@ -161,5 +184,7 @@ class Incidents:
                 tell(incident.name)
 
     def _name(self, key: Key) -> str:
+        if (tried := self._tried.get(key)) is not None:
+            return tried
         now = datetime.fromtimestamp(self._clock(), UTC)
         return incident_name(key, f"{now:%m%d-%H%M}", secrets.token_hex(3))

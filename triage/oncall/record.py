@@ -48,12 +48,14 @@ def encode(incident: Incident) -> bytes:
     return msgspec.json.encode(Kept(incident=incident), order="sorted")
 
 
-def decode(kept: bytes, where: str) -> Incident:
-    """Raises RecordError, naming `where` it is kept."""
+def decode(kept: bytes, where: str, name: str) -> Incident:
+    """The incident `name`. Raises RecordError, naming `where` it is kept."""
     try:
         found = _DECODER.decode(kept)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{where} is no incident of this version: {error}; move it away") from error
     if found.schema != SCHEMA:
         raise RecordError(f"{where} has schema {found.schema!r}, and this version reads {SCHEMA!r}")
+    if found.incident.name != name:  # a copy, which may be older than what it is a copy of
+        raise RecordError(f"{where} is of incident {found.incident.name!r:.100}; move it away")
     return found.incident

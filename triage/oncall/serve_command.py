@@ -40,7 +40,7 @@ def serve(
         folder = rules_folder or rules_dir()
         latency_rules_from_folder(folder)
         rules_from_folder(folder, "load-failure", decided=rules_folder is None)
-        seals_from_folder(folder)
+        make_seal = seals_from_folder(folder)
     except (InvalidFileError, FileNotFoundError) as error:
         _fail(str(error), 2)
     if only_check:
@@ -52,9 +52,10 @@ def serve(
     from telemetry.kubernetes_api import KubernetesError
     from telemetry.logs import configure_logs
     from triage.oncall.record import RecordError
+    from triage.oncall.sealed_log import sealed
     from triage.oncall.service import serve as run
 
-    configure_logs()
+    configure_logs(sealed(make_seal))
     try:
         asyncio.run(run(config, rules_folder, kubeconfig=kubeconfig, context=context))
     except* KubernetesError as group:
