@@ -16,6 +16,7 @@ from triage.oncall.child import TriageFailedError
 from triage.oncall.incident import Alert, Incident
 from triage.oncall.incidents import Incidents
 from triage.oncall.job import Job, ReadSource, Said
+from triage.oncall.joining import reopen, resolve
 from triage.oncall.own_metrics import OncallMetrics
 from triage.oncall.triaging import Triaging
 from triage.report import Report
@@ -180,6 +181,62 @@ async def test_one_cause_on_many_workloads_is_told_by_the_first(tmp_path: Path) 
         await until(lambda: len(found(here, "w0").also) == 2)
         assert [one.same_as for one in here.all()] == ["", "w0", "w0", ""]
         assert found(here, "w0").also == ("prod/deployment/w1", "prod/deployment/w2")
+
+
+async def again(here: Incidents, name: str) -> None:
+    """Its alerts had ended, and fire again."""
+    await here.change(name, lambda one: reopen(resolve(one, NOW)))
+    await until(lambda: found(here, name).work == "running")
+
+
+async def test_who_has_another_cause_when_looked_at_again_tells_it(tmp_path: Path) -> None:
+    async with at_work(tmp_path, *(waiting(f"w{n}", opened=NOW + n) for n in range(2))) as (here, looking):
+        for name in ("w0", "w1"):
+            await looking.answer(f"deployment/{name}", report())
+        await until(lambda: found(here, "w0").also == ("prod/deployment/w1",))
+        await again(here, "w1")
+        await looking.answer("deployment/w1", report(leaf="another"))
+        await until(lambda: not found(here, "w1").same_as)
+        await until(lambda: not found(here, "w0").also)
+
+
+async def test_where_the_one_that_tells_has_another_cause_the_next_tells_it(tmp_path: Path) -> None:
+    async with at_work(tmp_path, *(waiting(f"w{n}", opened=NOW + n) for n in range(3))) as (here, looking):
+        for name in ("w0", "w1", "w2"):
+            await looking.answer(f"deployment/{name}", report())
+        await until(lambda: len(found(here, "w0").also) == 2)
+        await again(here, "w0")
+        await looking.answer("deployment/w0", report(leaf="another"))
+        await until(lambda: found(here, "w1").also == ("prod/deployment/w2",))
+        assert [one.same_as for one in here.all()] == ["", "", "w1"]
+        assert found(here, "w0").also == ()
+
+
+async def test_a_mistake_of_ours_costs_only_its_incident(tmp_path: Path) -> None:
+    async with at_work(tmp_path, waiting("bad"), waiting("good", opened=NOW + 1)) as (here, looking):
+        await looking.answer("deployment/bad", LookupError("nobody thought of this"))
+        await looking.answer("deployment/good", report())
+        await until(lambda: all(one.work in ("done", "failed") for one in here.all()))
+        assert [one.work for one in here.all()] == ["failed", "done"]
+        assert "LookupError" in found(here, "bad").failure
+
+
+async def test_a_workload_that_was_gone_is_looked_at_when_it_comes_again(tmp_path: Path) -> None:
+    async with at_work(tmp_path, waiting("web", work="done", refused="it is gone")) as (here, looking):
+        await here.change("web", lambda one: reopen(resolve(one, NOW)))
+        await looking.answer("deployment/web", report())
+        await until(lambda: found(here, "web").work == "done")
+        assert (found(here, "web").refused, found(here, "web").report) == ("", report())
+
+
+async def test_one_that_comes_again_has_its_tries_anew(tmp_path: Path) -> None:
+    async with at_work(tmp_path, waiting("web"), again=0.02) as (here, looking):
+        for times in (3, 6):
+            for _ in range(3):
+                await looking.answer("deployment/web", report("cannot_tell", "cannot_tell"))
+            await until(lambda: found(here, "web").work == "done")
+            assert looking.asked == ["deployment/web"] * times
+            await here.change("web", lambda one: reopen(resolve(one, NOW)))
 
 
 @pytest.mark.parametrize(

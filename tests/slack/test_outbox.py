@@ -3,6 +3,7 @@
 import asyncio
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tests.slack.slack_api import CHANNEL
 from tests.slack.stories import ALERT, changed, incident, load_failure, slow_requests, told
 from tests.slack.threads import Killed, threads
-from triage.oncall.incident import Outcome, Posted
+from triage.oncall.incident import Incident, Outcome, Posted
+from triage.slack.messages import messages
 
 NAME = "prod-web-p99"
 ENDED = told(
@@ -368,3 +370,20 @@ async def test_what_is_done_leaves_nothing_behind(tmp_path: Path) -> None:
         await t.settle()
         kept = vars(t.outbox)
         assert not any(kept[name] for name in ("_waiting", "_unsent", "_gone", "_linked_to"))
+
+
+async def test_a_mistake_of_ours_in_one_thread_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end the service with every start, since the incident is there then, too."""
+
+    def breaks(one: Incident, **more: Any) -> Any:
+        if one.name == "bad":
+            raise LookupError("nobody thought of this")
+        return messages(one, **more)
+
+    monkeypatch.setattr("triage.slack.outbox.messages", breaks)
+    async with threads(tmp_path, incident(name="bad"), incident(name="good")) as t:
+        await t.settle(30.0)
+        assert list(t.api.thread(incident="good")) == ["root"]
+        assert ("failed", "bad", "") in {told[:3] for told in t.outcomes}

@@ -63,6 +63,15 @@ async def run_triage(
     return last
 
 
+def told_failure(error: Exception, incident: str) -> str:
+    """Why there is no report, in words. A mistake of ours is told in the log, too: it must not end the service with every start,
+    since the incident waits to be looked at again then."""
+    if isinstance(error, TriageFailedError | OSError):
+        return str(error)
+    log.error("triage_mistake", incident=incident, cause=f"{type(error).__name__}: {error}")
+    return f"triton-triage failed on it ({type(error).__name__}); its log says more"
+
+
 async def _talk(
     process: asyncio.subprocess.Process, job: Job, on_said: Callable[[Said], None]
 ) -> Said | None:

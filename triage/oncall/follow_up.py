@@ -5,13 +5,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import msgspec
 import structlog
 
 from triage.chart_scale import amount, clock, unit_of
-from triage.oncall.child import TriageFailedError, run_triage
+from triage.oncall.child import run_triage, told_failure
 from triage.oncall.incident import Incident, Outcome
 from triage.oncall.incidents import Incidents
 from triage.oncall.job import Job
@@ -38,9 +39,14 @@ class FollowUp:
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
-            for incident in self.incidents.all():
-                await self._look(incident)
+            await self.look()
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Looks once at all, one after the other."""
+        for name in [one.name for one in self.incidents.all()]:
+            if (incident := self.incidents.get(name)) is not None:
+                await self._look(incident)
 
     async def _look(self, incident: Incident) -> None:
         now = self.clock()
@@ -54,10 +60,7 @@ class FollowUp:
         looked_at = incident.report is not None and not incident.refused
         if looked_at and incident.outcome is None and since >= self.follow_up_seconds:
             outcome = await self._outcome(incident)
-            await self.incidents.change(
-                incident.name,
-                lambda one: msgspec.structs.replace(one, outcome=outcome) if one.state == "resolved" else one,
-            )
+            await self.incidents.change(incident.name, partial(_with_outcome, outcome, incident.resolved_at))
         elif since > REOPENS_SECONDS and (incident.outcome is not None or not looked_at):
             closed = msgspec.structs.replace(incident, state="closed")
             await self.incidents.change(incident.name, lambda one: closed if one == incident else one)
@@ -65,10 +68,18 @@ class FollowUp:
     async def _outcome(self, incident: Incident) -> Outcome:
         try:
             last = await self.run_job(self.jobs(incident), lambda said: None)
-        except (TriageFailedError, OSError) as error:
-            return Outcome(at=self.clock(), worked="unknown", said=f"it could not be looked at: {error}")
+        except Exception as error:  # whatever it is, it is this incident's alone
+            said = told_failure(error, incident.name)
+            return Outcome(at=self.clock(), worked="unknown", said=f"it could not be looked at: {said}")
         assert last.report is not None  # noqa: S101 -- `run_triage` says so
         return outcome_of(incident, last.report, self.clock())
+
+
+def _with_outcome(outcome: Outcome, resolved_at: float, incident: Incident) -> Incident:
+    """Where it came again meanwhile, what was seen is of the time before."""
+    if incident.state != "resolved" or incident.resolved_at != resolved_at:
+        return incident
+    return msgspec.structs.replace(incident, outcome=outcome)
 
 
 def outcome_of(incident: Incident, report: Report, now: float) -> Outcome:

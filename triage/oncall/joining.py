@@ -156,11 +156,13 @@ def _kept(alerts: Sequence[Alert]) -> Iterator[Alert]:
 
 
 def reopen(incident: Incident) -> Incident:
-    """Looked at anew, in the same thread."""
+    """Looked at anew, in the same thread; a workload that was gone may be back."""
+    nobody = bool(incident.refused) and not incident.workload
     return msgspec.structs.replace(
         incident,
         state="open",
-        work=incident.work if incident.work == "running" else "done" if incident.refused else "waiting",
+        work=incident.work if incident.work == "running" else "done" if nobody else "waiting",
+        refused=incident.refused if nobody else "",
         resolved_at=None,
         outcome=None,
         reopened=incident.reopened + 1,

@@ -1,7 +1,7 @@
 """Which workload an alert is about, and whether it may be looked at."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -43,9 +43,7 @@ class Naming:
         if told.tree not in TREES or not told.namespace or told.problem:
             return told
         if told.namespace not in self._pods.namespaces:
-            allowed = names(sorted(self._pods.namespaces))
-            why = f"namespace {told.namespace} is not among those that may be looked at ({allowed}): see tritons.namespaces"
-            return msgspec.structs.replace(told, problem=why)
+            return msgspec.structs.replace(told, problem=not_allowed(told.namespace, self._pods.namespaces))
         workload, known = self._name(told), ""
         if not workload:
             workload, known = _serving(told.alert.model, models)
@@ -70,6 +68,12 @@ class Naming:
         told = await asyncio.gather(*map(self._served, asked))
         known = {workload_of(pod): models for pod, models in zip(asked, told, strict=True)}
         return {workload: known.get(workload) for workload in first}
+
+
+def not_allowed(namespace: str, allowed: Collection[str]) -> str:
+    """Why nothing is looked at in a namespace that is not among these."""
+    known = names(sorted(allowed))
+    return f"namespace {namespace} is not among those that may be looked at ({known}): see tritons.namespaces"
 
 
 def _serving(model: str, models: _Models) -> tuple[str, str]:

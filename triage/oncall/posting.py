@@ -1,6 +1,7 @@
 """The incidents as the outbox of Slack asks for them, and what it has done, in metrics and the audit record."""
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,6 +19,16 @@ _MOST_UNWRITTEN = 10_000
 """Lines for the audit record that wait for a disk; what is past it is in the log."""
 
 
+_OF_A_TIME = re.compile(r"(?:resolved|reopened)-(\d+)")
+_TIMES_KEPT = 5
+
+
+def _is_past(part: str, incident: Incident) -> bool:
+    """Whether the message is of a time that is told no more: what flaps for weeks must still fit into the record."""
+    of = _OF_A_TIME.fullmatch(part)
+    return of is not None and int(of[1]) < incident.reopened - _TIMES_KEPT
+
+
 class PostedIncidents:
     """`triage.slack.outbox.Incidents` over the service's own."""
 
@@ -29,8 +40,9 @@ class PostedIncidents:
 
     async def note(self, name: str, part: str, posted: Posted, channel: str) -> None:
         def noted(incident: Incident) -> Incident:
+            kept = {known: one for known, one in incident.posted.items() if not _is_past(known, incident)}
             return msgspec.structs.replace(
-                incident, channel=channel or incident.channel, posted={**incident.posted, part: posted}
+                incident, channel=channel or incident.channel, posted={**kept, part: posted}
             )
 
         try:

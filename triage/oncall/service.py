@@ -32,7 +32,7 @@ from triage.oncall.intake import Intake
 from triage.oncall.job import Job
 from triage.oncall.jobs import TREES, job_of
 from triage.oncall.joining import Done
-from triage.oncall.naming import Naming
+from triage.oncall.naming import Naming, not_allowed
 from triage.oncall.own_metrics import OncallMetrics
 from triage.oncall.posting import PostedIncidents, PostLog
 from triage.oncall.record import Record, RecordError
@@ -116,7 +116,7 @@ class Service:
         self.triaging = Triaging(
             self.incidents,
             partial(self._job, keep=True),
-            partial(gone, api),
+            self._refuse,
             self.metrics,
             self.audit,
             config.at_once,
@@ -259,6 +259,11 @@ class Service:
             context=context,
             rules=str(self._rules) if self._rules else "",
         )
+
+    async def _refuse(self, incident: Incident) -> str:
+        if incident.namespace not in self.pods.namespaces:
+            return not_allowed(incident.namespace, self.pods.namespaces)
+        return await gone(self._api, incident)
 
     def _answered(self, code: int, done: Sequence[Done]) -> None:
         self.metrics.notifications.labels(str(code)).inc()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +12,7 @@ import structlog
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.kubernetes_objects import object_path
 from triage.oncall.audit import Audit
-from triage.oncall.child import TriageFailedError, run_triage
+from triage.oncall.child import run_triage, told_failure
 from triage.oncall.incident import SEVERITIES, Incident
 from triage.oncall.incidents import Incidents
 from triage.oncall.job import Job, ReadSource, Said
@@ -79,6 +79,8 @@ class Triaging:
         name = incident.name
         try:
             self._due.pop(name, None)
+            if incident.work == "waiting":  # it is new, or came again
+                self._times.pop(name, None)
             if why := await self.refuse(incident):
                 await self.incidents.change(
                     name, lambda one: msgspec.structs.replace(one, refused=why, work="done")
@@ -99,8 +101,8 @@ class Triaging:
 
         try:
             last = await self.run_job(self.jobs(incident), said)
-        except (TriageFailedError, OSError) as error:
-            why = str(error)
+        except Exception as error:  # whatever it is, it is this incident's alone
+            why = told_failure(error, name)
             log.warning("triage_failed", incident=name, cause=why)
             self.metrics.triages.labels(incident.tree, "failed").inc()
             self._look_again(name)
@@ -119,19 +121,24 @@ class Triaging:
             log.warning("bundle_not_kept", incident=name, cause=last.why)
         now = time.time()
         if incident.report_at is None:
-            self.metrics.report_seconds.observe(now - incident.opened_at)
+            self.metrics.report_seconds.observe(max(0.0, now - incident.opened_at))
         await self.incidents.change(name, lambda one: _reported(one, last, now, reopened))
         log.info("reported", incident=name, verdict=report.verdict.category, seconds=round(now - began, 1))
         await self.audit.append("read", name, map(_audited, last.read))
         await self._tell_once(name)
 
     def _look_again(self, name: str) -> None:
+        for gone in self._times.keys() - {one.name for one in self.incidents.all()}:
+            self._times.pop(gone)
+            self._due.pop(gone, None)
         times = self._times[name] = self._times.get(name, 0) + 1
         if times < MOST_TIMES:
             self._due[name] = time.monotonic() + self.again_seconds
 
     async def _tell_once(self, name: str) -> None:
         """The same cause on many workloads is told in one thread: that of the first incident which has it."""
+        for apart in await self._told_apart(name):
+            await self._tell_once(apart)
         mine = self.incidents.get(name)
         if mine is None or mine.same_as or mine.also or mine.state != "open":
             return
@@ -140,9 +147,24 @@ class Triaging:
         first = min(same, key=lambda one: (not one.also, one.opened_at, one.name))
         for other in same:
             if other is not first and not other.also:
-                where = f"{other.namespace}/{other.workload}"
                 await self.incidents.change(other.name, partial(_told_by, first.name))
-                await self.incidents.change(first.name, partial(_tells_of, where))
+                await self.incidents.change(first.name, partial(_tells_of, _where(other)))
+
+    async def _told_apart(self, name: str) -> Sequence[str]:
+        """Parts from this incident those that have not its cause any more, now that it was looked at again; who they are."""
+        mine = self.incidents.get(name)
+        if mine is None:
+            return ()
+        first = self.incidents.get(mine.same_as) if mine.same_as else None
+        if mine.same_as and (first is None or first.state != "open" or not same_cause(first, mine)):
+            await self.incidents.change(name, partial(_told_by, ""))
+            if first is not None:
+                await self.incidents.change(first.name, partial(_tells_not_of, _where(mine)))
+        others = [one for one in self.incidents.all() if one.same_as == name and not same_cause(one, mine)]
+        for other in others:
+            await self.incidents.change(other.name, partial(_told_by, ""))
+            await self.incidents.change(name, partial(_tells_not_of, _where(other)))
+        return [one.name for one in others]
 
 
 async def gone(api: KubernetesApi, incident: Incident) -> str:
@@ -162,6 +184,10 @@ async def gone(api: KubernetesApi, incident: Incident) -> str:
     return ""
 
 
+def _where(incident: Incident) -> str:
+    return f"{incident.namespace}/{incident.workload}"
+
+
 def _told_by(first: str, incident: Incident) -> Incident:
     return msgspec.structs.replace(incident, same_as=first)
 
@@ -170,6 +196,10 @@ def _tells_of(where: str, incident: Incident) -> Incident:
     if where in incident.also:
         return incident
     return msgspec.structs.replace(incident, also=(*incident.also, where))
+
+
+def _tells_not_of(where: str, incident: Incident) -> Incident:
+    return msgspec.structs.replace(incident, also=tuple(one for one in incident.also if one != where))
 
 
 def _so_far(incident: Incident, word: Said) -> Incident:

@@ -175,6 +175,12 @@ class Outbox:
             waiting.due = self._clock() + self._back_off(waiting.failures)
             self.trouble = str(error)
             return
+        except Exception as error:  # a mistake of ours: it is told, and the other incidents' threads go on
+            waiting.failures += 1
+            waiting.due = self._clock() + self._back_off(waiting.failures)
+            self.trouble = f"{name} cannot be told ({type(error).__name__}: {error})"
+            self._on_post("failed", name, "", self.trouble)
+            return
         waiting.failures = self._failures = 0
         self.trouble = ""
         if not left and waiting.changes == changes:
