@@ -37,6 +37,11 @@ async def listen(
     return int(listener.sockets[0].getsockname()[1])
 
 
+def _no_password() -> str:
+    """For a key that has one: OpenSSL would ask for it on a terminal, and wait."""
+    return ""
+
+
 class TlsFiles:
     """The certificate and key of `section`, and who signed the clients'. Read again when the files change: a client CA that is
     added counts at once, one that is taken out with the next start."""
@@ -65,9 +70,11 @@ class TlsFiles:
                 log.warning("certificate_unreadable", cause=str(error))
 
     def _load(self) -> None:
-        self.context.load_cert_chain(self._section.certificate, self._section.key)
-        if self._section.client_ca is not None:
-            self.context.load_verify_locations(self._section.client_ca)
+        # Into one that nobody uses first: a certificate whose key does not fit would leave the port with neither.
+        for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+            context.load_cert_chain(self._section.certificate, self._section.key, password=_no_password)
+            if self._section.client_ca is not None:
+                context.load_verify_locations(self._section.client_ca)
 
     def _digest(self) -> str:
         files = (self._section.certificate, self._section.key, self._section.client_ca)
