@@ -76,6 +76,8 @@ class ClusterRecord:
             except KubernetesError as error:
                 # Somebody else wrote it, such as an annotation, or made or removed it: the next try knows its version.
                 known = error.status in (_CONFLICT, _NOT_FOUND)
+                if error.status == _CONFLICT:
+                    log.warning("record_written_by_another", incident=incident.name)
                 if not known or not await self._read_version(incident.name, error):
                     raise RecordError(_told(error)) from error
         raise RecordError(f"triagereport {incident.name} is written by somebody else all the time")

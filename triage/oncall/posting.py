@@ -1,6 +1,7 @@
 """The incidents as the outbox of Slack asks for them, and what it has done, in metrics and the audit record."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections import deque
@@ -19,6 +20,8 @@ _MOST_UNWRITTEN = 10_000
 """Lines for the audit record that wait for a disk; what is past it is in the log."""
 
 
+_LAST_SECONDS = 2.0
+"""For the lines that are left when the program is told to stop: their disk may not answer."""
 _OF_A_TIME = re.compile(r"(?:resolved|reopened)-(\d+)")
 _TIMES_KEPT = 5
 
@@ -80,7 +83,9 @@ class PostLog:
                 self._told.clear()
                 await self._write()
         finally:
-            await self._write()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self._write()
 
     async def _write(self) -> None:
         while self._lines:

@@ -33,6 +33,7 @@ from triage.oncall.job import Job
 from triage.oncall.jobs import TREES, job_of
 from triage.oncall.joining import Done
 from triage.oncall.naming import Naming, not_allowed
+from triage.oncall.only_one import only_one
 from triage.oncall.own_metrics import OncallMetrics
 from triage.oncall.posting import PostedIncidents, PostLog
 from triage.oncall.record import Record, RecordError
@@ -178,6 +179,7 @@ class Service:
         plain = web.Application()
         add_plain_routes(plain, live=service.live, ready=service.ready, registry=service.metrics.registry)
         await listen(stack, plain, config.plain.address, config.plain.port)
+        await stack.enter_async_context(only_one(config.data))
         await service._load()
         tls = service._tls.context if service._tls else None
         port = await listen(stack, service.intake.app(), config.webhook.address, config.webhook.port, tls)

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 AGAIN_SECONDS = 300.0
 """After so long it is looked again at what could not be told or failed, while alerts fire."""
 MOST_TIMES = 3
+_GONE_SECONDS = 2.0
+"""For the API server to say that there is nothing to look at; the look itself finds out what is wrong with it."""
 _PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 
 Run = Callable[[Job, Callable[[Said], None]], Awaitable[Said]]
@@ -177,7 +179,10 @@ async def gone(api: KubernetesApi, incident: Incident) -> str:
     else:
         return ""
     try:
-        await api.get(path)
+        async with asyncio.timeout(_GONE_SECONDS):
+            await api.get(path)
+    except TimeoutError:
+        return ""
     except KubernetesError as error:
         if error.status == 404:
             return f"{incident.workload} is not in namespace {incident.namespace} (any more)"

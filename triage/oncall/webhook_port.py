@@ -47,7 +47,7 @@ class TlsFiles:
     added counts at once, one that is taken out with the next start."""
 
     def __init__(self, section: TlsSection) -> None:
-        """Raises OSError or ssl.SSLError when a file is not there, or not what it should be."""
+        """Raises OSError when a file is not there, or not what it should be."""
         self._section = section
         self._seen = self._digest()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -66,15 +66,22 @@ class TlsFiles:
                     await asyncio.to_thread(self._load)
                     self._seen = found
                     log.info("certificate_read_again", file=self._section.certificate)
-            except (OSError, ssl.SSLError) as error:
+            except OSError as error:
                 log.warning("certificate_unreadable", cause=str(error))
 
     def _load(self) -> None:
         # Into one that nobody uses first: a certificate whose key does not fit would leave the port with neither.
-        for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
-            context.load_cert_chain(self._section.certificate, self._section.key, password=_no_password)
-            if self._section.client_ca is not None:
-                context.load_verify_locations(self._section.client_ca)
+        section = self._section
+        try:
+            for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+                context.load_cert_chain(section.certificate, section.key, password=_no_password)
+                if section.client_ca is not None:
+                    context.load_verify_locations(section.client_ca)
+        except ssl.SSLError as error:
+            files = ", ".join(filter(None, (section.certificate, section.key, section.client_ca)))
+            raise OSError(
+                f"no certificate with its key, both in PEM and without a password: {files} ({error})"
+            ) from error
 
     def _digest(self) -> str:
         files = (self._section.certificate, self._section.key, self._section.client_ca)
