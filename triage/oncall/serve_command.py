@@ -1,6 +1,5 @@
 """`triton-triage serve`: takes alerts until a signal ends it."""
 
-import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -57,28 +56,17 @@ def serve(
     from triage.oncall.service import serve as run
 
     configure_logs(sealed(make_seal))
-    code = 0
-    loop = asyncio.new_event_loop()  # `asyncio.run` would wait for threads too
+    loop = asyncio.new_event_loop()  # `asyncio.run` would wait for a thread that a volume holds which does not answer
     try:
         loop.run_until_complete(run(config, rules_folder, kubeconfig=kubeconfig, context=context))
     except* KubernetesError as group:
-        code = _told(f"Kubernetes: {group.exceptions[0]}", 3)
+        _fail(f"Kubernetes: {group.exceptions[0]}", 3)
     except* RecordError as group:
-        code = _told(f"the record: {group.exceptions[0]}", 3)
+        _fail(f"the record: {group.exceptions[0]}", 3)
     except* OSError as group:
-        code = _told(f"cannot serve: {group.exceptions[0]}", 1)
+        _fail(f"cannot serve: {group.exceptions[0]}", 1)
     finally:
         loop.close()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(
-        code
-    )  # a thread may wait for a volume that does not answer; the interpreter would wait for the thread
-
-
-def _told(message: str, code: int) -> int:
-    click.echo(message, err=True)
-    return code
 
 
 def _fail(message: str, code: int) -> NoReturn:
