@@ -99,6 +99,23 @@ async def test_what_the_record_answered_too_late_is_the_same_incident_when_it_co
     assert [*record.kept] == [one.name for one in here.all()]
 
 
+async def test_of_two_that_are_open_for_one_workload_the_later_goes_on_with_the_alerts_of_both() -> None:
+    """As two services leave them, each of which knew nothing of the other."""
+    records = MemoryRecord(), MemoryRecord()
+    for number, record in enumerate(records):
+        other = Incidents(record, lambda number=number: NOW + number, ("p99", "load-failure"))  # type: ignore[misc]
+        await other.take([told(f"a{number}"), told("both")])
+    both = MemoryRecord(*(one for record in records for one in record.kept.values()))
+    after = incidents(both)
+    await after.load()
+    earlier, later = sorted(after.all(), key=lambda one: one.opened_at)
+    assert (earlier.state, later.state) == ("resolved", "open")
+    assert [alert.fingerprint for alert in later.alerts] == ["a1", "both", "a0"]
+    assert await after.take([told("a0")]) == ("unchanged",)
+    await after.check()
+    assert {one.name: one for one in after.all()} == both.kept
+
+
 async def test_one_of_an_unknown_tree_is_left_where_it_is() -> None:
     record = MemoryRecord()
     here = incidents(record)

@@ -16,7 +16,7 @@ import structlog
 
 from triage.oncall.alertmanager import Told
 from triage.oncall.incident import Incident
-from triage.oncall.joining import Done, Key, can_take, incident_name, join, take
+from triage.oncall.joining import Done, Key, can_take, end_unheard, incident_name, join, take
 from triage.oncall.record import Record, RecordError
 
 log = structlog.get_logger(__name__)
@@ -62,6 +62,22 @@ class Incidents:
             if incident.work == "running":  # its triage ended with the program that ran it
                 incident = msgspec.structs.replace(incident, work="waiting", progress="")  # noqa: PLW2901
             self._by_name[incident.name] = incident
+        self._keep_one_of_each()
+
+    def _keep_one_of_each(self) -> None:
+        """Of two that are open for one workload and tree, as two services leave them or a write that was answered too late, the
+        later goes on with the alerts of both."""
+        latest: dict[Key, str] = {}
+        for one in sorted(self._by_name.values(), key=lambda one: -one.opened_at):
+            if one.state != "open" or latest.setdefault(one.key, one.name) == one.name:
+                continue
+            goes_on, now = self._by_name[latest[one.key]], self._clock()
+            known = {alert.fingerprint for alert in goes_on.alerts}
+            others = [alert for alert in one.alerts if alert.firing and alert.fingerprint not in known]
+            log.warning("incident_twice", incident=one.name, goes_on=goes_on.name)
+            self._by_name[goes_on.name] = join(goes_on, others, one.truncated_alerts, now)
+            self._by_name[one.name] = end_unheard(one, now)
+            self._unstored |= {one.name, goes_on.name}
 
     def get(self, name: str) -> Incident | None:
         return self._by_name.get(name)
@@ -70,9 +86,9 @@ class Incidents:
         return tuple(self._by_name.values())
 
     def by_key(self) -> Mapping[Key, Incident]:
-        """Those that alerts can still join; of two with one key the later."""
+        """Those that alerts can still join; of two with one key the one that is open, and the later."""
         now = self._clock()
-        ordered = sorted(self._by_name.values(), key=lambda one: one.opened_at)
+        ordered = sorted(self._by_name.values(), key=lambda one: (one.state == "open", one.opened_at))
         return {one.key: one for one in ordered if can_take(one, now)}
 
     def hear(self, name: str) -> None:
@@ -91,12 +107,15 @@ class Incidents:
             for key in taken.alerts.keys() & before.keys():
                 self.hear(before[key].name)
             storing = []
-            for key, changed in taken.changed.items():
-                if key in before:
+            for key in taken.alerts:
+                name = before[key].name if key in before else ""
+                if key not in before and key in taken.changed:
+                    storing.append(self._store_new(taken.changed[key]))
+                elif (
+                    key in taken.changed or name in self._unstored
+                ):  # of which the record may have something else
                     joining = partial(join, alerts=taken.alerts[key], truncated=truncated, now=now)
-                    storing.append(self.store(before[key].name, joining))
-                else:
-                    storing.append(self._store_new(changed))
+                    storing.append(self.store(name, joining))
             stored = await asyncio.gather(*storing, return_exceptions=True)
         for failed in stored:
             if isinstance(failed, BaseException):
@@ -110,7 +129,6 @@ class Incidents:
             await self.store(name, lambda incident: incident)
         except RecordError as error:
             log.warning("record_not_written", incident=name, cause=str(error))
-            self._unstored.add(name)
 
     def show(self, name: str, change: Change) -> None:
         """Changes it in memory alone: how far a triage is need not outlive the program."""
@@ -151,6 +169,9 @@ class Incidents:
         async with self._locks[name]:
             while (before := self._by_name.get(name)) is not None:
                 after = change(before)
+                self._unstored.add(
+                    name
+                )  # what fails may have arrived all the same: it is made right by the next check
                 await self._save(after)
                 if self._by_name.get(name) is before:
                     self._unstored.discard(name)

@@ -56,7 +56,8 @@ def serve(
     from triage.oncall.service import serve as run
 
     configure_logs(sealed(make_seal))
-    loop = asyncio.new_event_loop()  # `asyncio.run` would wait for a thread that a volume holds which does not answer
+    # `asyncio.run` would wait for a thread that a volume holds which does not answer.
+    loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(run(config, rules_folder, kubeconfig=kubeconfig, context=context))
     except* KubernetesError as group:
