@@ -102,7 +102,9 @@ async def _looked(looking: Coroutine[Any, Any, Snapshot], so_far: SoFar, rules: 
     clock = asyncio.get_running_loop().time
     began, told, answered = clock(), False, -1
     while True:
-        done, _ = await asyncio.wait([task], timeout=_PROGRESS_SECONDS)
+        until_first = began + FIRST_LINE_SECONDS - clock()
+        pause = min(_PROGRESS_SECONDS, until_first) if until_first > 0 else _PROGRESS_SECONDS
+        done, _ = await asyncio.wait([task], timeout=pause)
         if done:
             return task.result()
         if so_far.snapshot is None:

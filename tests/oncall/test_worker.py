@@ -1,0 +1,95 @@
+"""The worker as it runs: a process that is told a job, says how it goes, and ends with a report or a reason."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.oncall.test_start_and_stop import away, silent
+from triage.oncall.child import TriageFailedError, run_triage
+from triage.oncall.job import FIRST_LINE_SECONDS, Job, Said
+
+JOB = Job(tree="load-failure", namespace="prod", target="deployment/web", start=0.0, end=1.0)
+
+
+@asynccontextmanager
+async def triton() -> AsyncIterator[str]:
+    """Answers its index, with a model that failed, and nothing else."""
+
+    async def index(request: web.Request) -> web.Response:
+        return web.json_response(
+            [{"name": "resnet50", "version": "1", "state": "UNAVAILABLE", "reason": "no module named torch"}]
+        )
+
+    app = web.Application()
+    app.router.add_post("/v2/repository/index", index)
+    async with TestServer(app) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def job(folder: Path, *tritons: str, **more: Any) -> Job:
+    values: dict[str, Any] = {"kubeconfig": str(folder / "none"), "tritons": tritons, **more}
+    return msgspec.structs.replace(JOB, **values)
+
+
+async def looked(told: Job) -> tuple[Said, list[Said]]:
+    heard: list[Said] = []
+    return await run_triage(told, heard.append, deadline_seconds=60.0), heard
+
+
+async def test_a_quick_look_has_no_preliminary_report(tmp_path: Path) -> None:
+    async with triton() as url:
+        last, heard = await looked(job(tmp_path, url, bundle=str(tmp_path / "new" / "b.json.gz")))
+    assert last.report is not None
+    assert last.report.verdict.model == "resnet50"
+    assert last.kept == str(tmp_path / "new" / "b.json.gz")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["b.json.gz"]
+    assert "preliminary" not in {said.kind for said in heard}
+    assert {read.probe for read in last.read}
+
+
+async def test_a_slow_source_holds_up_the_whole_report_and_not_the_first(tmp_path: Path) -> None:
+    """An API server that takes the question and answers nothing."""
+    clock = asyncio.get_running_loop().time
+    heard: list[tuple[float, Said]] = []
+    async with silent() as port, triton() as url:
+        slow = job(tmp_path, url, kubeconfig=str(away(tmp_path, port)))
+        began = clock()
+        last = await run_triage(slow, lambda said: heard.append((clock() - began, said)))
+        took = clock() - began
+    ((at, early),) = [(at, said) for at, said in heard if said.kind == "preliminary"]
+    print(f"preliminary report after {at:.1f} s, the whole after {took:.1f} s")
+    assert FIRST_LINE_SECONDS <= at < took
+    for report in (early.report, last.report):
+        assert report is not None
+        assert report.verdict.model == "resnet50"
+
+
+async def test_a_bundle_that_cannot_be_written_costs_no_report(tmp_path: Path) -> None:
+    (tmp_path / "bundles").write_text("a file where the folder should be")
+    async with triton() as url:
+        last, _ = await looked(job(tmp_path, url, bundle=str(tmp_path / "bundles" / "b.json.gz")))
+    assert last.report is not None
+    assert last.kept == ""
+    assert str(tmp_path / "bundles") in last.why
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"tree": "nonsense"}, "nonsense"),
+        ({"tree": "../../etc"}, "no name of a tree"),
+        ({"rules": "/nowhere"}, "/nowhere"),
+    ],
+)
+async def test_a_job_that_is_none_says_why(tmp_path: Path, more: dict[str, Any], why: str) -> None:
+    with pytest.raises(TriageFailedError) as told:
+        await looked(job(tmp_path, **more))
+    assert why in str(told.value)
+    assert "Traceback" not in str(told.value)
