@@ -122,7 +122,7 @@ async def test_what_is_not_heard_of_for_a_day_has_ended(tmp_path: Path) -> None:
     assert [one.state for one in shelf.incidents.all()] == ["open"]
     await shelf.look(days=0.2)
     (one,) = shelf.incidents.all()
-    assert (one.state, one.resolved_at) == ("resolved", shelf.now)
+    assert (one.state, one.resolved_at, one.unheard) == ("resolved", shelf.now, True)
     assert [(alert.firing, alert.ends_at) for alert in one.alerts] == [(False, shelf.now)]
     shelf.now += 60
     assert await shelf.incidents.take([told("a")]) == ("reopened",)  # it was late, and fires all the same

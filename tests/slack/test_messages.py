@@ -203,3 +203,9 @@ def test_how_to_get_the_whole_works_where_it_is_typed() -> None:
 def test_a_message_is_what_it_was_before_as_long_as_nothing_changed() -> None:
     assert messages(told()) == messages(told())
     assert messages(told())["root"].digest != messages(told(preliminary=True))["root"].digest
+
+
+def test_an_end_that_nobody_told_is_not_said_to_be_one() -> None:
+    said = thread(told(state="resolved", resolved_at=1_795_400_500.0, unheard=True))["resolved"]
+    assert "Nothing was heard of its alerts any more at 02:21:40 UTC: whether they fire is not known." in said
+    assert "No alert fires" not in said

@@ -1,5 +1,6 @@
 """The service's configuration: one YAML file, checked whole before anything starts. Secrets are files, and never stand in it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -13,6 +14,7 @@ from telemetry.prometheus import check_prometheus_url
 from triage.slack.mentions import check_mentions
 
 _Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,30}")
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 _File = Annotated[str, Field(min_length=1)]
 
@@ -22,6 +24,14 @@ def _address(url: str) -> str:
         said = "holds credentials, which would stand in every report; give a token_file"
         raise PydanticCustomError(NOT_SHOWN, said)
     return check_prometheus_url(url)
+
+
+def _channel(text: str) -> str:
+    if not _CHANNEL.fullmatch(text):
+        raise ValueError(
+            "is no id of a channel such as C0123456789: in Slack, open the channel's details, the id is at their end"
+        )
+    return text
 
 
 class _Section(BaseModel):
@@ -92,7 +102,7 @@ class RecordSection(_Section):
 
 class SlackSection(_Section):
     token_file: _File
-    channel: Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{2,30}$")]
+    channel: Annotated[str, AfterValidator(_channel)]
     """The channel's id, not its name: a name can be given to another channel."""
     mentions: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """By severity: who is called when an incident begins."""

@@ -67,6 +67,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     work: Work = "waiting"
     opened_at: float
     resolved_at: float | None = None
+    unheard: bool = False
+    """It is taken as ended since nothing was heard of its alerts for a day: whether they fire is not known."""
     reopened: int = 0
     """How often alerts came again within the hour after they had ended."""
     first_severity: str = "warning"

@@ -164,6 +164,7 @@ def reopen(incident: Incident) -> Incident:
         work=incident.work if incident.work == "running" else "done" if nobody else "waiting",
         refused=incident.refused if nobody else "",
         resolved_at=None,
+        unheard=False,
         outcome=None,
         reopened=incident.reopened + 1,
     )
@@ -180,7 +181,7 @@ def end_unheard(incident: Incident, now: float) -> Incident:
     ended = (msgspec.structs.replace(one, firing=False, ends_at=now) for one in incident.alerts if one.firing)
     for alert in ended:
         incident = with_alert(incident, alert, now)
-    return resolve(incident, now)
+    return msgspec.structs.replace(resolve(incident, now), unheard=True)
 
 
 def incident_name(key: Key, now_text: str, suffix: str) -> str:

@@ -16,11 +16,11 @@ import structlog
 from aiohttp import web
 
 from telemetry.kube_client import KubernetesClient
-from telemetry.kubernetes_api import KubernetesError
 from telemetry.listwatch import Backoff
 from telemetry.plain_port import Condition, add_plain_routes
 from telemetry.rules_dir import rules_dir
 from triage.oncall.audit import Audit
+from triage.oncall.checks import RightsCheck, check_slack
 from triage.oncall.cluster_record import ClusterRecord
 from triage.oncall.config import OncallConfig
 from triage.oncall.folder_record import FolderRecord
@@ -38,14 +38,13 @@ from triage.oncall.own_metrics import OncallMetrics
 from triage.oncall.posting import PostedIncidents, PostLog
 from triage.oncall.record import Record, RecordError
 from triage.oncall.retention import Retention
-from triage.oncall.rights import missing_rights, rights
+from triage.oncall.rights import rights
 from triage.oncall.triaging import Triaging, gone
 from triage.oncall.triton_pods import TritonPods
 from triage.oncall.unready import UnreadyPods
 from triage.oncall.webhook_port import TlsFiles, listen
 from triage.rules import seals_from_folder
 from triage.slack.client import SlackClient
-from triage.slack.errors import SlackError
 from triage.slack.kept import Kept
 from triage.slack.outbox import Outbox
 
@@ -56,6 +55,8 @@ _LIVE_SECONDS = 30.0
 """The loop may be so late before it counts as dead."""
 _RECORD_CHECK_SECONDS = 10.0
 _START_SECONDS = 60.0
+_TOLD_SECONDS = 86_400.0
+"""What ended so long ago was told, or nobody waits for it: a new version's words must not edit all threads there are."""
 
 
 async def serve(
@@ -102,7 +103,7 @@ class Service:
         self._api = api
         self._at = at
         self._ticked = time.monotonic()
-        self._missing: Sequence[str] | None = None
+        self.rights = RightsCheck(api, list(rights(config.tritons.namespaces, config.record.namespace)))
         self.metrics = OncallMetrics(version("triton-ops"))
         self.audit = Audit(config.data / "audit")
         record: Record
@@ -204,8 +205,11 @@ class Service:
                 await asyncio.sleep(backoff.next_seconds())
             else:
                 break
+        since = time.time() - _TOLD_SECONDS
         for incident in self.incidents.all():
-            if self.outbox is not None and incident.state != "closed":
+            if self.outbox is not None and (
+                incident.state != "closed" or (incident.resolved_at or 0.0) > since
+            ):
                 self.outbox.changed(incident.name)
 
     def jobs(self) -> Sequence[Coroutine[Any, Any, None]]:
@@ -219,10 +223,10 @@ class Service:
             self.post_log.run(),
             self._tick(),
             self._check_record(),
-            self._check_rights(),
+            self.rights.run(),
         ]
-        if self.outbox is not None:
-            jobs += [self.outbox.run(), self._check_slack()]
+        if self.outbox is not None and self.slack is not None:
+            jobs += [self.outbox.run(), check_slack(self.slack)]
         if self._tls is not None:
             jobs.append(self._tls.keep())
         return jobs
@@ -237,12 +241,10 @@ class Service:
         there all the same."""
         store = self.incidents.store_problem
         pods = "; ".join(self.pods.problems)
-        missing = "; ".join(self._missing or ())
-        lacks = "not known yet" if self._missing is None else f"missing: {missing}" if missing else ""
         return [
             Condition("record", not store, store),
             Condition("pods-listed", self.pods.listed, pods or "pods are not listed yet", note=pods),
-            Condition("rights", ok=True, note=lacks),
+            Condition("rights", ok=True, note=self.rights.note),
             Condition("slack", ok=True, note=self.outbox.trouble if self.outbox else "not configured"),
             Condition("audit", ok=True, note=self.audit.problem),
         ]
@@ -281,32 +283,3 @@ class Service:
         while True:
             await asyncio.sleep(_RECORD_CHECK_SECONDS)
             await self.incidents.check()
-
-    async def _check_rights(self) -> None:
-        """Says exactly what is missing, once, and whenever that changes."""
-        wanted = list(rights(sorted(self.pods.namespaces), self._config.record.namespace))
-        backoff = Backoff(5.0, 60.0)
-        while True:
-            try:
-                missing = await missing_rights(self._api, wanted)
-            except KubernetesError as error:
-                log.warning("rights_unknown", cause=str(error))
-                await asyncio.sleep(backoff.next_seconds())
-                continue
-            told = [str(right) for right in missing]
-            if told != self._missing:
-                for right in missing:
-                    log.warning("right_missing", right=str(right), without_it=right.why, needed=right.needed)
-                if not missing:
-                    log.info("rights_complete", count=len(wanted))
-                self._missing = told
-            await asyncio.sleep(600.0)
-
-    async def _check_slack(self) -> None:
-        """Tells a wrong token at start and not with the first incident."""
-        assert self.slack is not None  # noqa: S101 -- there is an outbox
-        try:
-            log.info("slack_reached", bot=await self.slack.check())
-        except SlackError as error:
-            log.warning("slack_not_reached", cause=str(error))
-        await asyncio.Event().wait()

@@ -63,9 +63,10 @@ def _follow_ups(incident: Incident, mentions: Mapping[str, Sequence[str]]) -> It
     if incident.state != "open":
         when = f" at {clock(incident.resolved_at)} UTC" if incident.resolved_at is not None else ""
         part = f"resolved-{incident.reopened}" if incident.reopened else "resolved"
-        yield _reply(
-            incident, part, f"No alert fires any more{when}. Whether what was done worked is looked at next."
-        )
+        said = f"No alert fires any more{when}."
+        if incident.unheard:
+            said = f"Nothing was heard of its alerts any more{when}: whether they fire is not known."
+        yield _reply(incident, part, f"{said} Whether what was done worked is looked at next.")
     if (outcome := incident.outcome) is not None:
         said = {"yes": "IT WORKED", "no": "IT DID NOT WORK", "unknown": "CANNOT TELL WHETHER IT WORKED"}[
             outcome.worked
