@@ -31,12 +31,12 @@ from autoscaler.model_metrics import ModelCollector
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.reload import Files, Loaded, Reloader
 from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
+from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader
 from telemetry.kube_client import KubernetesClient
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.located_yaml import InvalidFileError
 from telemetry.plain_port import Condition
-from telemetry.scrape import scrape_session
 from telemetry.target import PodKey, Target
 
 log = structlog.get_logger(__name__)

@@ -20,8 +20,8 @@ from autoscaler.model_metrics import ModelCollector
 from bench.fleet import Fleet
 from bench.page import model_name
 from bench.spread import Spread, spread
+from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader, IndexSettings
-from telemetry.scrape import scrape_session
 from telemetry.target import Phase, PodKey, Target, Workload
 
 _TICK: Final = 0.001

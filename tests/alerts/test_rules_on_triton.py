@@ -9,8 +9,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from autoscaler.model_metrics import ModelCollector
+from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader, IndexSettings
-from telemetry.scrape import scrape_session
 from telemetry.target import Phase, PodKey, Target, Workload
 from tests.alerts.rule_files import FILES
 from tests.local_process import eventually

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader, IndexSettings
 from telemetry.repository_index import VersionKey
-from telemetry.scrape import scrape_session
 from telemetry.target import Phase, PodKey, Target
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from telemetry.http_body import scrape_session
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
-from telemetry.scrape import Scraper, ScrapeSettings, scrape_session
+from telemetry.scrape import Scraper, ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Targets
 from tests.telemetry.timeline import FAMILIES, SUCCESS, WINDOW, M, model
 

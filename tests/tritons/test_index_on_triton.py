@@ -12,8 +12,8 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry, generate_latest
 
 from autoscaler.model_metrics import BIRTH_SECONDS, ModelCollector
+from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader, IndexSettings
-from telemetry.scrape import scrape_session
 from telemetry.target import Phase, PodKey, Target
 from tests.local_process import eventually
 from tests.tritons.install import TritonInstall
