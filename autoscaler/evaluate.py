@@ -56,7 +56,9 @@ def evaluate(
     departed = [pod for pod in expanded if pod.standing is Standing.DEPARTED]
     try:
         _refuse(signal, selector, [pod for pod in expanded if pod not in departed], counted, facts, settings)
-        answer: Answer = pool(signal, counted, departed, settings)
+        value = pool(signal, counted, departed, settings)
+        told = {"source": settings.source} if settings.source else {}
+        answer: Answer = replace(value, labels={**value.labels, **told})
     except Refusal as refusal:
         answer = _no_data(refusal)
     return replace(answer, trace=_trace(signal, expanded, [*counted, *departed])) if explain else answer

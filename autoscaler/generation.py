@@ -1,4 +1,4 @@
-"""One configuration with its rules at work: its targets, its scrapes, and the answers made of them.
+"""One configuration with its rules at work: its targets, the source of their pages, and the answers made of them.
 
 A changed configuration gets a generation of its own. It scrapes beside the one that answers until its windows are full, and
 then takes its place: nothing that was measured under one configuration is read under another, and no question falls into a gap.
@@ -6,7 +6,8 @@ then takes its place: nothing that was measured under one configuration is read 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import aiohttp
 import structlog
@@ -18,18 +19,33 @@ from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
 from telemetry.kubernetes_api import KubernetesApi
+from telemetry.pod_state import PodState
 from telemetry.pods import PodTargets
+from telemetry.prometheus import PrometheusSource
+from telemetry.prometheus_scrape import PrometheusScraper
 from telemetry.scrape import Scraper
 from telemetry.target import Targets
 
 log = structlog.get_logger(__name__)
 
 LIVE_ROUNDS = 5
-"""Scrape rounds that may be overdue before the loop counts as dead."""
+"""Rounds of the source that may be overdue before its loop counts as dead."""
 BLIND_SECONDS = 60.0
 """A start that lists no pods for this long is told; so is a new generation, which waits on."""
 HELD_UP_SECONDS = 60.0
 LOOK_SECONDS = 0.25
+
+
+class Source(Protocol):
+    """Where pods' pages come from: each pod itself, or a Prometheus."""
+
+    @property
+    def last_round_at(self) -> float | None:
+        """Monotonic second at which it last went round all pods."""
+
+    def pods(self, namespace: str) -> Iterable[PodState]: ...
+
+    async def run(self) -> None: ...
 
 
 class Generation:
@@ -46,7 +62,9 @@ class Generation:
         self.config = config
         self.rows = rows
         self.targets = Targets()
-        self.longest_window = max(row.window for row in rows.values())
+        served = _with_windows(rows, config)
+        windows = {row.window for row in served.values()}
+        self.longest_window = max(windows)
         self.pod_targets: PodTargets | None = None
         if config.targets.kubernetes is not None:
             found = config.targets.kubernetes
@@ -56,24 +74,45 @@ class Generation:
         else:
             static = [target.target() for target in config.targets.static]
             self.targets.replace({target.key: target for target in static})
-        self.scraper = Scraper(
-            self.targets,
-            needed_families(rows),
-            {row.window for row in rows.values()},
-            config.scrape_settings(),
-            session,
-            time.monotonic,
-            metrics.scraped,
-        )
+        self.source = self._make_source(served, windows, session, metrics)
         self.autoscaler = Autoscaler(
-            rows, self.scraper.pods, config.settings(), time.monotonic, metrics.answered
+            served, self.source.pods, config.settings(), time.monotonic, metrics.answered
         )
         self._started = time.monotonic()
+
+    def _make_source(
+        self,
+        rows: Mapping[str, Signal],
+        windows: Collection[float],
+        session: aiohttp.ClientSession,
+        metrics: OwnMetrics,
+    ) -> Source:
+        families, settings = needed_families(rows), self.config.prometheus_settings()
+        if settings is None or self.config.prometheus is None:
+            self.interval = self.config.scrape.interval
+            scraping = self.config.scrape_settings()
+            return Scraper(
+                self.targets, families, windows, scraping, session, time.monotonic, metrics.scraped
+            )
+        self.interval = settings.interval
+        prometheus = PrometheusSource(
+            self.config.prometheus.url, self.config.prometheus.access(), timeout_seconds=settings.timeout
+        )
+        return PrometheusScraper(
+            self.targets,
+            families,
+            windows,
+            settings,
+            prometheus,
+            session,
+            time.monotonic,
+            metrics.prometheus_ticked,
+        )
 
     async def run(self) -> None:
         """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.scraper.run())
+            group.create_task(self.source.run())
             if self.pod_targets is not None:
                 group.create_task(self.pod_targets.run())
 
@@ -100,15 +139,22 @@ class Generation:
         if self.age_seconds >= self.longest_window + HELD_UP_SECONDS:
             return True
         namespaces = {key.namespace for key in self.targets.by_key}
-        states = [state for namespace in namespaces for state in self.scraper.pods(namespace)]
+        states = [state for namespace in namespaces for state in self.source.pods(namespace)]
         known = [state.windows[self.longest_window] for state in states if state.windows]
-        return self.scraper.last_round_at is not None and all(window.full for window in known)
+        return self.source.last_round_at is not None and all(window.full for window in known)
 
     @property
     def alive(self) -> bool:
-        """The scrape loop went round lately."""
-        last = self.scraper.last_round_at or self._started
-        return time.monotonic() - last <= LIVE_ROUNDS * self.config.scrape.interval + 10.0
+        """The source's loop went round lately."""
+        last = self.source.last_round_at or self._started
+        return time.monotonic() - last <= LIVE_ROUNDS * self.interval + 10.0
+
+
+def _with_windows(rows: Mapping[str, Signal], config: Config) -> Mapping[str, Signal]:
+    """The rows, with windows that hold two samples of this source at least; an answer says its window."""
+    settings = config.prometheus_settings()
+    shortest = settings.shortest_window if settings else 0.0
+    return {name: row.model_copy(update={"window": max(row.window, shortest)}) for name, row in rows.items()}
 
 
 class Generations:

@@ -8,6 +8,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from autoscaler.answer import Answer, NoData
+from telemetry.prometheus_scrape import TickReport
 from telemetry.target import Target
 
 
@@ -80,6 +81,29 @@ class OwnMetrics:
             registry=self.registry,
         )
 
+        self._ticks = Counter(
+            "triton_autoscaler_prometheus_ticks_total",
+            "Readings of all pods from Prometheus, by outcome: ok, partial, no_samples, or why there was none.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._tick_seconds = Histogram(
+            "triton_autoscaler_prometheus_tick_duration_seconds",
+            "Time of one reading of all pods from Prometheus.",
+            buckets=(0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+            registry=self.registry,
+        )
+        self._queries = Counter(
+            "triton_autoscaler_prometheus_queries_total",
+            "Queries sent to Prometheus.",
+            registry=self.registry,
+        )
+        self._query_bytes = Counter(
+            "triton_autoscaler_prometheus_response_bytes_total",
+            "Bytes of Prometheus' answers, decompressed.",
+            registry=self.registry,
+        )
+
     def answered(self, signal: str, answer: Answer) -> None:
         if isinstance(answer, NoData):
             self._answers.labels(signal, str(answer.reason)).inc()
@@ -90,6 +114,12 @@ class OwnMetrics:
     def scraped(self, target: Target, failure: str | None, seconds: float) -> None:
         self._scrapes.labels("ok" if failure is None else "failed").inc()
         self._scrape_seconds.observe(seconds)
+
+    def prometheus_ticked(self, report: TickReport) -> None:
+        self._ticks.labels(report.outcome).inc()
+        self._tick_seconds.observe(report.seconds)
+        self._queries.inc(report.queries)
+        self._query_bytes.inc(report.size_bytes)
 
     def requested(self, port: str, code: int, seconds: float) -> None:
         """`port`: api or plain."""

@@ -79,7 +79,7 @@ def _total(
         raise Refusal(Reason.WARMING_UP, _say_warming(unknown[0]))
     answered = [_own(signal, formula, pod) for pod in pods if pod.standing is Standing.ANSWERED]
     if not answered and (unseen := [pod for pod in missing if pod.window is None]):
-        raise Refusal(Reason.NOT_ANSWERING, _say_silent(unseen[0]))
+        raise Refusal(Reason.NOT_ANSWERING, _say_silent(unseen[0], settings))
     fading = sum(_fading(signal, formula, pod) for pod in departed)
     if not missing and not fading and _idle(pods):
         return None
@@ -116,11 +116,12 @@ def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[Selec
         silent = [pod for pod in missing if pod.standing is Standing.SILENT]
         if silent:
             raise Refusal(
-                Reason.COVERAGE, f"too few targets answered to speak for all: {_say_silent(silent[0])}"
+                Reason.COVERAGE,
+                f"too few targets answered to speak for all: {_say_silent(silent[0], settings)}",
             )
         raise Refusal(Reason.WARMING_UP, _say_warming(missing[0]))
     if missing and _idle(answered):
-        raise Refusal(Reason.NOT_ANSWERING, f"idle only as far as can be seen: {_say(missing[0])}")
+        raise Refusal(Reason.NOT_ANSWERING, f"idle only as far as can be seen: {_say(missing[0], settings)}")
     return answered
 
 
@@ -148,7 +149,7 @@ def _quantile(
             raise _absent(signal, pod.name, formula.family)
         if not math.isnan(row.last[name]):
             values.append(row.last[name] * formula.scale)
-    labels = {"estimate": "maximum_of_pods", "source": "summary"}
+    labels = {"estimate": "maximum_of_pods", "estimated_from": "summary"}
     if values:
         low, high = min(values), max(values)
         return high, {**labels, "lower_bound": f"{low:.3f}", "upper_bound": f"{high:.3f}"}
@@ -201,14 +202,17 @@ def _idle(pods: Sequence[SelectedPod]) -> bool:
 def _refuse_expired(missing: Iterable[SelectedPod], settings: Settings) -> None:
     for pod in missing:
         if pod.standing is Standing.SILENT and pod.age_seconds > settings.max_age:
-            raise Refusal(Reason.NOT_ANSWERING, _say_silent(pod))
+            raise Refusal(Reason.NOT_ANSWERING, _say_silent(pod, settings))
 
 
-def _say(pod: SelectedPod) -> str:
-    return _say_silent(pod) if pod.standing is Standing.SILENT else _say_warming(pod)
+def _say(pod: SelectedPod, settings: Settings) -> str:
+    return _say_silent(pod, settings) if pod.standing is Standing.SILENT else _say_warming(pod)
 
 
-def _say_silent(pod: SelectedPod) -> str:
+def _say_silent(pod: SelectedPod, settings: Settings) -> str:
+    if settings.source == "prometheus":
+        failure = pod.state.failure or "its newest sample in Prometheus is too old"
+        return f"pod {pod.name} is not seen ({failure})"
     return f"pod {pod.name} does not answer scrapes ({pod.state.failure or 'no recent sample'})"
 
 

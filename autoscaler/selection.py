@@ -49,12 +49,14 @@ class SelectedPod:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`max_age`: seconds for which a silent pod's last contribution stands. `coverage`: share of targets that a mean, ratio
-    or quantile needs. `pod_labels`: pod labels that selectors may name. `models`: facts that people declared."""
+    or quantile needs. `pod_labels`: pod labels that selectors may name. `models`: facts that people declared. `source`: where the
+    pods' metrics were read, for the answer to say; empty where nobody asked."""
 
     max_age: float = 10.0
     coverage: float = 0.8
     pod_labels: tuple[str, ...] = ()
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    source: str = ""
 
 
 class AmbiguousModel(Exception):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from telemetry.late_import import import_late
+from telemetry.prometheus_vector import Vector
 
 if TYPE_CHECKING:
     from telemetry.prometheus_session import PrometheusSession
@@ -142,6 +143,19 @@ class PrometheusSource:
         return await self._call(
             lambda session: session.query_range(promql, start, end, step, seconds), seconds
         )
+
+    async def vector(
+        self,
+        promql: str,
+        at: float | None,
+        read: Callable[[Vector], _Answer],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> _Answer:
+        """What `read` makes of the values at a time, or at the server's own present. `read` runs in the thread, for answers of
+        megabytes. Raises PrometheusError, and what `read` raises."""
+        seconds = timeout_seconds or self._timeout
+        return await self._call(lambda session: read(session.vector(promql, at, seconds)), seconds)
 
     async def metric_names(
         self, start: float, end: float, *, timeout_seconds: float | None = None

@@ -9,6 +9,9 @@ from autoscaler.selection import Settings
 from autoscaler.signal import Signal, load_signals, needed_families
 from telemetry.located_yaml import InvalidFileError
 from telemetry.model_config import ModelFacts, parse_model_config
+from telemetry.prometheus import PrometheusAccess
+from telemetry.prometheus_pages import LabelNames
+from telemetry.prometheus_scrape import PrometheusSettings
 from telemetry.rules_dir import rules_dir
 from telemetry.target import PodKey, Workload
 from telemetry.window import Families
@@ -45,7 +48,48 @@ def test_a_silent_target_stands_until_two_scrapes_failed_and_at_most_30_s(
     scrape: str, max_age: float
 ) -> None:
     config = parse_config(f"{STATIC}scrape: {{{scrape}}}\nmodels: [{{name: e, ensemble_of: [a, b]}}]\n")
-    assert config.settings() == Settings(max_age=max_age, models={"e": ModelFacts(parts=("a", "b"))})
+    models = {"e": ModelFacts(parts=("a", "b"))}
+    assert config.settings() == Settings(max_age=max_age, models=models, source="scrape")
+
+
+PROMETHEUS = STATIC + "source: prometheus\nprometheus:\n  url: https://prom:9090/path\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "max_age"),
+    [
+        (
+            "",
+            56,
+        ),  # a sample is 15 s old, a second on its way, 15 s until a tick that takes 10; one of them fails
+        ("interval: 5s, timeout: 2s, scrape_interval: 5s", 18),
+        ("interval: 15s, scrape_interval: 30s", 60),
+        ("interval: 15s, scrape_interval: 60s", 86),
+        ("max_age: 45s", 45),
+    ],
+)
+def test_a_sample_of_prometheus_stands_until_one_scrape_or_tick_has_failed(keys: str, max_age: float) -> None:
+    config = parse_config(f"{STATIC}source: prometheus\nprometheus: {{url: http://prom, {keys}}}\n")
+    assert config.settings() == Settings(max_age=max_age, source="prometheus")
+
+
+def test_the_prometheus_source_is_told_where_and_what_to_ask() -> None:
+    config = parse_config(
+        PROMETHEUS + "  token_file: /t\n  ca_file: /ca\n  client_certificate: {certificate: /c, key: /k}\n"
+        "  headers: {X-Scope-OrgID: eu}\n  matchers: 'cluster=\"eu1\"'\n  labels: {pod: kube_pod}\n"
+    )
+    assert config.prometheus is not None
+    assert config.prometheus.access() == PrometheusAccess(
+        Path("/t"), Path("/ca"), (Path("/c"), Path("/k")), {"X-Scope-OrgID": "eu"}
+    )
+    assert config.prometheus_settings() == PrometheusSettings(
+        matchers='cluster="eu1"', namespaces=("default",), labels=LabelNames(pod="kube_pod")
+    )
+
+
+def test_a_section_prometheus_alone_changes_no_source() -> None:
+    config = parse_config(PROMETHEUS.replace("source: prometheus", "source: scrape"))
+    assert (config.prometheus_settings(), config.settings().max_age) == (None, 12)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +112,21 @@ def test_a_silent_target_stands_until_two_scrapes_failed_and_at_most_30_s(
         (STATIC + "server: {port: yes}\n", "4:10: port: input should be a valid integer"),
         (STATIC + "server: {port: '6443'}\n", "4:10: port: input should be a valid integer"),
         (STATIC + "server: {port: 1.5}\n", "4:10: port: input should be a valid integer"),
+        (STATIC + "source: auto\n", "4:1: source: input should be 'scrape' or 'prometheus' (got 'auto')"),
+        (STATIC + "source: prometheus\n", "1:1: the file: source is prometheus, and there is no section prometheus with its url"),
+        (PROMETHEUS + "  interval: 5s\n", "5:1: prometheus: timeout 10s must be less than interval 5s"),
+        (PROMETHEUS + "  max_age: 40s\n", "5:1: prometheus: max_age 40s must be at least 41s"),
+        (PROMETHEUS.replace("https://", "https://u:secret@"), "6:3: url: holds credentials"),
+        (PROMETHEUS + "  matchers: 'cluster=eu1'\n", "7:3: matchers: expected label matchers"),
+        (PROMETHEUS + "  matchers: 'a=\"b\"} or up{a=\"b\"'\n", "7:3: matchers: expected label matchers"),
+        (PROMETHEUS + "  matchers: 'a=\"b\", __name__=~\"up\"'\n", "7:3: matchers: matchers narrow the families"),
+        (PROMETHEUS + "  labels: {pod: k8s.pod}\n", "7:12: pod: string should match pattern"),
+        (PROMETHEUS + '  headers: {X-Tenant: "secret\\nX: y"}\n', "7:13: X-Tenant: a header's value is printable ASCII"),
+        (
+            PROMETHEUS + "  headers: {Authorization: secret}\n  token_file: /t\n",
+            "5:1: prometheus: give either token_file or a header Authorization, one of them",
+        ),
+        (PROMETHEUS + "  tokenfile: /t\n", "7:3: unknown key 'tokenfile'; did you mean 'token_file'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_configuration_is_refused_with_its_place(text: str, problem: str) -> None:

@@ -79,7 +79,7 @@ def test_p99_is_the_largest_of_the_pods_with_its_bounds() -> None:
         30,
         labels={
             "estimate": "maximum_of_pods",
-            "source": "summary",
+            "estimated_from": "summary",
             "lower_bound": "20.000",
             "upper_bound": "80.000",
         },
@@ -87,7 +87,7 @@ def test_p99_is_the_largest_of_the_pods_with_its_bounds() -> None:
 
 
 def test_p99_of_an_idle_fleet_is_idle() -> None:
-    labels = {"estimate": "maximum_of_pods", "source": "summary"}
+    labels = {"estimate": "maximum_of_pods", "estimated_from": "summary"}
     assert ask(P99_SIGNAL, pod("a", row(p99_ms=math.nan))) == Value(0.0, 1.0, 30, True, labels)
 
 

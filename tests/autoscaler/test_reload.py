@@ -274,4 +274,4 @@ async def test_every_question_is_answered_while_one_configuration_takes_over_fro
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-    assert called_off.scraper.last_round_at is not None, "it had begun, and was called off"
+    assert called_off.source.last_round_at is not None, "it had begun, and was called off"

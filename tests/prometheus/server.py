@@ -128,6 +128,13 @@ class PrometheusServer:
             and 'handler="/api/v1/query' in line
         )
 
+    def pause(self) -> None:
+        """Freezes it (SIGSTOP): connections are taken and nothing answers."""
+        self._process.freeze()
+
+    def resume(self) -> None:
+        self._process.thaw()
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"
@@ -164,7 +171,9 @@ class PrometheusServer:
             "--log.level=warn",
             *self._arguments,
         ]
-        process = await LocalProcess.start("prometheus", command, log=self.folder / "prometheus.log")
+        self._process = process = await LocalProcess.start(
+            "prometheus", command, log=self.folder / "prometheus.log"
+        )
         self._resources.push_async_callback(process.stop, seconds=STOP_SECONDS)
         self._http = await self._resources.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
