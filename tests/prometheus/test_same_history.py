@@ -165,7 +165,7 @@ async def test_240_histories_say_the_same_through_prometheus_as_through_scrapes(
                     assert state.failure == wanted.failure, (wanted.pod, source.now)
                     fed += bool(state.windows)
                     compared += compare(state, wanted.windows)
-    assert compared > 50 * HISTORIES, f"{compared} rows were compared"
+    assert compared > 40 * HISTORIES, f"{compared} rows were compared"
     print(
         f"{HISTORIES} histories, {len(ticks)} ticks of {tick_seconds} s: {compared} rows equal, {fed} pods with windows"
     )
