@@ -131,7 +131,8 @@ def read_stamps(vector: Vector, labels: PodLabels, names: LabelNames) -> Stamps:
     return Stamps(newest, frozenset(name for name, seen in clusters.items() if len(seen) > 1))
 
 
-Page = list[tuple[Series, float]]
+Page = dict[Series, float]
+"""A number for each series: `max by` gives each once."""
 
 
 class FamilyReader:
@@ -147,14 +148,14 @@ class FamilyReader:
 
     def pages(self, vector: Vector, labels: PodLabels) -> Mapping[PodName, Page]:
         shown: dict[tuple[str | None, ...], Series] = {}
-        pages: defaultdict[PodName, Page] = defaultdict(list)
+        pages: defaultdict[PodName, Page] = defaultdict(dict)
         with self._turn:
             for row, value in vector.rows:
                 key = tuple(map(row.get, SERIES_LABELS))
                 series = shown.get(key)
                 if series is None:
                     series = shown[key] = self._series(key)
-                pages[PodName(row.get(labels.namespace, ""), row.get(labels.pod, ""))].append((series, value))
+                pages[PodName(row.get(labels.namespace, ""), row.get(labels.pod, ""))][series] = value
         return pages
 
     def _series(self, key: tuple[str | None, ...]) -> Series:
@@ -177,10 +178,10 @@ def family_quantiles(families: Families) -> Mapping[str, frozenset[str]]:
 
 def join_pages(parts: Iterable[Mapping[PodName, Page]]) -> dict[PodName, Page]:
     """Each pod's page out of the families' parts."""
-    pages: defaultdict[PodName, Page] = defaultdict(list)
+    pages: defaultdict[PodName, Page] = defaultdict(dict)
     for part in parts:
         for name, page in part.items():
-            pages[name] += page
+            pages[name] |= page
     return pages
 
 

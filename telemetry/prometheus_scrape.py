@@ -327,7 +327,7 @@ class PrometheusScraper:
         kept, name = taken.kept, self._name(taken.kept)
         if name in reading.unsettled:
             return None
-        stamp, page = reading.stamps.newest.get(name), reading.pages.get(name, [])
+        stamp, page = reading.stamps.newest.get(name), reading.pages.get(name, {})
         at = -inf if stamp is None or self._ahead is None else stamp + self._ahead
         if name in reading.stamps.in_clusters:
             kept.failure = IN_CLUSTERS
@@ -341,7 +341,7 @@ class PrometheusScraper:
             taken.stamp, taken.at = stamp, at
             taken.whole = taken.whole if reading.in_part else page
             try:
-                windows = kept.history.add(at, page)
+                windows = kept.history.add(at, page.items())
             except ValueError as error:
                 kept.failure = taken.refused = str(error)[:120]
                 return None
@@ -376,7 +376,7 @@ def _read_stamps(labels: PodLabels, names: LabelNames, vector: Vector) -> tuple[
 
 def _covers(page: Page, whole: Page | None) -> bool:
     """Each row of the last whole page is there again: what may only be unseen is not gone."""
-    return whole is not None and {series for series, _ in page} >= {series for series, _ in whole}
+    return whole is not None and page.keys() >= whole.keys()
 
 
 def _first(errors: BaseExceptionGroup[PrometheusError]) -> PrometheusError:

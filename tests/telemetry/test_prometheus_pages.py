@@ -30,7 +30,9 @@ A, B = PodName("prod", "a"), PodName("prod", "b")
 
 
 def vector(*rows: tuple[dict[str, str], float]) -> Vector:
-    return Vector(100.0 if rows else None, rows, (), 0)
+    return Vector(
+        100.0 if rows else None, [labels for labels, _ in rows], [number for _, number in rows], (), 0
+    )
 
 
 def row(pod: str, value: float, **labels: str) -> tuple[dict[str, str], float]:
@@ -111,19 +113,19 @@ def test_a_page_has_the_series_of_a_pod_and_twins_stay_apart() -> None:
         ),
         USUAL,
     )
-    assert {name: [value for _, value in page] for name, page in pages.items()} == {A: [5.0, 0.0], B: [7.0]}
+    assert {name: list(page.values()) for name, page in pages.items()} == {A: [5.0, 0.0], B: [7.0]}
     history = Pod().history
-    history.add(100.0, pages[A])
-    assert set(history.add(105.0, pages[A])[30.0].rows) == {M}
+    history.add(100.0, pages[A].items())
+    assert set(history.add(105.0, pages[A].items())[30.0].rows) == {M}
 
 
 def test_pods_share_a_series_that_stays_the_same_while_somebody_holds_it() -> None:
     """A history knows series by identity: another object would be another series, with its whole count new."""
     reader, answer = FamilyReader(SUCCESS), vector(row("a", 5.0, model="m"), row("b", 7.0, model="m"))
-    held: list[Series] = [page[0][0] for page in reader.pages(answer, USUAL).values()]
+    held: list[Series] = [next(iter(page)) for page in reader.pages(answer, USUAL).values()]
     reader.pages(vector(), USUAL)
     gc.collect()
-    held += [page[0][0] for page in reader.pages(answer, USUAL).values()]
+    held += [next(iter(page)) for page in reader.pages(answer, USUAL).values()]
     assert len({id(series) for series in held}) == 1
 
 
@@ -133,8 +135,9 @@ def test_an_answer_keeps_its_numbers_as_they_are() -> None:
         b'{"metric":{"pod":"a"},"value":[100.5,"NaN"]},{"metric":{},"value":[100.5,"+Inf"]}]},"isPartial":true,"warnings":["w"]}'
     )
     answer = parse_vector(body)
-    assert math.isnan(answer.rows[0][1])
-    assert (answer.at, answer.rows[1], answer.size_bytes) == (100.5, ({}, math.inf), len(body))
+    (_, first), second = answer.rows
+    assert math.isnan(first)
+    assert (answer.at, second, answer.size_bytes) == (100.5, ({}, math.inf), len(body))
     assert answer.warnings == ("w", "the answer is partial (isPartial)")
 
 

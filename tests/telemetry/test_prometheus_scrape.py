@@ -438,6 +438,6 @@ def test_a_window_of_one_sample_is_refused() -> None:
             [29.0],
             SETTINGS,
             PrometheusSource("http://x"),
-            None,
-            lambda: 0.0,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            lambda: 0.0,
         )
