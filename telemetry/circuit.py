@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 OPENS_AFTER: Final = 3
-"""Failures in a row. By then every sample is older than `max_age` and each answer is an error already: asking more often would
-bring nothing back sooner than the next try does, and would weigh on a peer that is perhaps just coming up."""
+"""Failures in a row. By then samples are about as old as `max_age` and answers are errors: a question more would save none of them,
+and would weigh on a peer that is perhaps just coming up."""
 LONGEST_INTERVALS: Final = 4
 """Intervals between two tries at most: a minute with the default interval, four syncs of an HPA."""
 
