@@ -40,6 +40,10 @@ class Source(Protocol):
     """Where pods' pages come from: each pod itself, or a Prometheus."""
 
     @property
+    def reads_past(self) -> bool:
+        """Windows are filled with what was measured before it began."""
+
+    @property
     def last_round_at(self) -> float | None:
         """Monotonic second at which it last went round all pods."""
 
@@ -132,15 +136,17 @@ class Generation:
 
     @property
     def full(self) -> bool:
-        """Pods are listed, a window has passed, and the window of every pod that answers is covered by samples; a pod that
-        keeps falling silent holds it up for a minute at most."""
-        if not self.targets.complete or self.age_seconds < self.longest_window:
+        """Pods are listed, a window has passed (or the source told of it), and the window of every pod that answers is covered by
+        samples; a pod that keeps falling silent holds it up for a minute at most."""
+        if not self.targets.complete:
             return False
         if self.age_seconds >= self.longest_window + HELD_UP_SECONDS:
             return True
         namespaces = {key.namespace for key in self.targets.by_key}
         states = [state for namespace in namespaces for state in self.source.pods(namespace)]
         known = [state.windows[self.longest_window] for state in states if state.windows]
+        if self.age_seconds < self.longest_window and not (known and self.source.reads_past):
+            return False
         return self.source.last_round_at is not None and all(window.full for window in known)
 
     @property

@@ -129,6 +129,8 @@ class PrometheusScraper:
     configurations from the pods; `clock` is monotonic.
     """
 
+    reads_past = True
+
     def __init__(
         self,
         targets: Targets,

@@ -42,6 +42,8 @@ class Scraper:
     `families` and `windows` (seconds) are what the signals need; `clock` is monotonic.
     """
 
+    reads_past = False
+
     def __init__(
         self,
         targets: Targets,

@@ -86,6 +86,17 @@ def test_p99_is_the_largest_of_the_pods_with_its_bounds() -> None:
     )
 
 
+def test_an_answer_says_where_its_numbers_were_read_and_an_error_in_whose_eyes_a_pod_is_missing() -> None:
+    settings = Settings(source="prometheus")
+    answer = ask(RATE, pod("a", row(30)), settings=settings)
+    assert answer == Value(1.0, 1.0, 30, labels={"source": "prometheus"})
+    late = [pod("a", row(30), age=11), pod("a", row(30), age=11, failure="Prometheus has no sample of it")]
+    assert [ask(RATE, state, settings=settings) for state in late] == [
+        NoData(Reason.NOT_ANSWERING, "pod a is not seen (its newest sample in Prometheus is too old)"),
+        NoData(Reason.NOT_ANSWERING, "pod a is not seen (Prometheus has no sample of it)"),
+    ]
+
+
 def test_p99_of_an_idle_fleet_is_idle() -> None:
     labels = {"estimate": "maximum_of_pods", "estimated_from": "summary"}
     assert ask(P99_SIGNAL, pod("a", row(p99_ms=math.nan))) == Value(0.0, 1.0, 30, True, labels)

@@ -1,6 +1,7 @@
 """The same path with a real Prometheus between: it scrapes real Tritons, the daemon asks it, and the real HPA follows or holds."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pytest
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.hpa_watch import HpaWatch
 from tests.e2e.daemon import Daemon
-from tests.e2e.fleet import SERVICE_MS, Fleet, deployment, example_hpa, rules_with_window
+from tests.e2e.fleet import SERVICE_MS, WINDOW, Fleet, deployment, example_hpa, rules_with_window
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer, Target
 from tests.tritons.install import TritonInstall
@@ -94,7 +95,7 @@ async def test_the_hpa_follows_what_prometheus_saw_and_holds_while_it_is_blind(
     prometheus_tools: PrometheusTools,
     tmp_path: Path,
 ) -> None:
-    """1 -> 3 under load, held at 3 while Prometheus is frozen and while its targets are gone, and back to 1 once truly idle."""
+    """1 -> 3 under load, held at 3 while the daemon is killed, Prometheus is frozen and a Triton restarts; back to 1 once idle."""
     async with watched_fleet(control_plane, triton_install, prometheus_tools, tmp_path) as watched:
         fleet = watched.fleet
         await fleet.until_value(0.0, 0.0)
@@ -106,6 +107,7 @@ async def test_the_hpa_follows_what_prometheus_saw_and_holds_while_it_is_blind(
         await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
         answer = await fleet.ask("triton_inference_concurrency")
         assert answer["items"][0]["metricLabels"]["source"] == "prometheus"
+        await _the_daemon_is_killed_and_is_not_blind_for_a_window(fleet)
         await _prometheus_freezes(watched)
         await _a_triton_restarts(fleet)
         running.cancel()
@@ -118,6 +120,18 @@ async def test_the_hpa_follows_what_prometheus_saw_and_holds_while_it_is_blind(
         page = await fleet.daemon.own_metrics()
         assert 'triton_autoscaler_prometheus_ticks_total{outcome="ok"}' in page
         assert 'triton_autoscaler_prometheus_ticks_total{outcome="timeout"}' in page
+
+
+async def _the_daemon_is_killed_and_is_not_blind_for_a_window(fleet: Fleet) -> None:
+    """What it did not see itself, Prometheus tells."""
+    await fleet.daemon.kill()
+    await fleet.hpa.syncs(3)
+    await fleet.daemon.start()
+    started = time.monotonic()
+    await fleet.daemon.until_ready()
+    await fleet.until_value(WORKERS * 0.8, WORKERS * 1.2)
+    assert time.monotonic() - started < WINDOW * 0.6, "it waited for a window of its own"
+    assert fleet.hpa.scale_downs == [], fleet.hpa.story()
 
 
 async def _prometheus_freezes(watched: Watched) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.answer import Answer, Value
+from autoscaler.answer import Answer, NoData
 from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.selector import EVERYTHING
@@ -44,8 +44,9 @@ EDGE = 0.1
 """Seconds around a sample's moment in which a request may be on either side of it: a page takes time, and an answer is read a
 little before or after it is counted."""
 INTERVAL = 1.0
-FIRST_SEEN = 4 * INTERVAL
-"""After its birth a pod is discovered by Prometheus, scraped, and read."""
+FIRST_SEEN = 5 + 3 * INTERVAL
+"""Seconds after its birth by which a pod's first sample is taken: Prometheus hands new targets on every 5 s at most
+(prometheus/prometheus:discovery/manager.go, updatert), reads their file each second, and scrapes them within another."""
 WORKERS = 6
 SIGNALS = ("triton_request_rate", "triton_inference_concurrency", "triton_queue_duration_ms")
 
@@ -65,6 +66,7 @@ class Beside:
     largest: float = 0.0
     idle: list[Answer] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
 
     async def watch(self) -> None:
         """Until cancelled: all pods that both have, and what both answer."""
@@ -77,9 +79,13 @@ class Beside:
             for name, autoscaler in self.answering.items():
                 for signal in SIGNALS:
                     answer = autoscaler.answer("live", signal, EVERYTHING, explain=False)
-                    if isinstance(answer, Value):
+                    if isinstance(answer, NoData):
+                        self.refused[f"{name}: {answer.message}"] = (
+                            self.refused.get(f"{name}: {answer.message}", 0) + 1
+                        )
+                    else:
                         self.answers[name] = self.answers.get(name, 0) + 1
-                        if answer.idle and time.monotonic() - self.load.sent[0].sent > FIRST_SEEN:
+                        if answer.idle and time.monotonic() - self.load.sent[0].sent > 4 * INTERVAL:
                             self.idle.append(answer)
 
     def _compare(self, one: PodState, other: PodState) -> None:
@@ -100,7 +106,7 @@ class Beside:
         begins = [window.at - row.seconds for window, row in found]
         ends = [window.at for window, _ in found]
         birth = self.births.get(url, -math.inf)
-        if min(begins) - birth < FIRST_SEEN:
+        if new := min(begins) - birth < FIRST_SEEN:
             begins.append(birth)
         tolerance = self._done(url, begins) + self._done(url, ends)
         for restarted, at in self.restarts:
@@ -108,7 +114,7 @@ class Beside:
                 tolerance += self._done(url, [at - 2 * INTERVAL, at])
         difference = abs(a.increase[SUCCESS] - b.increase[SUCCESS])
         self.compared += 1
-        self.largest = max(self.largest, difference)
+        self.largest = self.largest if new else max(self.largest, difference)
         assert difference <= tolerance, (
             f"{one.target.key.pod}: {a.increase[SUCCESS]} and {b.increase[SUCCESS]}, begins {begins}, ends {ends}, "
             f"restarts {self.restarts}, births {self.births}, tolerance {tolerance}"
@@ -162,6 +168,7 @@ async def test_both_sources_tell_one_story_through_a_restart_and_a_rollout(
             prometheus_tools, tmp_path / "prometheus", [_scraped("a", a), _scraped("b", b)]
         )
         await stack.enter_async_context(prometheus)
+        await prometheus.until_scraped(2)
         targets = Targets()
         targets.replace({target.key: target for target in (_target("a", a), _target("b", b))})
         session = await stack.enter_async_context(scrape_session())
@@ -208,7 +215,7 @@ async def test_both_sources_tell_one_story_through_a_restart_and_a_rollout(
         f"{beside.compared} pairs of windows, {beside.answers} values; they differed by {beside.largest:g} requests at most"
     )
     assert beside.compared > 100
-    assert min(beside.answers.values()) > 100
+    assert min(beside.answers.values()) > 0.9 * max(beside.answers.values()), beside.refused
     assert not beside.idle, "it was never idle"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from telemetry.circuit import Circuit
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import MAX_ANSWER_BYTES, PrometheusAccess, PrometheusSource
@@ -256,6 +257,17 @@ async def test_while_it_fails_one_query_a_tick_is_sent(fleet: Fleet) -> None:
     fleet.api.reply = says("", 500)
     await fleet.round()
     assert len(fleet.api.asked) == 1
+
+
+async def test_a_prometheus_that_stays_away_is_asked_less_and_less_often(fleet: Fleet) -> None:
+    """Ten ticks a second: twenty in these two seconds, without a circuit that opens after the third."""
+    fleet.scraper._circuit = Circuit(0.1)
+    fleet.scraper._clock = asyncio.get_running_loop().time
+    fleet.api.reply = says("", 500)
+    running = asyncio.create_task(fleet.scraper.run())
+    await asyncio.sleep(2)
+    running.cancel()
+    assert 4 <= len(fleet.api.asked) <= 13
 
 
 async def test_never_more_than_four_queries_at_once(fleet: Fleet) -> None:
