@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from telemetry.late_import import import_late
-from telemetry.prometheus_vector import Vector
 
 if TYPE_CHECKING:
     from telemetry.prometheus_session import PrometheusSession
+    from telemetry.prometheus_vector import Vector
 
 _Answer = TypeVar("_Answer")
 
@@ -148,7 +148,7 @@ class PrometheusSource:
         self,
         promql: str,
         at: float | None,
-        read: Callable[[Vector], _Answer],
+        read: "Callable[[Vector], _Answer]",
         *,
         timeout_seconds: float | None = None,
     ) -> _Answer:

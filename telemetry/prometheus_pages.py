@@ -2,7 +2,8 @@
 
 A query asks for one family with the newest value of each series; a page is made of all families. `max by` makes one series of
 what two Prometheus replicas or two jobs tell twice. Which value is fresh, only its timestamp says: Prometheus gives a value for
-five minutes after its series was last scraped.
+five minutes after its series was last scraped. What is older than `fresh_seconds` is left out, since the last values of a replica
+that died would hide, as the larger ones, that the process began anew: a busy pod would look idle.
 """
 
 import re
@@ -84,21 +85,35 @@ class Stamps:
 
 
 def stamps_query(
-    labels: Collection[PodLabels], names: LabelNames, matchers: str, offset_seconds: float
+    labels: Collection[PodLabels],
+    names: LabelNames,
+    matchers: str,
+    fresh_seconds: float,
+    offset_seconds: float = 0.0,
 ) -> str:
-    """The timestamp of the newest sample of each pod, `offset_seconds` before the time for which it is asked."""
+    """The timestamp of the newest fresh sample of each pod, `offset_seconds` before the time for which it is asked."""
     kept = dict.fromkeys(name for pair in labels for name in pair)
     offset = f" offset {round(offset_seconds * 1000)}ms" if offset_seconds else ""
     alive = " or ".join(f"timestamp({family}{{{matchers}}}{offset})" for family in ALIVE)
-    return f"max by ({', '.join([*kept, names.cluster])}) ({alive})"
+    return (
+        f"max by ({', '.join([*kept, names.cluster])}) (({alive}) > {_since(fresh_seconds + offset_seconds)})"
+    )
 
 
-def family_query(family: str, labels: PodLabels, matchers: str, quantiles: Collection[str]) -> str:
-    """The family's newest values by pod and series."""
+def family_query(
+    family: str, labels: PodLabels, matchers: str, fresh_seconds: float, quantiles: Collection[str]
+) -> str:
+    """The family's newest fresh values by pod and series."""
     if quantiles:
         wanted = f"quantile=~{_quoted('|'.join(map(re.escape, sorted(quantiles))))}"
         matchers = f"{wanted},{matchers}" if matchers else wanted
-    return f"max by ({', '.join([*labels, *SERIES_LABELS])}) ({family}{{{matchers}}})"
+    shown = f"{family}{{{matchers}}}"
+    fresh = f"timestamp({shown}) > {_since(fresh_seconds)}"
+    return f"max by ({', '.join([*labels, *SERIES_LABELS])}) ({shown} and ({fresh}))"
+
+
+def _since(seconds: float) -> str:
+    return f"(time() - {seconds:g})"
 
 
 def build_matchers(namespaces: Collection[str], label: str | None, more: str) -> str:

@@ -48,7 +48,7 @@ _CONFIGS_AT_ONCE: Final = 100
 _CONFIG_SECONDS: Final = 2.0
 
 NOT_ASKED: Final = "Prometheus was not asked yet"
-NO_SAMPLE: Final = "Prometheus has no sample of it"
+NO_SAMPLE: Final = "Prometheus has no fresh sample of it"
 IN_PART: Final = "Prometheus answers in part, without all series of it"
 IN_CLUSTERS: Final = (
     "Prometheus has a pod of this name in more than one cluster; narrow prometheus.matchers to this one"
@@ -82,6 +82,11 @@ class PrometheusSettings:
     def sample_interval(self) -> float:
         """Between two samples of a pod as they are seen here."""
         return max(self.interval, self.scrape_interval)
+
+    @property
+    def fresh_seconds(self) -> float:
+        """How old a sample may be to be read: one scrape may have failed and left no marker."""
+        return 2 * self.scrape_interval + self.delay
 
     @property
     def shortest_window(self) -> float:
@@ -236,7 +241,7 @@ class PrometheusScraper:
         is known here has one."""
         names, delay = self._settings.labels, self._settings.delay
         pairs = [self._labels] if self._labels else names.candidates()
-        query = stamps_query(pairs, names, self._matchers(), delay)
+        query = stamps_query(pairs, names, self._matchers(), self._settings.fresh_seconds, delay)
         sent = self._clock()
         vector = await self._query(query, None, deadline, lambda vector: vector)
         answered = self._clock()
@@ -270,12 +275,13 @@ class PrometheusScraper:
         """Raises PrometheusError. `opened`: the timestamps before; None for a time of which no samples arrive any more."""
         labels, names, matchers = self._labels, self._settings.labels, self._matchers()
         assert labels is not None  # noqa: S101 -- chosen when the tick was opened
+        fresh = self._settings.fresh_seconds
         parts: list[Mapping[PodName, Page]] = []
         in_part = False
 
         async def ask(family: str, reader: FamilyReader) -> None:
             nonlocal in_part
-            query = family_query(family, labels, matchers, self._quantiles[family])
+            query = family_query(family, labels, matchers, fresh, self._quantiles[family])
             part, doubtful = await self._query(query, at, deadline, partial(_read_family, reader, labels))
             parts.append(part)
             in_part |= doubtful
@@ -286,7 +292,7 @@ class PrometheusScraper:
                     group.create_task(ask(family, reader))
         except* PrometheusError as errors:
             raise _first(errors) from None
-        query = stamps_query([labels], names, matchers, 0.0)
+        query = stamps_query([labels], names, matchers, fresh)
         stamps, doubtful = await self._query(query, at, deadline, partial(_read_stamps, labels, names))
         unsettled: set[PodName] = set()
         if opened is not None:

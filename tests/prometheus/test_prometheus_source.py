@@ -14,10 +14,12 @@ from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_scrape import IN_CLUSTERS, NO_SAMPLE, PrometheusScraper, PrometheusSettings
 from telemetry.target import Phase, PodKey, Target, Targets
-from telemetry.window import FAILURE, SUCCESS
+from telemetry.window import FAILURE, PENDING, SUCCESS
 from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.pages import page
+from tests.prometheus.past import PastPrometheus
+from tests.prometheus.samples import Samples
 from tests.prometheus.server import PrometheusServer
 from tests.prometheus.server import Target as Scraped
 from tests.telemetry.timeline import FAMILIES, MEMORY, M, model
@@ -106,6 +108,41 @@ async def test_what_two_prometheus_replicas_tell_of_a_pod_counts_once_and_two_cl
         narrowed = PrometheusSettings(1.0, 1.0, 0.9, 0.1, 'cluster="eu1"', ("prod",))
         scraper = await stack.enter_async_context(reading(server, "a", settings=narrowed))
         await eventually(lambda: _is(scraper, None), seconds=10)
+
+
+async def test_a_replica_that_died_does_not_hide_that_a_container_began_anew(
+    prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    """Two replicas count to 2400; one dies without a marker, and a minute later the container restarts, as busy as before."""
+    start, death, restart, end = 1_790_000_000, 60, 120, 300
+    samples = Samples(start, start + death)
+    labels = {"namespace": "prod", "pod": "a", "model": "m", "version": "1"}
+    samples.add(SUCCESS, {**labels, "replica": "0"}, lambda at: 1200 + 10 * at)
+    samples.end = start + end
+    samples.add(
+        SUCCESS,
+        {**labels, "replica": "1"},
+        lambda at: 10 * (at - restart) if at >= restart else 1200 + 10 * at,
+    )
+    samples.add(PENDING, {**labels, "replica": "1"}, lambda at: 0)
+    async with AsyncExitStack() as stack:
+        server = PrometheusServer(prometheus_tools, tmp_path)
+        await server.backfill(str(samples))
+        await stack.enter_async_context(server)
+        targets = Targets()
+        target = Target(PodKey("prod", "a", ""), None, None, Phase.RUNNING, ready=True)
+        targets.replace({target.key: target})
+        session = await stack.enter_async_context(scrape_session())
+        source = await stack.enter_async_context(PastPrometheus(server.url))
+        scraper = PrometheusScraper(
+            targets, FAMILIES, [30.0], PrometheusSettings(), source, session, lambda: source.now - start
+        )
+        increases = []
+        for at in range(62, end, 15):
+            source.now = start + at
+            (state,) = await tick(scraper)
+            increases.append(state.windows[30.0].rows[M].increase[SUCCESS])
+    assert all(150 <= increase <= 450 for increase in increases), increases
 
 
 async def test_a_pod_whose_scrapes_fail_is_missing_within_an_interval(

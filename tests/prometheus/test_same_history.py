@@ -9,9 +9,8 @@ Backfilled blocks hold no staleness markers. A look back of exactly one scrape i
 scrape did not show, and a pod whose newest scrape failed, are then gone, as by a marker."""
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -20,14 +19,13 @@ from autoscaler.signal import load_signals, needed_families
 from telemetry.exposition import Series, SeriesTable, parse_exposition
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
-from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_scrape import NO_SAMPLE, PrometheusScraper, PrometheusSettings
-from telemetry.prometheus_vector import Vector
 from telemetry.rules_dir import rules_dir
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.window import PodHistory, PodWindow, RowWindow
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.histories import Life, Sample, draw_life
+from tests.prometheus.past import PastPrometheus
 from tests.prometheus.server import PrometheusServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -83,15 +81,6 @@ def _labels(labels: Mapping[str, str]) -> str:
 def _page(samples: list[Sample], table: SeriesTable) -> list[tuple[Series, float]]:
     text = "".join(f"{family}{{{_labels(labels)}}} {value!r}\n" for family, labels, value in samples)
     return parse_exposition(text, table)
-
-
-class PastPrometheus(PrometheusSource):
-    """The present is when the test says."""
-
-    now = 0.0
-
-    async def vector(self, promql: str, at: float | None, read: Callable[[Vector], Any], **more: Any) -> Any:
-        return await super().vector(promql, self.now if at is None else at, read, **more)
 
 
 @dataclass

@@ -10,9 +10,16 @@ from typing import Any
 from aiohttp import web
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_FAMILY = re.compile(r"max by \((?P<by>[^)]*)\) \((?P<family>\w+)\{(?P<matchers>.*)\}\)")
+_FRESH = r"> \(time\(\) - (?P<fresh>[\d.]+)\)"
+_FAMILY = re.compile(
+    r"max by \((?P<by>[^)]*)\) \((?P<shown>(?P<family>\w+)\{(?P<matchers>.*)\}) and \(timestamp\((?P=shown)\) "
+    + _FRESH
+    + r"\)\)"
+)
 _STAMPS = re.compile(
-    r"max by \((?P<by>[^)]*)\) \(timestamp\(nv_inference_request_success\{(?P<matchers>[^}]*)\}"
+    r"max by \((?P<by>[^)]*)\) \(\(timestamp\(nv_inference_request_success\{(?P<matchers>[^}]*)\}.*\) "
+    + _FRESH
+    + r"\)"
 )
 
 
@@ -55,7 +62,7 @@ class PrometheusApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = {**request.query, **{name: str(text) for name, text in (await request.post()).items()}}
-        stamps, family = _STAMPS.match(asked.get("query", "")), _FAMILY.fullmatch(asked.get("query", ""))
+        stamps, family = _STAMPS.fullmatch(asked.get("query", "")), _FAMILY.fullmatch(asked.get("query", ""))
         found = stamps or family
         if (
             request.path != "/prom/api/v1/query"
@@ -74,7 +81,8 @@ class PrometheusApi:
             self.before_closing()
         evaluated = self.now if at is None else at
         by = found["by"].split(", ")
-        rows = [(labels, str(stamp)) for labels, stamp in self.stamps if stamp <= evaluated]
+        since = evaluated - float(found["fresh"])
+        rows = [(labels, str(stamp)) for labels, stamp in self.stamps if since < stamp <= evaluated]
         rows = self.rows.get(name, []) if name else rows
         result = [
             {"metric": {label: labels[label] for label in by if label in labels}, "value": [evaluated, value]}

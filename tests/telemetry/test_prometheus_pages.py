@@ -41,16 +41,17 @@ def row(pod: str, value: float, **labels: str) -> tuple[dict[str, str], float]:
 
 def test_one_query_asks_for_the_timestamps_of_all_pods_a_little_before_the_present() -> None:
     alive = " or ".join(f'timestamp({family}{{namespace=~"prod"}} offset 1500ms)' for family in ALIVE)
-    assert stamps_query([USUAL], LabelNames(), 'namespace=~"prod"', 1.5) == (
-        f"max by (namespace, pod, cluster) ({alive})"
+    assert stamps_query([USUAL], LabelNames(), 'namespace=~"prod"', 30.0, 1.5) == (
+        f"max by (namespace, pod, cluster) (({alive}) > (time() - 31.5))"
     )
-    assert " offset " not in stamps_query([USUAL], LabelNames(), "", 0.0)
+    assert " offset " not in stamps_query([USUAL], LabelNames(), "", 30.0)
 
 
 def test_a_family_is_asked_for_by_pod_and_series_and_a_summary_for_its_quantile() -> None:
-    query = family_query(P99, USUAL, 'cluster="eu1"', family_quantiles(FAMILIES)[P99])
+    query = family_query(P99, USUAL, 'cluster="eu1"', 31.0, family_quantiles(FAMILIES)[P99])
     assert query.startswith("max by (namespace, pod, model, version, gpu_uuid, quantile, reason, ")
-    assert query.endswith(f') ({P99}{{quantile=~"0\\\\.99",cluster="eu1"}})')
+    shown = f'{P99}{{quantile=~"0\\\\.99",cluster="eu1"}}'
+    assert query.endswith(f") ({shown} and (timestamp({shown}) > (time() - 31)))")
 
 
 @pytest.mark.parametrize(
