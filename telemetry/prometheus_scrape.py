@@ -209,6 +209,7 @@ class PrometheusScraper:
 
     def _fail(self, reason: str, detail: str) -> None:
         self._circuit.failed()
+        self._filled = self._filled and self._circuit.failures < 2  # it will tell what was missed
         self._report.outcome = reason
         for taken in self._taken.values():
             taken.kept.failure = f"Prometheus does not answer: {_SAID[reason]}"
@@ -259,7 +260,7 @@ class PrometheusScraper:
         return vector.at - delay, read_stamps(vector, labels, names), bool(vector.warnings)
 
     async def _fill(self, at: float) -> None:
-        """Takes what Prometheus remembers of the longest window, so that a start is not blind for as long."""
+        """Takes what Prometheus remembers of the longest window, so that after a start or an outage nobody is blind for as long."""
         step = self._settings.sample_interval
         try:
             for back in range(ceil(max(self._windows) / step) + 1, 0, -1):

@@ -125,8 +125,43 @@ async def test_a_replica_that_died_does_not_hide_that_a_container_began_anew(
         lambda at: 10 * (at - restart) if at >= restart else 1200 + 10 * at,
     )
     samples.add(PENDING, {**labels, "replica": "1"}, lambda at: 0)
+    async with past(prometheus_tools, tmp_path, samples) as (source, scraper):
+        increases = []
+        for at in range(62, end, 15):
+            source.now = start + at
+            (state,) = await tick(scraper)
+            increases.append(state.windows[30.0].rows[M].increase[SUCCESS])
+    assert all(150 <= increase <= 450 for increase in increases), increases
+
+
+async def test_after_an_outage_prometheus_tells_what_was_missed(
+    prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    """Four minutes are longer than a history remembers; without the past the pod would be unknown for a window more."""
+    start = 1_790_000_000
+    samples = Samples(start, start + 600)
+    labels = {"namespace": "prod", "pod": "a", "model": "m", "version": "1"}
+    samples.add(SUCCESS, labels, lambda at: 5000 + 10 * at)
+    samples.add(PENDING, labels, lambda at: 0)
+    async with past(prometheus_tools, tmp_path, samples) as (source, scraper):
+        for at in range(92, 600, 15):
+            source.now = start + at
+            source.away = 182 <= at < 422
+            (state,) = await tick(scraper)
+            window = state.windows[30.0]
+            assert (state.failure is None) == (not source.away), at
+            assert (window.full, window.rows[M].increase[SUCCESS] / window.rows[M].seconds) == (True, 10.0), (
+                at
+            )
+
+
+@asynccontextmanager
+async def past(
+    tools: PrometheusTools, folder: Path, samples: Samples
+) -> AsyncIterator[tuple[PastPrometheus, PrometheusScraper]]:
+    """Pod a read at times of the past, with the usual settings and a window of 30 s."""
     async with AsyncExitStack() as stack:
-        server = PrometheusServer(prometheus_tools, tmp_path)
+        server = PrometheusServer(tools, folder)
         await server.backfill(str(samples))
         await stack.enter_async_context(server)
         targets = Targets()
@@ -134,15 +169,18 @@ async def test_a_replica_that_died_does_not_hide_that_a_container_began_anew(
         targets.replace({target.key: target})
         session = await stack.enter_async_context(scrape_session())
         source = await stack.enter_async_context(PastPrometheus(server.url))
-        scraper = PrometheusScraper(
-            targets, FAMILIES, [30.0], PrometheusSettings(), source, session, lambda: source.now - start
+        yield (
+            source,
+            PrometheusScraper(
+                targets,
+                FAMILIES,
+                [30.0],
+                PrometheusSettings(),
+                source,
+                session,
+                lambda: source.now - samples.start,
+            ),
         )
-        increases = []
-        for at in range(62, end, 15):
-            source.now = start + at
-            (state,) = await tick(scraper)
-            increases.append(state.windows[30.0].rows[M].increase[SUCCESS])
-    assert all(150 <= increase <= 450 for increase in increases), increases
 
 
 async def test_a_pod_whose_scrapes_fail_is_missing_within_an_interval(
