@@ -1,36 +1,23 @@
 """The daemon's configuration: one YAML file, checked whole before anything starts."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, model_validator
 
+from autoscaler.config_section import HttpUrl, Section
+from autoscaler.prometheus_section import PrometheusSection
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
 from telemetry.index_reader import IndexSettings
-from telemetry.located_yaml import NOT_SHOWN, parse_located, read_located
+from telemetry.located_yaml import parse_located, read_located
 from telemetry.model_config import ModelFacts
-from telemetry.prometheus import PrometheusAccess
-from telemetry.prometheus_pages import LabelNames
-from telemetry.prometheus_scrape import PrometheusSettings
+from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.scrape import ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Workload
 
-
-def _without_credentials(url: str) -> str:
-    if "@" in url.split("/", 3)[2]:
-        said = "holds credentials: addresses stand in the log and in answers to HPAs; leave them out"
-        raise PydanticCustomError(NOT_SHOWN, said)
-    return url
-
-
-_HttpUrl = Annotated[
-    str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"), AfterValidator(_without_credentials)
-]
 _Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -46,11 +33,7 @@ def _selectable_pod_label(label: str) -> str:
 _PodLabel = Annotated[str, AfterValidator(_selectable_pod_label)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ScrapeSection(_Section):
+class ScrapeSection(Section):
     """How often and how patiently targets are asked."""
 
     interval: Seconds = 5.0
@@ -72,109 +55,7 @@ class ScrapeSection(_Section):
         return self
 
 
-_MATCHER = r'\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*'
-_MATCHERS = re.compile(rf"{_MATCHER}(?:,{_MATCHER})*")
-
-
-def _matchers(text: str) -> str:
-    if text and not _MATCHERS.fullmatch(text):
-        raise ValueError(
-            'expected label matchers as they stand in a selector, such as cluster="eu1",env=~"prod.*"'
-        )
-    if re.search(r"(?:^|,)\s*__name__\s*[=!]", text):
-        raise ValueError("matchers narrow the families that the signals need; __name__ is chosen by them")
-    return text
-
-
-def _header_value(text: str) -> str:
-    if not text.isascii() or not text.isprintable():
-        raise PydanticCustomError(NOT_SHOWN, "a header's value is printable ASCII in one line")
-    return text
-
-
-_LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-_HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-_File = Annotated[str, Field(min_length=1)]
-
-
-class ClientCertificate(_Section):
-    """PEM files by which Prometheus knows this client."""
-
-    certificate: _File
-    key: _File
-
-
-class PrometheusLabels(_Section):
-    """Where the usual names do not hold: the labels that name a pod, and its cluster where one Prometheus holds several."""
-
-    namespace: _LabelName | None = None
-    """None: the first of namespace, exported_namespace and kubernetes_namespace under which known pods are found."""
-    pod: _LabelName | None = None
-    """None: the first of pod, exported_pod and kubernetes_pod_name."""
-    cluster: _LabelName = "cluster"
-
-
-class PrometheusSection(_Section):
-    """A Prometheus, or what speaks its API (Thanos, Mimir, VictoriaMetrics), that scrapes the Tritons."""
-
-    url: _HttpUrl
-    """With the path in front of /api/v1 if there is one."""
-    token_file: _File | None = None
-    """A bearer token, read anew for every query."""
-    ca_file: _File | None = None
-    client_certificate: ClientCertificate | None = None
-    headers: Mapping[_HeaderName, Annotated[str, AfterValidator(_header_value)]] = Field(default_factory=dict)
-    """Such as X-Scope-OrgID, the tenant of Mimir and Cortex."""
-    matchers: Annotated[str, AfterValidator(_matchers)] = ""
-    """In every selector, where one Prometheus holds more than this cluster: cluster="eu1"."""
-    labels: PrometheusLabels = PrometheusLabels()
-    interval: Seconds = 15.0
-    """Between ticks. Each reads the newest samples of all pods."""
-    scrape_interval: Seconds = 15.0
-    """How often this Prometheus scrapes the Tritons. Where it is rarer than said here, samples are too old and answers errors."""
-    timeout: Seconds = 10.0
-    """For one tick; less than the interval."""
-    delay: Seconds = 1.0
-    """After its timestamp by which a sample can be queried; longer behind remote write or a slow receiver."""
-    max_age: Seconds | None = None
-    """How long a pod's last contribution stands in a total when no newer sample comes; by default until one scrape of Prometheus or
-    one tick has failed and the next would have come, at most a minute."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.timeout >= self.interval:
-            raise ValueError(f"timeout {self.timeout:g}s must be less than interval {self.interval:g}s")
-        if self.max_age is not None and self.max_age < self._usual_age:
-            raise ValueError(
-                f"max_age {self.max_age:g}s must be at least {self._usual_age:g}s (scrape_interval, delay, interval and timeout): "
-                "so old is a sample just before the next tick takes over when nothing fails"
-            )
-        names = [name.lower() for name in self.headers]
-        if self.token_file and "authorization" in names:
-            raise ValueError("give either token_file or a header Authorization, one of them")
-        return self
-
-    @property
-    def _usual_age(self) -> float:
-        return self.scrape_interval + self.delay + self.interval + self.timeout
-
-    @property
-    def longest_age(self) -> float:
-        """Seconds: `max_age`, or what truth 3 asks for: one scrape or one tick may fail and the next succeed."""
-        one_more = self._usual_age + max(self.interval, self.scrape_interval)
-        return self.max_age or max(min(one_more, 60.0), self._usual_age)
-
-    def access(self) -> PrometheusAccess:
-        pair = self.client_certificate
-        return PrometheusAccess(
-            Path(self.token_file) if self.token_file else None,
-            Path(self.ca_file) if self.ca_file else None,
-            (Path(pair.certificate), Path(pair.key)) if pair else None,
-            self.headers,
-        )
-
-
-class ModelIndexSection(_Section):
+class ModelIndexSection(Section):
     """How often and how patiently each pod's repository index is asked, for the models' states in /metrics. Triton lists the
     folders of its repository for each answer, which an object store may charge for."""
 
@@ -189,13 +70,13 @@ class ModelIndexSection(_Section):
         return self
 
 
-class StaticTarget(_Section):
+class StaticTarget(Section):
     """A Triton at a known address, where there is no Kubernetes to ask."""
 
     namespace: _Name = "default"
     pod: _Name
-    metrics_url: _HttpUrl
-    http_url: _HttpUrl | None = None
+    metrics_url: HttpUrl
+    http_url: HttpUrl | None = None
     """Triton's HTTP API, for the models' configuration."""
     workload: _Name | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
@@ -212,7 +93,7 @@ class StaticTarget(_Section):
         )
 
 
-class KubernetesTargets(_Section):
+class KubernetesTargets(Section):
     """Triton pods as the Kubernetes API shows them."""
 
     namespaces: tuple[_Name, ...] = ()
@@ -229,7 +110,7 @@ class KubernetesTargets(_Section):
         return self
 
 
-class TargetsSection(_Section):
+class TargetsSection(Section):
     static: tuple[StaticTarget, ...] = ()
     kubernetes: KubernetesTargets | None = None
 
@@ -246,7 +127,7 @@ class TargetsSection(_Section):
         return self
 
 
-class DeclaredModel(_Section):
+class DeclaredModel(Section):
     """What the daemon cannot read for itself where Triton's model-config API is closed to it."""
 
     name: _Name
@@ -254,14 +135,14 @@ class DeclaredModel(_Section):
     ensemble_of: tuple[_Name, ...] = ()
 
 
-class ServiceSection(_Section):
+class ServiceSection(Section):
     """The Service that the APIService names, for the serving certificate."""
 
     namespace: _Name = "triton-ops"
     name: _Name = "triton-autoscaler"
 
 
-class TlsFiles(_Section):
+class TlsFiles(Section):
     """A certificate for `SERVICE.NAMESPACE.svc` that somebody else keeps in files, such as cert-manager; read again when it
     changes. Its CA must stand in the APIService's caBundle (cert-manager's CA injector does that)."""
 
@@ -269,7 +150,7 @@ class TlsFiles(_Section):
     key: Annotated[str, Field(min_length=1)]
 
 
-class ServerSection(_Section):
+class ServerSection(Section):
     address: _Name = "0.0.0.0"  # noqa: S104 -- kube-apiserver calls from outside the pod
     port: _Port = 6443
     """External metrics over TLS, for the front proxy alone."""
@@ -280,14 +161,14 @@ class ServerSection(_Section):
     """None: an own CA in memory, which this program puts into the APIService's caBundle."""
 
 
-class JsonRouteSection(_Section):
+class JsonRouteSection(Section):
     """The same numbers as plain JSON on the plain port, for KEDA's metrics-api trigger where another adapter owns the external
     metrics API. The plain port knows no callers: whoever reaches it may read the numbers of these namespaces, and of no other."""
 
     namespaces: Annotated[tuple[_Name, ...], Field(min_length=1)]
 
 
-class Config(_Section):
+class Config(Section):
     targets: TargetsSection
     source: Literal["scrape", "prometheus"] = "scrape"
     """Where the pods' metrics are read: from each pod, or from the Prometheus that scrapes them."""
@@ -331,15 +212,7 @@ class Config(_Section):
             return None
         kubernetes = self.targets.kubernetes
         static = {target.namespace for target in self.targets.static}
-        return PrometheusSettings(
-            interval=found.interval,
-            scrape_interval=found.scrape_interval,
-            timeout=found.timeout,
-            delay=found.delay,
-            matchers=found.matchers,
-            namespaces=kubernetes.namespaces if kubernetes is not None else tuple(sorted(static)),
-            labels=LabelNames(found.labels.namespace, found.labels.pod, found.labels.cluster),
-        )
+        return found.settings(kubernetes.namespaces if kubernetes is not None else tuple(sorted(static)))
 
     def index_settings(self) -> IndexSettings:
         return IndexSettings(self.model_index.interval, self.model_index.timeout)

@@ -8,7 +8,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from autoscaler.answer import Answer, NoData
-from telemetry.prometheus_scrape import TickReport
+from telemetry.prometheus_reader import TickReport
 from telemetry.target import Target
 
 

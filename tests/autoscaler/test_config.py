@@ -11,7 +11,7 @@ from telemetry.located_yaml import InvalidFileError
 from telemetry.model_config import ModelFacts, parse_model_config
 from telemetry.prometheus import PrometheusAccess
 from telemetry.prometheus_pages import LabelNames
-from telemetry.prometheus_scrape import PrometheusSettings
+from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.rules_dir import rules_dir
 from telemetry.target import PodKey, Workload
 from telemetry.window import Families

@@ -12,7 +12,8 @@ import pytest
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
-from telemetry.prometheus_scrape import IN_CLUSTERS, NO_SAMPLE, PrometheusScraper, PrometheusSettings
+from telemetry.prometheus_reader import PrometheusSettings
+from telemetry.prometheus_scrape import IN_CLUSTERS, NO_SAMPLE, PrometheusScraper
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.window import FAILURE, PENDING, SUCCESS
 from tests.local_process import eventually

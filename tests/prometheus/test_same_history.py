@@ -19,7 +19,8 @@ from autoscaler.signal import load_signals, needed_families
 from telemetry.exposition import Series, SeriesTable, parse_exposition
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
-from telemetry.prometheus_scrape import NO_SAMPLE, PrometheusScraper, PrometheusSettings
+from telemetry.prometheus_reader import PrometheusSettings
+from telemetry.prometheus_scrape import NO_SAMPLE, PrometheusScraper
 from telemetry.rules_dir import rules_dir
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.window import PodHistory, PodWindow, RowWindow

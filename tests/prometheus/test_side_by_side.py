@@ -24,7 +24,8 @@ from autoscaler.signal import load_signals, needed_families
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
-from telemetry.prometheus_scrape import PrometheusScraper, PrometheusSettings
+from telemetry.prometheus_reader import PrometheusSettings
+from telemetry.prometheus_scrape import PrometheusScraper
 from telemetry.rules_dir import rules_dir
 from telemetry.scrape import Scraper, ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Targets, Workload

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -14,16 +15,8 @@ from telemetry.circuit import Circuit
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import MAX_ANSWER_BYTES, PrometheusAccess, PrometheusSource
-from telemetry.prometheus_scrape import (
-    AT_ONCE,
-    IN_CLUSTERS,
-    IN_PART,
-    NO_SAMPLE,
-    NOT_ASKED,
-    PrometheusScraper,
-    PrometheusSettings,
-    TickReport,
-)
+from telemetry.prometheus_reader import AT_ONCE, PrometheusSettings, TickReport
+from telemetry.prometheus_scrape import IN_CLUSTERS, IN_PART, NO_SAMPLE, NOT_ASKED, PrometheusScraper
 from telemetry.target import Phase, PodKey, Target, Targets
 from tests.telemetry.prometheus_api import PrometheusApi, Reply, prometheus_api
 from tests.telemetry.timeline import COMPUTE, FAMILIES, PENDING, SUCCESS, WINDOW, M
@@ -43,10 +36,26 @@ class Fleet:
     api: PrometheusApi
     targets: Targets
     source: PrometheusSource
-    scraper: PrometheusScraper
+    session: aiohttp.ClientSession
     reports: list[TickReport] = field(default_factory=list)
     now: float = 100.0
     done: int = 0
+
+    def __post_init__(self) -> None:
+        self.use(SETTINGS)
+
+    def use(self, settings: PrometheusSettings) -> None:
+        """From now on; what was read before is forgotten."""
+        self.scraper = PrometheusScraper(
+            self.targets,
+            FAMILIES,
+            [WINDOW],
+            settings,
+            self.source,
+            self.session,
+            lambda: self.now,
+            self.reports.append,
+        )
 
     def change(self, pod: str, **fields: Any) -> None:
         by_key = dict(self.targets.by_key)
@@ -92,19 +101,7 @@ async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
         targets.replace({target.key: target for target in shown})
         access = getattr(request, "param", PrometheusAccess())
         source = await stack.enter_async_context(PrometheusSource(api.url, access))
-        made: list[Fleet] = []
-        scraper = PrometheusScraper(
-            targets,
-            FAMILIES,
-            [WINDOW],
-            SETTINGS,
-            source,
-            session,
-            lambda: made[0].now,
-            lambda report: made[0].reports.append(report),
-        )
-        made.append(Fleet(api, targets, source, scraper))
-        yield made[0]
+        yield Fleet(api, targets, source, session)
 
 
 def success(state: PodState) -> float:
@@ -159,9 +156,11 @@ async def test_a_pod_scraped_during_a_tick_waits_for_the_next(fleet: Fleet) -> N
     )
     states = await fleet.tick()
     assert (states["a"].windows is before, states["a"].failure) == (True, None)
+    assert fleet.scraper._wait(0.9) < SETTINGS.interval, "in step with its scrapes it would never be seen"
     assert success(states["b"]) == 150.0
     fleet.api.before_closing = lambda: None
     assert success((await fleet.round())["a"]) == 300.0
+    assert fleet.scraper._wait(0.9) == SETTINGS.interval
 
 
 async def _hang(request: web.Request) -> web.StreamResponse:
@@ -227,7 +226,7 @@ async def test_a_prometheus_that_fails_in_any_way_makes_every_pod_missing_and_no
     fleet: Fleet, reply: Reply, said: str, family: str | None
 ) -> None:
     """All of it, or one family of it: nothing of such a tick is taken, and it says the same each time."""
-    fleet.scraper._settings = replace(SETTINGS, timeout=0.6 if "timed" in said else 10.0)
+    fleet.use(replace(SETTINGS, timeout=0.6 if "timed" in said else 10.0))
     before = await fleet.round()
     if family is None:
         fleet.api.reply = reply
@@ -247,7 +246,7 @@ async def test_a_prometheus_that_fails_in_any_way_makes_every_pod_missing_and_no
 
 async def test_a_prometheus_that_nobody_listens_for_is_unreachable(fleet: Fleet) -> None:
     await fleet.round()
-    fleet.scraper._source = PrometheusSource("http://127.0.0.1:9")
+    fleet.scraper._reader._source = PrometheusSource("http://127.0.0.1:9")
     assert (await fleet.round())[
         "a"
     ].failure == "Prometheus does not answer: connection refused or unreachable"
@@ -271,7 +270,7 @@ async def test_a_prometheus_that_stays_away_is_asked_less_and_less_often(fleet: 
 
 
 async def test_never_more_than_four_queries_at_once(fleet: Fleet) -> None:
-    fleet.scraper._settings = replace(SETTINGS, timeout=10.0)
+    fleet.use(replace(SETTINGS, timeout=10.0))
 
     async def slow(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.05)
@@ -435,7 +434,7 @@ async def test_a_token_that_cannot_be_read_is_told(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("fleet", [PrometheusAccess(headers={"X-Scope-OrgID": "eu|us"})], indirect=True)
 async def test_headers_and_matchers_go_with_every_query(fleet: Fleet) -> None:
-    fleet.scraper._settings = replace(SETTINGS, matchers='cluster="eu1"')
+    fleet.use(replace(SETTINGS, matchers='cluster="eu1"'))
     await fleet.round()
     assert {query.headers["X-Scope-OrgID"] for query in fleet.api.asked} == {"eu|us"}
     assert all('cluster="eu1"' in query.matchers for query in fleet.api.asked)
