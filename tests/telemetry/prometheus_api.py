@@ -42,6 +42,8 @@ class PrometheusApi:
     stamps: list[tuple[dict[str, str], float]] = field(default_factory=list)
     rows: dict[str, list[tuple[dict[str, str], str]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    warned: str | None = None
+    """The family whose answers carry the warnings; None: all answers."""
     more: dict[str, Any] = field(default_factory=dict)
     reply: Reply | None = None
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -89,8 +91,9 @@ class PrometheusApi:
             for labels, value in rows
         ]
         told = {"status": "success", "data": {"resultType": "vector", "result": result}, **self.more}
+        warned = self.warnings and self.warned in (None, name)
         return web.Response(
-            body=json.dumps({**told, "warnings": self.warnings} if self.warnings else told).encode(),
+            body=json.dumps({**told, "warnings": self.warnings} if warned else told).encode(),
             content_type="application/json",
         )
 
