@@ -15,7 +15,11 @@ from typing import Self
 
 from tests.real_parts import RealWork, read_counts
 
-WAITING = (("tests/e2e", "tests/latency", "tests/tritons"), ("tests/demo", "tests/truths", "tests/oncall"))
+WAITING = (
+    ("tests/e2e", "tests/tritons"),
+    ("tests/latency", "tests/prometheus"),
+    ("tests/demo", "tests/truths", "tests/oncall"),
+)
 """The folders of each session beside the one that works through all others."""
 
 

@@ -118,6 +118,21 @@ def test_the_network_policy_names_each_port_and_peer(helm: Helm) -> None:
     ]
 
 
+def test_a_prometheus_that_is_the_source_is_reached_and_no_other_port_of_anybody(helm: Helm) -> None:
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    source = {"source": "prometheus", "prometheus": {"url": "http://prometheus.monitoring.svc:9090"}}
+    policy = {"prometheus": {"ports": [9091], "to": [monitoring]}}
+    without = of_kind(helm.template(), "NetworkPolicy", RELEASE)["spec"]["egress"]
+    egress = of_kind(helm.template({"config": source, "networkPolicy": policy}), "NetworkPolicy", RELEASE)[
+        "spec"
+    ]["egress"]
+    names = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+    assert [each for each in egress if each not in without] == [
+        {"ports": [{"port": 9091}], "to": [monitoring]},
+        {"ports": names},
+    ]
+
+
 def test_tritons_own_policy_lets_in_the_autoscaler_beside_the_clients(helm: Helm) -> None:
     gateway = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateway"}}}
     triton = {"namespaces": ["inference"], "inferenceFrom": [gateway], "metricsFrom": [gateway]}
