@@ -63,8 +63,8 @@ test: .venv tools triton
 	$(BIN)/python -m tests.run
 
 # Every rate, reload and restart against what the load and the models recorded; `make test` runs the shortest of them.
-groundtruth: .venv triton
-	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth
+groundtruth: .venv tools triton
+	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus/test_side_by_side.py
 
 # How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
 accuracy: .venv triton

@@ -86,8 +86,14 @@ class Beside:
                         )
                     else:
                         self.answers[name] = self.answers.get(name, 0) + 1
-                        if answer.idle and time.monotonic() - self.load.sent[0].sent > 4 * INTERVAL:
+                        if answer.idle and self._has_been_busy:
                             self.idle.append(answer)
+
+    @property
+    def _has_been_busy(self) -> bool:
+        """For so long that no window reaches back before the first request."""
+        sent = self.load.sent
+        return bool(sent) and time.monotonic() - sent[0].sent > 4 * INTERVAL
 
     def _compare(self, one: PodState, other: PodState) -> None:
         windows = [state.windows.get(WINDOW) for state in (one, other)]
@@ -151,6 +157,7 @@ def _scraped(pod: str, server: TritonServer) -> Scraped:
     return Scraped(f"{server.address}:{server.ports.metrics}", {"pod": pod, "namespace": "live"})
 
 
+@pytest.mark.accuracy
 async def test_both_sources_tell_one_story_through_a_restart_and_a_rollout(
     triton_install: TritonInstall, prometheus_tools: PrometheusTools, tmp_path: Path
 ) -> None:

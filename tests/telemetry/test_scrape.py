@@ -79,7 +79,7 @@ class Fleet:
     now: float = 100.0
 
     def __post_init__(self) -> None:
-        self.be_patient(0.3)
+        self.be_patient(0.8)
 
     def be_patient(self, timeout: float) -> None:
         """For what is slow on a busy machine; what was scraped before is forgotten."""
