@@ -64,7 +64,7 @@ test: .venv tools triton
 
 # Every rate, reload and restart against what the load and the models recorded; `make test` runs the shortest of them.
 groundtruth: .venv tools triton
-	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus/test_side_by_side.py
+	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus/test_side_by_side.py tests/tritons/test_index_on_triton.py
 
 # How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
 accuracy: .venv triton

@@ -20,7 +20,7 @@ from tests.tritons.install import TritonInstall
 from tests.tritons.repository import Model, lay_out
 from tests.tritons.server import TritonRefused, TritonServer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.accuracy]
 FAILS = "import nothing_there\n"
 POD = PodKey("prod", "triton-0", "")
 
