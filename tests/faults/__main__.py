@@ -18,6 +18,8 @@ from tests.controlplane.components import Options
 from tests.controlplane.control_plane import ControlPlane
 from tests.e2e.fleet import WINDOW
 from tests.faults.adapters import Adapter, OurAdapter
+from tests.faults.keda import Keda
+from tests.faults.keda_build import ensure_keda
 from tests.faults.outcome import Outcome
 from tests.faults.page import write_pages
 from tests.faults.rows import ROWS, Row
@@ -25,7 +27,7 @@ from tests.faults.run import play_all
 from tests.faults.table import long, short, to_json
 from tests.prometheus.build_tools import ensure_prometheus
 
-SYSTEMS = ("scrape",)
+SYSTEMS = ("scrape", "prometheus", "keda")
 SYNC_SECONDS = 2.0
 CONDITIONS = {"hpa_sync_seconds": SYNC_SECONDS, "window_seconds": WINDOW, "scrape_interval_seconds": 1.0}
 
@@ -72,7 +74,7 @@ async def _play(adapter: Adapter, rows: Sequence[Row], say: Callable[[str], None
 
 
 def _adapter(system: str) -> Adapter:
-    return OurAdapter(system)
+    return Keda(ensure_keda()) if system == "keda" else OurAdapter(system)
 
 
 def _is_defect(outcome: Outcome) -> bool:
