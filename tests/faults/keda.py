@@ -61,7 +61,7 @@ class Keda:
     async def start(self) -> None:
         adapter, _, metrics, probe, service = self._ports
         tls = self._certificates
-        operator = [
+        operator: list[str | Path] = [
             self._tools.operator,
             "--leader-elect",
             "--enable-cert-rotation=false",  # its own writes a Secret, which no kubelet here puts into files
@@ -70,7 +70,7 @@ class Keda:
             f"--health-probe-bind-address=127.0.0.1:{probe}",
             f"--metrics-service-bind-address=127.0.0.1:{service}",
         ]
-        server = [
+        server: list[str | Path] = [
             self._tools.adapter,
             f"--secure-port={adapter}",
             "--bind-address=127.0.0.1",

@@ -24,3 +24,7 @@ def pages(told: Mapping[str, Any]) -> dict[Path, str]:
     outcomes = from_json(told)
     readme = between_marks(README.read_text(), short(outcomes))
     return {README: readme, PAGE: between_marks(PAGE.read_text(), f"{short(outcomes)}\n\n{long(outcomes)}")}
+
+
+if __name__ == "__main__":
+    write_pages(json.loads(RECORDED.read_text()))

@@ -87,7 +87,8 @@ async def play(stage: Stage, row: Row, say: Callable[[str], None], others: async
                         lambda: time.monotonic() > since + seconds and is_right(seen.recent(7.0), spec)
                     )
             except TimeoutError:
-                raise NotRightBefore(f"{row.name}: not right {what}\n{watch.story()}") from None
+                tail = "\n".join(watch.story().splitlines()[-20:])
+                raise NotRightBefore(f"{row.name}: not right {what}, {pods.loads()}\n{tail}") from None
 
         await until_right(1, "while idle", seconds=0.0)
         scene = Scene(stage, pods, time.time())

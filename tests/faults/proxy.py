@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
 
 from tests.local_process import free_ports
+
+_DAY_SECONDS: Final = 86400.0
 
 Answer = dict[str, Any]
 """An instant vector as Prometheus' API answers it."""
@@ -28,11 +30,6 @@ class Query:
 
     promql: str
     at: float | None
-
-    @property
-    def reads_clock(self) -> bool:
-        """Its numbers are times."""
-        return "timestamp(" in self.promql
 
 
 Ask = Callable[[Query], Awaitable[Answer]]
@@ -142,9 +139,10 @@ def numbers(namespace: str, change: Callable[[str], str]) -> Fault:
 
     async def answer(query: Query, ask: Ask) -> Answer:
         told = await ask(query)
-        if query.reads_clock:
-            return told
-        rows = [_changed(row, change) if _is_of(row, namespace) else row for row in told["data"]["result"]]
+        rows = [
+            _changed(row, change) if _is_of(row, namespace) and not _is_time(row) else row
+            for row in told["data"]["result"]
+        ]
         return _with_rows(told, rows)
 
     return answer
@@ -184,7 +182,7 @@ def clock(seconds: float) -> Fault:
         rows = []
         for row in told["data"]["result"]:
             at, value = row["value"]
-            ahead = str(float(value) + seconds) if query.reads_clock else value
+            ahead = str(float(value) + seconds) if _is_time(row) else value
             rows.append({**row, "value": [at + seconds, ahead]})
         return _with_rows(told, rows)
 
@@ -195,6 +193,12 @@ def _is_of(row: Answer, namespace: str) -> bool:
     """An aggregate names no namespace: who asks for one asks for its own."""
     told: str = row["metric"].get("namespace", namespace)
     return told == namespace
+
+
+def _is_time(row: Answer) -> bool:
+    """The number is a moment of these days, as `timestamp()` gives it, and not a measurement."""
+    at, value = row["value"]
+    return abs(float(value) - float(at)) < _DAY_SECONDS
 
 
 def _changed(row: Answer, change: Callable[[str], str]) -> Answer:

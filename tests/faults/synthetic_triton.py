@@ -65,6 +65,8 @@ class SyntheticTriton:
     @load.setter
     def load(self, requests: float) -> None:
         self._advance()
+        if requests < self._load and not self._frozen:
+            self._completed += max(1.0, self._load - requests)  # those that leave were answered
         self._load = requests
 
     def mute(self) -> None:

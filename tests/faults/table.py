@@ -71,6 +71,8 @@ def cell(outcome: Outcome) -> str:
         at, before, _ = outcome.did.wrong_downs[0]
         least = min(after for _, _, after in outcome.did.wrong_downs)
         did = f"**{before} → {least}** from {at:.0f} s on"
+    elif len(counts) > 1 and counts[0] == counts[-1]:
+        did = f"{counts[0]} → {max(counts)} → {counts[-1]}"
     elif len(counts) > 1:
         did = f"{counts[0]} → {counts[-1]} within {outcome.did.replicas[-1][0]:.0f} s"
     elif outcome.did.held_seconds > 0:
