@@ -23,7 +23,7 @@ from tests.faults.keda_build import ensure_keda
 from tests.faults.outcome import Outcome
 from tests.faults.page import write_pages
 from tests.faults.rows import ROWS, Row
-from tests.faults.run import play_all
+from tests.faults.run import play_all, told_of
 from tests.faults.table import long, short, to_json
 from tests.prometheus.build_tools import ensure_prometheus
 
@@ -57,9 +57,7 @@ def main(systems: tuple[str, ...], rows: tuple[str, ...], file: Path | None) -> 
         found = asyncio.run(_play(adapter, chosen, say))
         click.echo(f"\n{long(found)}\n")
         outcomes += found
-        missing += len([row for row in chosen if adapter.asks_prometheus or not row.at_prometheus]) - len(
-            found
-        )
+        missing += len(told_of(adapter, chosen)) - len(found)
     click.echo(short(outcomes))
     told = to_json(outcomes, CONDITIONS)
     if file is not None:

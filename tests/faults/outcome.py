@@ -22,10 +22,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that a row saw, in monotonic seconds; the fault lasted from `began` to `ended`, and the row was watched until `last`."""
+    """All that a row saw, in monotonic seconds: its load came at `loaded`, the fault lasted from `began` to `ended`, and it was
+    watched until `last`."""
 
     steps: tuple[Step, ...]
     looks: tuple[Look, ...]
+    loaded: float
     began: float
     ended: float
     last: float
@@ -33,7 +35,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the HPA did. Times in seconds after the fault began, but `right_after`: after it ended."""
+    """What the HPA did. Times in seconds after the fault began, but `right_after`: after it ended. A scaling before the fault is
+    judged too, from when the load came on, and has a time below zero."""
 
     replicas: tuple[tuple[float, int], ...]
     """From when on the HPA wanted so many; the first at or before the fault's begin."""
@@ -64,21 +67,22 @@ class Outcome:
 
 
 def judge(record: Record, spec: HpaSpec, sync_seconds: float) -> Judgement:
-    before = [step for step in record.steps if step.at <= record.began]
-    during = [step for step in record.steps if record.began < step.at <= record.last]
-    steps = [*before[-1:], *during]
-    made = scalings((step.at, step.replicas) for step in steps)
+    made = scalings((step.at, step.replicas) for step in record.steps if step.at <= record.last)
+    made = [scaling for scaling in made if scaling.at > record.loaded]
     against = wrong(spec, record.looks, made, sync_seconds)
 
     def told(found: Sequence[Scaling]) -> tuple[tuple[float, int, int], ...]:
         return tuple((round(s.at - record.began, 1), s.before, s.after) for s in found)
 
-    first = (0.0, steps[0].replicas)
+    first = _at(record.steps, record.began)
+    if first is None:
+        raise ValueError("the HPA was not seen before the fault")
+    moves = [(round(s.at - record.began, 1), s.after) for s in made if s.at > record.began]
     return Judgement(
-        replicas=(first, *((round(s.at - record.began, 1), s.after) for s in made)),
+        replicas=((0.0, first.replicas), *moves),
         wrong_downs=told([s for s in against if s.after < s.before]),
         wrong_ups=told([s for s in against if s.after > s.before]),
-        held_seconds=round(_held(steps, record.began, record.ended), 1),
+        held_seconds=round(_held(record.steps, record.began, record.ended), 1),
         fault_seconds=round(record.ended - record.began, 1),
         right_after=right_after(record, spec),
         watched_after=round(record.last - record.ended, 1),

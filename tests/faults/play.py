@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from typing import Final
 
 from telemetry.hpa_spec import HpaSpec
@@ -17,6 +18,8 @@ from tests.faults.rows import TARGET, Row, Scene
 from tests.faults.stage import Stage
 
 LOOK_SECONDS: Final = 0.25
+LATE_SECONDS: Final = 1.0
+"""So long without a look, pods were not answered for as long either: they live in the same process."""
 READY_SECONDS: Final = 120.0
 AFTER_SECONDS: Final = WINDOW + 6.0
 """Watched after the fault at least: what the fault left in the windows has then passed."""
@@ -42,12 +45,17 @@ class _Seen:
             self.looks.append(Look(time.monotonic(), self._pods.loads(), ready))
             await asyncio.sleep(LOOK_SECONDS)
 
-    def record(self, began: float, ended: float, last: float) -> Record:
-        return Record(self._steps(), tuple(self.looks), began, ended, last)
+    def record(self, loaded: float, began: float, ended: float, last: float) -> Record:
+        return Record(self._steps(), tuple(self.looks), loaded, began, ended, last)
+
+    def longest_gap(self, since: float) -> float:
+        """Seconds between two looks."""
+        at = [look.at for look in self.looks if look.at >= since]
+        return max((after - before for before, after in pairwise(at)), default=0.0)
 
     def recent(self, seconds: float) -> Record:
         now = time.monotonic()
-        return self.record(now - seconds, now - seconds, now)
+        return self.record(now - seconds, now - seconds, now - seconds, now)
 
     def _steps(self) -> tuple[Step, ...]:
         """Each change of the Deployment's wanted replicas or of the HPA's having a value, in order."""
@@ -94,6 +102,7 @@ async def play(stage: Stage, row: Row, say: Callable[[str], None], others: async
         scene = Scene(stage, pods, time.time())
         say(f"{row.name}: idle, now its load")
         pods.put(row.load)
+        loaded = time.monotonic()
         await until_right(row.replicas, "under its load")
         if row.on_one:
             pods.put(row.load, only=scene.names(0.01)[0])
@@ -110,10 +119,12 @@ async def play(stage: Stage, row: Row, say: Callable[[str], None], others: async
                 await asyncio.sleep(max(0.0, began + row.seconds - time.monotonic()))
             ended = time.monotonic()
             last = await _watch_after(seen, ended, spec)
+        if (lag := seen.longest_gap(loaded)) > LATE_SECONDS:
+            say(f"{row.name}: this machine was too busy, the truth was not looked at for {lag:.1f} s")
         errors = [change.conditions.get("ScalingActive", ("", "", "")) for change in watch.changes[said:]]
         error = next((message for status, _, message in errors if status == "False"), "")
         failed = proxied.get(namespace) if row.at_prometheus else None
-        did = judge(seen.record(began, ended, last), spec, stage.sync_seconds)
+        did = judge(seen.record(loaded, began, ended, last), spec, stage.sync_seconds)
         return Outcome(row.name, stage.adapter.name, row.says, did, failed, error)
 
 

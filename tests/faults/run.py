@@ -23,7 +23,7 @@ async def play_all(
 ) -> list[Outcome]:
     """Outcomes in the order of `rows`: not of those that this adapter cannot be told of, and not of those whose fleet was not right
     before the fault, which is told."""
-    told = [row for row in rows if adapter.asks_prometheus or not row.at_prometheus]
+    told = told_of(adapter, rows)
 
     async def play_one(row: Row) -> Outcome | None:
         try:
@@ -41,3 +41,7 @@ async def play_all(
         over.set()
         played = [await tasks[row.name] for row in told]
     return [outcome for outcome in played if outcome is not None]
+
+
+def told_of(adapter: Adapter, rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if adapter.asks_prometheus or not row.at_prometheus]

@@ -70,7 +70,8 @@ def cell(outcome: Outcome) -> str:
     if outcome.did.wrong_downs:
         at, before, _ = outcome.did.wrong_downs[0]
         least = min(after for _, _, after in outcome.did.wrong_downs)
-        did = f"**{before} → {least}** from {at:.0f} s on"
+        when = "before it failed" if at < 0 else f"from {at:.0f} s on"
+        did = f"**{before} → {least}** {when}"
     elif len(counts) > 1 and counts[0] == counts[-1]:
         did = f"{counts[0]} → {max(counts)} → {counts[-1]}"
     elif len(counts) > 1:

@@ -15,8 +15,8 @@ LOOKS = tuple(Look(at, (1.96,) * 4, 4) for at in range(100))
 
 
 def record(*steps: tuple[float, int, bool]) -> Record:
-    """The fault lasts from 20 to 40, and it is watched until 60."""
-    return Record(tuple(Step(*step) for step in steps), LOOKS, 20, 40, 60)
+    """The load came at 5, the fault lasts from 20 to 40, and it is watched until 60."""
+    return Record(tuple(Step(*step) for step in steps), LOOKS, 5, 20, 40, 60)
 
 
 def outcome(did: Judgement) -> Outcome:
@@ -39,6 +39,12 @@ def test_a_fleet_that_never_came_back_is_not_right() -> None:
     did = judge(record((0, 4, True), (21, 1, True)), SPEC, SYNC)
     assert did.right_after is None
     assert cell(outcome(did)) == "**4 → 1** from 1 s on, not right within 20 s after"
+
+
+def test_a_scale_down_before_the_fault_is_wrong_too() -> None:
+    did = judge(record((0, 8, True), (4, 4, True), (10, 3, True), (15, 4, True)), SPEC, SYNC)
+    assert did.replicas == ((0.0, 4),)
+    assert did.wrong_downs == ((-10.0, 4, 3),)
 
 
 def test_a_value_that_is_away_to_the_end_is_not_right_either() -> None:
