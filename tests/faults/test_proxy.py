@@ -1,5 +1,6 @@
 """The proxy's faults, each on a real Prometheus' answers: what it does to them, and that it leaves the others alone."""
 
+import os
 import time
 from collections.abc import AsyncIterator
 
@@ -23,7 +24,12 @@ async def between(
     prometheus_tools: PrometheusTools, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[PrometheusProxy]:
     """A Prometheus with two pods of `ours`, 1 and 2 requests waiting, and one of `theirs`, with 3."""
-    addresses = {"127.250.9.1": ("ours", "a"), "127.250.9.2": ("ours", "b"), "127.250.9.3": ("theirs", "c")}
+    network = f"127.250.{os.getpid() % 250}"  # outside of the control planes' networks
+    addresses = {
+        f"{network}.1": ("ours", "a"),
+        f"{network}.2": ("ours", "b"),
+        f"{network}.3": ("theirs", "c"),
+    }
     tritons = [SyntheticTriton(address) for address in addresses]
     targets = [
         Target(f"{address}:{METRICS_PORT}", {"namespace": namespace, "pod": pod})
