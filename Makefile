@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton manifests docs demo check test groundtruth accuracy incidents soak storm fuzz bench clean
+.PHONY: all .venv preflight tools triton manifests docs demo check test groundtruth accuracy incidents soak storm faults fuzz bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -82,6 +82,11 @@ soak: .venv tools triton
 # A thousand alerts in ten seconds at the on-call service, told at Slack's pace, three minutes.
 storm: .venv tools triton
 	$(BIN)/python -m pytest -s -m accuracy tests/oncall
+
+# What the real HPA does while Prometheus, pods, certificates or the API server fail, with each system that gives it values: the table
+# of the README. FAULTS="--system scrape --row mute" plays less.
+faults: .venv tools
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 # The daemon between hostile Tritons, clients and configurations, ten minutes: FUZZ="--seconds 60 --seed 7" runs another.
 fuzz: .venv
