@@ -1,4 +1,4 @@
-"""Three rows of the outage table on the real HPA; `make faults` plays all of them, with all systems."""
+"""Three rows of the outage table on the real HPA; `make faults` plays all of them with all systems, `-m accuracy` these."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tests.prometheus.build_tools import PrometheusTools
 SMOKE = {"idle": 20.0, "mute": 12.0, "freeze": 12.0}
 
 
+@pytest.mark.accuracy
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.timeout(300)
 async def test_nothing_that_fails_scales_down_and_idle_does(
