@@ -29,11 +29,11 @@ async def play_all(
     async def play_one(row: Row) -> Outcome | None:
         try:
             outcome = await play(stage, row, say, over)
-            say(f"{row.name}: over; {cell(outcome)}")
-            return outcome
         except NotRightBefore as error:
             say(f"NOT PLAYED: {error}")
             return None
+        say(f"{row.name}: over; {cell(outcome)}")
+        return outcome
 
     async with Stage(adapter, control_plane, prometheus, folder) as stage, asyncio.TaskGroup() as group:
         say(f"{adapter.name}: ready for {len(told)} rows")
