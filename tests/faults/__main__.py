@@ -85,7 +85,8 @@ def _is_defect(outcome: Outcome) -> bool:
     if not outcome.system.startswith("triton-autoscaler"):
         return False
     idle_held = outcome.row == "idle" and outcome.did.replicas[-1][1] != 1
-    return bool(outcome.did.wrong_downs) or idle_held or outcome.did.right_after is None
+    wrong = outcome.did.wrong_downs or outcome.did.wrong_before
+    return bool(wrong) or idle_held or outcome.did.right_after is None
 
 
 if __name__ == "__main__":

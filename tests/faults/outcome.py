@@ -35,14 +35,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the HPA did. Times in seconds after the fault began, but `right_after`: after it ended. A scaling before the fault is
-    judged too, from when the load came on, and has a time below zero."""
+    """What the HPA did. Times in seconds after the fault began, but `right_after`: after it ended."""
 
     replicas: tuple[tuple[float, int], ...]
     """From when on the HPA wanted so many; the first at or before the fault's begin."""
     wrong_downs: tuple[tuple[float, int, int], ...]
     """(when, from, to)."""
     wrong_ups: tuple[tuple[float, int, int], ...]
+    wrong_before: tuple[tuple[float, int, int], ...]
+    """Scale-downs from when the load came until the fault began; times below zero."""
     held_seconds: float
     """Of the fault, in which the HPA had no value and so held."""
     fault_seconds: float
@@ -80,8 +81,9 @@ def judge(record: Record, spec: HpaSpec, sync_seconds: float) -> Judgement:
     moves = [(round(s.at - record.began, 1), s.after) for s in made if s.at > record.began]
     return Judgement(
         replicas=((0.0, first.replicas), *moves),
-        wrong_downs=told([s for s in against if s.after < s.before]),
-        wrong_ups=told([s for s in against if s.after > s.before]),
+        wrong_downs=told([s for s in against if s.after < s.before and s.at > record.began]),
+        wrong_ups=told([s for s in against if s.after > s.before and s.at > record.began]),
+        wrong_before=told([s for s in against if s.after < s.before and s.at <= record.began]),
         held_seconds=round(_held(record.steps, record.began, record.ended), 1),
         fault_seconds=round(record.ended - record.began, 1),
         right_after=right_after(record, spec),

@@ -114,6 +114,17 @@ async def down(query: Query, ask: Ask) -> Answer:
     raise Dropped
 
 
+def flapping(seconds: float) -> Fault:
+    """Down for so long, up for so long, and down again."""
+
+    async def answer(query: Query, ask: Ask) -> Answer:
+        if int(time.monotonic() / seconds) % 2:
+            raise Dropped
+        return await ask(query)
+
+    return answer
+
+
 def slow(seconds: float) -> Fault:
     async def answer(query: Query, ask: Ask) -> Answer:
         await asyncio.sleep(seconds)

@@ -17,6 +17,7 @@ FULL: Final = 0.98
 """How full the fleet is: the HPA's tolerance holds no smaller one and no larger one for right."""
 SKEW_SECONDS: Final = 600.0
 SLOW_SECONDS: Final = 5.0
+FLAP_SECONDS: Final = 4.0
 AWAY_SECONDS: Final = 10.0
 LOADING_SECONDS: Final = 180.0
 
@@ -240,6 +241,14 @@ ROWS: Final = (
         everywhere=True,
     ),
     Row("down", "Prometheus: down", at_prometheus(lambda _: proxy.down), at_prometheus=True, everywhere=True),
+    Row(
+        "flapping",
+        "Prometheus: down and up every 4 s",
+        at_prometheus(lambda _: proxy.flapping(FLAP_SECONDS)),
+        seconds=45.0,
+        at_prometheus=True,
+        everywhere=True,
+    ),
     Row(
         "slow",
         "Prometheus: answers after 5 s",

@@ -10,6 +10,7 @@ from tests.faults.outcome import Outcome
 from tests.faults.play import NotRightBefore, play
 from tests.faults.rows import Row
 from tests.faults.stage import Stage
+from tests.faults.table import cell
 from tests.prometheus.build_tools import PrometheusTools
 
 
@@ -27,10 +28,12 @@ async def play_all(
 
     async def play_one(row: Row) -> Outcome | None:
         try:
-            return await play(stage, row, say, over)
+            outcome = await play(stage, row, say, over)
         except NotRightBefore as error:
             say(f"NOT PLAYED: {error}")
             return None
+        say(f"{row.name}: over; {cell(outcome)}")
+        return outcome
 
     async with Stage(adapter, control_plane, prometheus, folder) as stage, asyncio.TaskGroup() as group:
         say(f"{adapter.name}: ready for {len(told)} rows")

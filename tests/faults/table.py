@@ -14,6 +14,7 @@ COLUMNS: Final = (
     "replicas, and the second from which on",
     "wrong down",
     "wrong up",
+    "wrong down before",
     "held",
     "right again after",
     "the HPA was told",
@@ -45,6 +46,11 @@ def short(outcomes: Sequence[Outcome]) -> str:
         lines.append(f"| {says} | " + " | ".join("asks none" if c is None else cell(c) for c in cells) + " |")
     wrong = [sum(len(o.did.wrong_downs) for o in outcomes if o.system == system) for system in systems]
     lines.append("| **wrong scale-downs** | " + " | ".join(f"**{count}**" for count in wrong) + " |")
+    before = [[len(o.did.wrong_before) for o in outcomes if o.system == system] for system in systems]
+    told = (f"{sum(counts)} in {len(counts)} fleets" for counts in before)
+    lines.append(
+        "| wrong scale-downs while the load came, before anything failed | " + " | ".join(told) + " |"
+    )
     return "\n".join(lines)
 
 
@@ -70,8 +76,7 @@ def cell(outcome: Outcome) -> str:
     if outcome.did.wrong_downs:
         at, before, _ = outcome.did.wrong_downs[0]
         least = min(after for _, _, after in outcome.did.wrong_downs)
-        when = "before it failed" if at < 0 else f"from {at:.0f} s on"
-        did = f"**{before} → {least}** {when}"
+        did = f"**{before} → {least}** from {at:.0f} s on"
     elif len(counts) > 1 and counts[0] == counts[-1]:
         did = f"{counts[0]} → {max(counts)} → {counts[-1]}"
     elif len(counts) > 1:
@@ -100,6 +105,7 @@ def _long_row(outcome: Outcome) -> str:
         moved,
         changes(outcome.did.wrong_downs),
         changes(outcome.did.wrong_ups),
+        changes(outcome.did.wrong_before),
         f"{outcome.did.held_seconds:.0f} s",
         after,
         _told(outcome.error),

@@ -25,13 +25,13 @@ def outcome(did: Judgement) -> Outcome:
 
 def test_a_fleet_that_held_is_told_so() -> None:
     did = judge(record((0, 4, True), (23, 4, False), (41, 4, True)), SPEC, SYNC)
-    assert did == Judgement(((0.0, 4),), (), (), 17.0, 20.0, 1.0, 20.0)
+    assert did == Judgement(((0.0, 4),), (), (), (), 17.0, 20.0, 1.0, 20.0)
     assert cell(outcome(did)) == "held"
 
 
 def test_a_fleet_that_shrank_is_told_in_bold_with_how_long_it_took_to_come_back() -> None:
     did = judge(record((0, 4, True), (21, 1, True), (49, 4, True)), SPEC, SYNC)
-    assert did == Judgement(((0.0, 4), (1.0, 1), (29.0, 4)), ((1.0, 4, 1),), (), 0.0, 20.0, 9.0, 20.0)
+    assert did == Judgement(((0.0, 4), (1.0, 1), (29.0, 4)), ((1.0, 4, 1),), (), (), 0.0, 20.0, 9.0, 20.0)
     assert cell(outcome(did)) == "**4 → 1** from 1 s on, right 9 s after"
 
 
@@ -44,7 +44,7 @@ def test_a_fleet_that_never_came_back_is_not_right() -> None:
 def test_a_scale_down_before_the_fault_is_wrong_too() -> None:
     did = judge(record((0, 8, True), (4, 4, True), (10, 3, True), (15, 4, True)), SPEC, SYNC)
     assert did.replicas == ((0.0, 4),)
-    assert did.wrong_downs == ((-10.0, 4, 3),)
+    assert (did.wrong_downs, did.wrong_before) == ((), ((-10.0, 4, 3),))
 
 
 def test_a_value_that_is_away_to_the_end_is_not_right_either() -> None:
