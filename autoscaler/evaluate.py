@@ -21,9 +21,10 @@ from autoscaler.selection import (
     relevant,
     select_pods,
     unknown_label,
+    unmeasured,
 )
 from autoscaler.selector import Selector
-from autoscaler.signal import Signal
+from autoscaler.signal import Signal, Total
 from telemetry.pod_state import PodState
 from telemetry.window import PENDING, RowKey, RowWindow
 
@@ -54,14 +55,17 @@ def evaluate(
     expanded = [replace(pod, rows=expand_ensembles(signal, pod, facts)) for pod in selected]
     counted = relevant(expanded)
     departed = [pod for pod in expanded if pod.standing is Standing.DEPARTED]
+    unseen = unmeasured(expanded) if isinstance(signal.formula, Total) else []
     try:
         _refuse(signal, selector, [pod for pod in expanded if pod not in departed], counted, facts, settings)
-        value = pool(signal, counted, departed, settings)
+        value = pool(signal, counted, departed, unseen, settings)
         told = {"source": settings.source} if settings.source else {}
         answer: Answer = replace(value, labels={**value.labels, **told})
     except Refusal as refusal:
         answer = _no_data(refusal)
-    return replace(answer, trace=_trace(signal, expanded, [*counted, *departed])) if explain else answer
+    if not explain:
+        return answer
+    return replace(answer, trace=_trace(signal, expanded, [*counted, *departed, *unseen]))
 
 
 def _no_data(refusal: Refusal) -> NoData:

@@ -1,8 +1,8 @@
 """The formulas: how the rows of many pods become one number.
 
 Totals are sums, in which a pod that does not answer counts as the larger of its own last contribution and the mean of the others;
-while a pod's past is unknown there is no such contribution, and no total. What a pod did before it left counts until it slides
-out of the window.
+while a pod's past is unknown there is no such contribution, and no total. A new pod that is ready and not measured yet counts as
+that mean for the part of the window since it was ready. What a pod did before it left counts until it slides out of the window.
 Ratios are ratios of sums. Quantiles are never averaged: their maximum is served as the upper bound that it is.
 """
 
@@ -28,12 +28,17 @@ class Refusal(Exception):
 
 
 def pool(
-    signal: Signal, pods: Sequence[SelectedPod], departed: Sequence[SelectedPod], settings: Settings
+    signal: Signal,
+    pods: Sequence[SelectedPod],
+    departed: Sequence[SelectedPod],
+    unmeasured: Sequence[SelectedPod],
+    settings: Settings,
 ) -> Value:
-    """The signal over these pods; those that `departed` still count in totals. Raises Refusal."""
+    """The signal over these pods; those that `departed` and those `unmeasured` yet count in totals too. Raises Refusal."""
     match signal.formula:
-        case Total():
-            value, labels = _total(signal, signal.formula, pods, departed, settings), dict[str, str]()
+        case Total() as total:
+            value = _total(signal, total, pods, departed, unmeasured, settings)
+            labels: dict[str, str] = {}
         case Ratio():
             value, labels = _ratio(signal, signal.formula, _covering(pods, settings)), {}
         case Quantile():
@@ -70,6 +75,7 @@ def _total(
     formula: Total,
     pods: Sequence[SelectedPod],
     departed: Sequence[SelectedPod],
+    unmeasured: Sequence[SelectedPod],
     settings: Settings,
 ) -> float | None:
     """The sum, or None when idle."""
@@ -81,10 +87,12 @@ def _total(
     if not answered and (unseen := [pod for pod in missing if pod.window is None]):
         raise Refusal(Reason.NOT_ANSWERING, _say_silent(unseen[0], settings))
     fading = sum(_fading(signal, formula, pod) for pod in departed)
-    if not missing and not fading and _idle(pods):
+    if not missing and not unmeasured and not fading and _idle(pods):
         return None
     typical = sum(answered) / len(answered) if answered else 0.0
-    return sum(answered) + fading + sum(max(_own(signal, formula, pod), typical) for pod in missing)
+    estimated = sum(max(_own(signal, formula, pod), typical) for pod in missing)
+    estimated += sum(typical * _waited(signal, pod) for pod in unmeasured)
+    return sum(answered) + fading + estimated
 
 
 def _own(signal: Signal, formula: Total, pod: SelectedPod) -> float:
@@ -106,6 +114,14 @@ def _fading(signal: Signal, formula: Total, pod: SelectedPod) -> float:
         return _own(signal, formula, pod) * max(0.0, 1 - pod.age_seconds / signal.window)
     except Refusal:
         return 0.0
+
+
+def _waited(signal: Signal, pod: SelectedPod) -> float:
+    """The part of the window for which a pod was ready and not measured.
+
+    It takes load from the others at once, and its first sample comes when the source has found it: a Prometheus only every 5 s
+    (discovery/manager.go) and then scrapes it. Without this a total would dip after each scale-up and ask for a scale-down."""
+    return min(1.0, pod.age_seconds / signal.window)
 
 
 def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[SelectedPod]:

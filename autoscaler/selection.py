@@ -1,8 +1,8 @@
 """Which pods and model rows a question is about, and how each pod stands.
 
 A pod *answered*, is *warming up* (its window is not covered yet), is *silent* (it should answer and does not), or is *new*
-(nothing can have happened in it). It *departed* when it terminates or its container stopped: it leaves ratios at once, and totals
-as its last window slides out, since what it did in the window was done.
+(nothing can have happened in it before it was ready, and no sample of it is there yet). It *departed* when it terminates or its
+container stopped: it leaves ratios at once, and totals as its last window slides out, since what it did in the window was done.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,6 +113,18 @@ def relevant(pods: Sequence[SelectedPod]) -> list[SelectedPod]:
             (pod.standing is Standing.SILENT and pod.window is None)
             and serving.get(pod.state.target.workload, True)
         )
+    ]
+
+
+def unmeasured(pods: Sequence[SelectedPod]) -> list[SelectedPod]:
+    """Ready pods of which no sample came yet, of workloads that serve what was asked for: they get their share of the load."""
+    serving = {
+        pod.state.target.workload for pod in pods if pod.rows and pod.standing is not Standing.DEPARTED
+    }
+    return [
+        pod
+        for pod in pods
+        if pod.standing is Standing.NEW and pod.state.target.ready and pod.state.target.workload in serving
     ]
 
 

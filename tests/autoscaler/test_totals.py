@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.answer import NoData, Reason, Value
+from autoscaler.evaluate import evaluate
+from autoscaler.selection import Settings
+from autoscaler.selector import EVERYTHING
 from telemetry.pod_state import PodState
 from telemetry.target import Phase
 from tests.autoscaler.fleet import (
@@ -17,6 +20,7 @@ from tests.autoscaler.fleet import (
     PENDING_SIGNAL,
     QUEUE_SIGNAL,
     RATE,
+    SIGNALS,
     TOTALS,
     ask,
     number,
@@ -119,8 +123,43 @@ def test_a_pod_that_fell_silent_before_its_window_was_covered_is_no_data(signal:
 def test_a_new_pod_that_has_not_answered_yet_is_not_missing() -> None:
     starting = pod("b", phase=Phase.STARTING, ready=False, born=True)
     loading = pod("c", ready=False, born=True)
-    fresh = pod("d", born=True, known=20.0)
-    assert ask(RATE, pod("a", row(30)), starting, loading, fresh) == Value(1.0, 1.0, 30)
+    assert ask(RATE, pod("a", row(30)), starting, loading) == Value(1.0, 1.0, 30)
+
+
+@pytest.mark.parametrize(("waited", "share"), [(0.0, 0.0), (6.0, 0.2), (15.0, 0.5), (29.0, 29 / 30)])
+def test_a_ready_pod_without_a_sample_counts_as_the_mean_for_as_long_as_it_waits(
+    waited: float, share: float
+) -> None:
+    """It took load from the others when it became ready, and a source may find it a while later."""
+    fleet = pod("a", row(30)), pod("b", row(90)), pod("c", born=True, known=waited)
+    assert number(ask(RATE, *fleet)) == pytest.approx(4.0 + 2.0 * share)
+
+
+def test_a_total_does_not_dip_while_a_source_looks_for_new_pods() -> None:
+    """One pod had all of the load for a window; then a second shares it evenly, and is measured only 8 s later."""
+    for waited in range(9):
+        first = row(30 * (30 - waited) + 15 * waited)
+        total = number(ask(RATE, pod("a", first, age=0.0), pod("b", born=True, known=float(waited))))
+        assert 30.0 <= total <= 33.0
+
+
+def test_an_idle_fleet_with_a_ready_pod_without_a_sample_says_zero_and_not_idle() -> None:
+    assert ask(RATE, pod("a", row()), pod("b", born=True, known=5.0)) == Value(0.0, 1.0, 30)
+
+
+def test_an_unmeasured_pod_of_a_workload_that_serves_something_else_is_not_counted() -> None:
+    fleet = pod("a", row(30)), pod("b", {"n": row(30)}, workload="v"), pod("c", born=True, workload="v")
+    assert ask(RATE, *fleet, selector="model=m") == Value(1.0, 1.0, 30)
+
+
+def test_an_unmeasured_pod_is_told_in_the_trace_as_counted() -> None:
+    wanted = SIGNALS[RATE]
+    fleet = pod("a", row(30)), pod("b", born=True, known=15.0)
+    answer = evaluate(wanted, fleet, EVERYTHING, Settings(), NOW, explain=True)
+    assert [(line["pod"], line["standing"], line["counted"]) for line in answer.trace] == [
+        ("a", "answered", True),
+        ("b", "new", True),
+    ]
 
 
 def test_a_pod_that_is_ready_and_born_a_window_ago_is_missing() -> None:
