@@ -35,6 +35,8 @@ class NoData:
     reason: Reason
     message: str
     trace: Sequence[Mapping[str, Any]] = ()
+    alone: "Mapping[str, Answer]" = field(default_factory=dict)
+    """What each of several sources says by itself (`explain=1`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Value:
     """What the answer says of itself, such as the bounds of an estimate."""
     trace: Sequence[Mapping[str, Any]] = ()
     """The pods, counters and ages behind the number, one mapping a pod and model (`explain=1`)."""
+    alone: "Mapping[str, Answer]" = field(default_factory=dict)
+    """What each of several sources says by itself (`explain=1`)."""
 
 
 Answer = Value | NoData

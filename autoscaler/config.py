@@ -17,6 +17,7 @@ from telemetry.model_config import ModelFacts
 from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.scrape import ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Workload
+from telemetry.two_sources import PROMETHEUS, Ages
 
 _Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
@@ -170,8 +171,8 @@ class JsonRouteSection(Section):
 
 class Config(Section):
     targets: TargetsSection
-    source: Literal["scrape", "prometheus"] = "scrape"
-    """Where the pods' metrics are read: from each pod, or from the Prometheus that scrapes them."""
+    source: Literal["scrape", "prometheus", "auto"] = "scrape"
+    """Where the pods' metrics are read: from each pod, from the Prometheus that scrapes them, or from both."""
     scrape: ScrapeSection = ScrapeSection()
     prometheus: PrometheusSection | None = None
     model_index: ModelIndexSection = ModelIndexSection()
@@ -183,22 +184,25 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _source_is_given(self) -> Self:
-        if self.source == "prometheus" and self.prometheus is None:
-            raise ValueError("source is prometheus, and there is no section prometheus with its url")
+        if self.source != "scrape" and self.prometheus is None:
+            raise ValueError(f"source is {self.source}, and there is no section prometheus with its url")
         return self
 
     def settings(self) -> Settings:
         """What the evaluator needs of this."""
+        ages = self.ages()
         return Settings(
-            max_age=self._longest_age(),
+            max_age=ages.prometheus if self.source == PROMETHEUS else ages.scrape,
             pod_labels=self.pod_labels,
             models={m.name: ModelFacts(m.decoupled, m.ensemble_of) for m in self.models},
             source=self.source,
         )
 
-    def _longest_age(self) -> float:
-        if self.source == "prometheus" and self.prometheus is not None:
-            return self.prometheus.longest_age
+    def ages(self) -> Ages:
+        """How long a pod's last sample stands, by source."""
+        return Ages(self._longest_scrape_age(), self.prometheus.longest_age if self.prometheus else 0.0)
+
+    def _longest_scrape_age(self) -> float:
         interval, timeout = self.scrape.interval, self.scrape.timeout
         return self.scrape.max_age or max(min(2 * interval + timeout, 30.0), interval + timeout)
 
@@ -206,9 +210,9 @@ class Config(Section):
         return ScrapeSettings(self.scrape.interval, self.scrape.timeout)
 
     def prometheus_settings(self) -> PrometheusSettings | None:
-        """None where pods are scraped."""
+        """None where pods are only scraped."""
         found = self.prometheus
-        if self.source != "prometheus" or found is None:
+        if self.source == "scrape" or found is None:
             return None
         kubernetes = self.targets.kubernetes
         static = {target.namespace for target in self.targets.static}

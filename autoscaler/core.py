@@ -1,6 +1,7 @@
 """What the API asks: signals by name, answered from the pods as they are known now, without I/O."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from autoscaler.answer import Answer, NoData, Reason
 from autoscaler.evaluate import evaluate
@@ -10,8 +11,17 @@ from autoscaler.signal import Signal
 from telemetry.pod_state import PodState
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A namespace's pods as one source has them, and how they are to be read."""
+
+    pods: Callable[[str], Iterable[PodState]]
+    settings: Settings
+
+
 class Autoscaler:
-    """Answers for the signals of `rules/`. `pods` gives a namespace's pods, `clock` monotonic seconds."""
+    """Answers for the signals of `rules/`. `pods` gives a namespace's pods, `clock` monotonic seconds; `alone` what each of several
+    sources knows, which an explained answer tells beside the answer."""
 
     def __init__(
         self,
@@ -20,12 +30,14 @@ class Autoscaler:
         settings: Settings,
         clock: Callable[[], float],
         on_answer: Callable[[str, Answer], None] = lambda signal, answer: None,
+        alone: Mapping[str, View] | None = None,
     ) -> None:
         self._rows = rows
         self._pods = pods
         self._settings = settings
         self._clock = clock
         self._on_answer = on_answer
+        self._alone = alone or {}
 
     def signals(self) -> Sequence[str]:
         return tuple(self._rows)
@@ -34,8 +46,13 @@ class Autoscaler:
         row = self._rows.get(signal)
         if row is None:
             return NoData(Reason.UNKNOWN_SIGNAL, f"there is no signal {signal!r}")
-        answer = evaluate(
-            row, self._pods(namespace), selector, self._settings, self._clock(), explain=explain
-        )
+        now = self._clock()
+        answer = evaluate(row, self._pods(namespace), selector, self._settings, now, explain=explain)
         self._on_answer(signal, answer)
-        return answer
+        if not explain:
+            return answer
+        alone = {
+            name: evaluate(row, view.pods(namespace), selector, view.settings, now)
+            for name, view in self._alone.items()
+        }
+        return replace(answer, alone=alone)

@@ -26,6 +26,7 @@ from autoscaler.selection import (
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, Total
 from telemetry.pod_state import PodState
+from telemetry.two_sources import PROMETHEUS
 from telemetry.window import PENDING, RowKey, RowWindow
 
 _MAX_MESSAGE = 300
@@ -59,13 +60,29 @@ def evaluate(
     try:
         _refuse(signal, selector, [pod for pod in expanded if pod not in departed], counted, facts, settings)
         value = pool(signal, counted, departed, unseen, settings)
-        told = {"source": settings.source} if settings.source else {}
+        told = _say_sources([*counted, *departed], settings)
         answer: Answer = replace(value, labels={**value.labels, **told})
     except Refusal as refusal:
         answer = _no_data(refusal)
     if not explain:
         return answer
     return replace(answer, trace=_trace(signal, expanded, [*counted, *departed, *unseen]))
+
+
+def _say_sources(pods: Sequence[SelectedPod], settings: Settings) -> Mapping[str, str]:
+    """Where the number was read; of two sources also from which one each pod, and how far the two are apart where both see one."""
+    if not settings.source:
+        return {}
+    read = [pod.state.source for pod in pods]
+    if not any(read):
+        return {"source": settings.source}
+    differences = [pod.state.difference for pod in pods if pod.state.difference is not None]
+    return {
+        "source": ",".join(sorted(set(read))),
+        "pods_from_prometheus": str(read.count(PROMETHEUS)),
+        "pods_compared": str(len(differences)),
+        **({"largest_difference": f"{max(differences):.3f}"} if differences else {}),
+    }
 
 
 def _no_data(refusal: Refusal) -> NoData:
@@ -181,6 +198,8 @@ def _trace(
             "age_seconds": round(pod.age_seconds, 3),
             "failure": pod.state.failure,
         }
+        if pod.state.source:
+            about |= {"source": pod.state.source, "difference": pod.state.difference}
         rows += [{**about, **_trace_row(signal, key, row)} for key, row in pod.rows.items()] or [about]
     return rows
 

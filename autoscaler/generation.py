@@ -6,24 +6,22 @@ then takes its place: nothing that was measured under one configuration is read 
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import aiohttp
 import structlog
 
 from autoscaler.answer import Answer
 from autoscaler.config import Config
-from autoscaler.core import Autoscaler
+from autoscaler.core import Autoscaler, View
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
+from autoscaler.sources import make_source
+from telemetry.auto_source import AutoSource, Overview
 from telemetry.kubernetes_api import KubernetesApi
-from telemetry.pod_state import PodState
 from telemetry.pods import PodTargets
-from telemetry.prometheus import PrometheusSource
-from telemetry.prometheus_scrape import PrometheusScraper
-from telemetry.scrape import Scraper
 from telemetry.target import Targets
 
 log = structlog.get_logger(__name__)
@@ -34,22 +32,6 @@ BLIND_SECONDS = 60.0
 """A start that lists no pods for this long is told; so is a new generation, which waits on."""
 HELD_UP_SECONDS = 60.0
 LOOK_SECONDS = 0.25
-
-
-class Source(Protocol):
-    """Where pods' pages come from: each pod itself, or a Prometheus."""
-
-    @property
-    def reads_past(self) -> bool:
-        """Windows are filled with what was measured before it began."""
-
-    @property
-    def last_round_at(self) -> float | None:
-        """Monotonic second at which it last went round all pods."""
-
-    def pods(self, namespace: str) -> Iterable[PodState]: ...
-
-    async def run(self) -> None: ...
 
 
 class Generation:
@@ -78,40 +60,13 @@ class Generation:
         else:
             static = [target.target() for target in config.targets.static]
             self.targets.replace({target.key: target for target in static})
-        self.source = self._make_source(served, windows, session, metrics)
+        self.source = make_source(
+            config, self.targets, needed_families(served), windows, session, metrics, time.monotonic
+        )
         self.autoscaler = Autoscaler(
-            served, self.source.pods, config.settings(), time.monotonic, metrics.answered
+            served, self.source.pods, config.settings(), time.monotonic, metrics.answered, self._alone()
         )
         self._started = time.monotonic()
-
-    def _make_source(
-        self,
-        rows: Mapping[str, Signal],
-        windows: Collection[float],
-        session: aiohttp.ClientSession,
-        metrics: OwnMetrics,
-    ) -> Source:
-        families, settings = needed_families(rows), self.config.prometheus_settings()
-        if settings is None or self.config.prometheus is None:
-            self.interval = self.config.scrape.interval
-            scraping = self.config.scrape_settings()
-            return Scraper(
-                self.targets, families, windows, scraping, session, time.monotonic, metrics.scraped
-            )
-        self.interval = settings.interval
-        prometheus = PrometheusSource(
-            self.config.prometheus.url, self.config.prometheus.access(), timeout_seconds=settings.timeout
-        )
-        return PrometheusScraper(
-            self.targets,
-            families,
-            windows,
-            settings,
-            prometheus,
-            session,
-            time.monotonic,
-            metrics.prometheus_ticked,
-        )
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -119,6 +74,21 @@ class Generation:
             group.create_task(self.source.run())
             if self.pod_targets is not None:
                 group.create_task(self.pod_targets.run())
+
+    def _alone(self) -> Mapping[str, View]:
+        """What each of two sources knows, for explaining; empty where there is one."""
+        if not isinstance(self.source, AutoSource):
+            return {}
+        settings, ages = self.config.settings(), self.config.ages()
+        return {
+            name: View(pods, replace(settings, source=name, max_age=ages.of(name)))
+            for name, pods in self.source.alone.items()
+        }
+
+    @property
+    def sources(self) -> Overview | None:
+        """How two sources stand to each other; None where there is one."""
+        return self.source.overview() if isinstance(self.source, AutoSource) else None
 
     @property
     def age_seconds(self) -> float:
@@ -153,7 +123,7 @@ class Generation:
     def alive(self) -> bool:
         """The source's loop went round lately."""
         last = self.source.last_round_at or self._started
-        return time.monotonic() - last <= LIVE_ROUNDS * self.interval + 10.0
+        return time.monotonic() - last <= LIVE_ROUNDS * self.source.interval + 10.0
 
 
 def _with_windows(rows: Mapping[str, Signal], config: Config) -> Mapping[str, Signal]:

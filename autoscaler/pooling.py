@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from autoscaler.answer import Reason, Value
-from autoscaler.selection import SelectedPod, Settings, Standing
+from autoscaler.selection import SelectedPod, Settings, Standing, max_age_of
 from autoscaler.signal import Quantile, Ratio, Signal, Term, Total
+from telemetry.two_sources import PROMETHEUS
 from telemetry.window import FAILURE, PENDING, RowKey, RowWindow
 
 _MAX_MILLI: Final = 2**63 - 1
@@ -217,7 +218,7 @@ def _idle(pods: Sequence[SelectedPod]) -> bool:
 
 def _refuse_expired(missing: Iterable[SelectedPod], settings: Settings) -> None:
     for pod in missing:
-        if pod.standing is Standing.SILENT and pod.age_seconds > settings.max_age:
+        if pod.standing is Standing.SILENT and pod.age_seconds > max_age_of(pod.state, settings):
             raise Refusal(Reason.NOT_ANSWERING, _say_silent(pod, settings))
 
 
@@ -226,7 +227,7 @@ def _say(pod: SelectedPod, settings: Settings) -> str:
 
 
 def _say_silent(pod: SelectedPod, settings: Settings) -> str:
-    if settings.source == "prometheus":
+    if (pod.state.source or settings.source) == PROMETHEUS:
         failure = pod.state.failure or "its newest sample in Prometheus is too old"
         return f"pod {pod.name} is not seen ({failure})"
     return f"pod {pod.name} does not answer scrapes ({pod.state.failure or 'no recent sample'})"

@@ -68,6 +68,10 @@ class AmbiguousModel(Exception):
         self.models = models
 
 
+def max_age_of(state: PodState, settings: Settings) -> float:
+    return settings.max_age if state.max_age is None else state.max_age
+
+
 def unknown_label(selector: Selector, settings: Settings) -> str | None:
     """The first key of the selector that no series can have, if any."""
     known = {*ROW_LABELS, *POD_LABELS, *settings.pod_labels}
@@ -231,7 +235,7 @@ def _stand(
         return Standing.DEPARTED, seconds if window is None else now - window.at
     if window is not None:
         age = now - window.at
-        if state.failure is not None or age > settings.max_age:
+        if state.failure is not None or age > max_age_of(state, settings):
             return Standing.SILENT, age
         return (Standing.ANSWERED if window.full else Standing.WARMING_UP), age
     known = now - state.known_since

@@ -30,6 +30,7 @@ from autoscaler.generation import Generation, Generations
 from autoscaler.model_metrics import ModelCollector
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.reload import Files, Loaded, Reloader
+from autoscaler.source_metrics import SourcesCollector
 from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader
@@ -97,6 +98,7 @@ class Daemon:
         self.metrics.registry.register(
             ModelCollector(self._targets, lambda: self.index_reader.pods, time.monotonic)
         )
+        self.metrics.registry.register(SourcesCollector(lambda: self.generations.current.sources))
         self.reloader = Reloader(files, loaded.digest, self._adopt, self._refuse)
         server = loaded.config.server
         self.server = ApiServer(self._api_app(), host=server.address, port=server.port)

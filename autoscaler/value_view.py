@@ -38,8 +38,21 @@ def render_trace(trace: Mapping[str, Any]) -> str:
     else:
         first = f"{trace.get('value')}" + ("  (idle)" if trace.get("state") == "idle" else "")
     labels = "  ".join(f"{name}={text}" for name, text in (trace.get("labels") or {}).items())
-    lines = filter(None, [asked, first, labels, *_pods(trace.get("pods") or [])])
+    lines = filter(None, [asked, first, labels, *_sources(trace), *_pods(trace.get("pods") or [])])
     return "\n".join(map(_printable, lines))
+
+
+def _sources(trace: Mapping[str, Any]) -> list[str]:
+    """What each of two sources would say alone."""
+    lines = []
+    for name, said in (trace.get("sources") or {}).items():
+        if said.get("state") == "no_data":
+            lines.append(f"{name} alone: no data ({said.get('reason')}): {said.get('message')}")
+        else:
+            lines.append(
+                f"{name} alone: {said.get('value')}, oldest sample {_number(said.get('sampleAgeSeconds'), 's')}"
+            )
+    return lines
 
 
 def _printable(line: str) -> str:
@@ -48,8 +61,15 @@ def _printable(line: str) -> str:
 
 
 def _pods(pods: Sequence[Mapping[str, Any]]) -> list[str]:
-    columns = ("POD", "MODEL", "STANDING", "AGE", "WINDOW", "PENDING", "CONTRIBUTION")
+    columns: tuple[str, ...] = ("POD", "MODEL", "STANDING", "AGE", "WINDOW", "PENDING", "CONTRIBUTION")
     rows = [columns, *(_row(pod) for pod in pods)]
+    if any(pod.get("source") for pod in pods):
+        told = [
+            ("SOURCE", "DIFFERENCE"),
+            *((str(p.get("source")), _number(p.get("difference"))) for p in pods),
+        ]
+        rows = [(*row, *more) for row, more in zip(rows, told, strict=True)]
+        columns = rows[0]
     widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
     table = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

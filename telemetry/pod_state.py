@@ -22,3 +22,9 @@ class PodState:
     """Why the last scrape failed, in words that stay the same while the cause does; None when it answered."""
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
     """By model name; a model whose configuration could not be read is absent."""
+    source: str = ""
+    """Where its pages were read, where there is more than one source."""
+    max_age: float | None = None
+    """Seconds for which its last sample stands, where sources differ in that."""
+    difference: float | None = None
+    """How far two sources are apart on this pod, 0 to 1 (`CrossCheck`); None where they were not compared."""

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from telemetry.circuit import Circuit
+from telemetry.cross_check import Samples
 from telemetry.kept_pods import KeptPod, KeptPods
 from telemetry.model_config_reader import ModelConfigReader
 from telemetry.pod_state import PodState
@@ -75,6 +76,7 @@ class PrometheusScraper:
         session: aiohttp.ClientSession,
         clock: Callable[[], float],
         on_tick: Callable[[TickReport], None] = lambda report: None,
+        on_page: Callable[[PodKey, float, Samples], None] = lambda key, at, page: None,
     ) -> None:
         if min(windows) < settings.shortest_window:
             raise ValueError(f"a window of {min(windows):g} s holds no two samples")
@@ -82,6 +84,7 @@ class PrometheusScraper:
         self._source = source
         self._clock = clock
         self._on_tick = on_tick
+        self._on_page = on_page
         self._windows = tuple(windows)
         self._kept = KeptPods(targets, families, windows, settings.sample_interval, clock, NOT_ASKED)
         self._configs = ModelConfigReader(session, clock, interval=settings.interval, timeout=_CONFIG_SECONDS)
@@ -93,6 +96,11 @@ class PrometheusScraper:
         self._circuit = Circuit(settings.interval)
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two rounds."""
+        return self._settings.interval
 
     def pods(self, namespace: str) -> Iterable[PodState]:
         """The namespace's pods as they stand, those just discovered without windows, those just gone as terminating."""
@@ -224,6 +232,7 @@ class PrometheusScraper:
                 kept.failure = taken.refused = str(error)[:120]
                 return None
             kept.failure = taken.refused = None
+            self._on_page(kept.target.key, at, page.items())
             return windows
         return None
 

@@ -12,6 +12,7 @@ from typing import Final
 import aiohttp
 import structlog
 
+from telemetry.cross_check import Samples
 from telemetry.exposition import Series, SeriesTable, parse_in_blocks
 from telemetry.http_body import FAILURES, TIMED_OUT, read_body, say_failure
 from telemetry.kept_pods import KeptPod, KeptPods
@@ -53,11 +54,13 @@ class Scraper:
         session: aiohttp.ClientSession,
         clock: Callable[[], float],
         on_scrape: Callable[[Target, str | None, float], None] = lambda target, failure, seconds: None,
+        on_page: Callable[[PodKey, float, Samples], None] = lambda key, at, page: None,
     ) -> None:
         self._settings = settings
         self._session = session
         self._clock = clock
         self._on_scrape = on_scrape
+        self._on_page = on_page
         self._names = families.names()
         self._kept = KeptPods(targets, families, windows, settings.interval, clock, "not scraped yet")
         self._tables: dict[PodKey, SeriesTable] = {}
@@ -69,6 +72,11 @@ class Scraper:
         self._reading = asyncio.Lock()
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two rounds."""
+        return self._settings.interval
 
     def pods(self, namespace: str) -> Iterable[PodState]:
         """The namespace's pods as they stand, those just discovered without windows, those just gone as terminating."""
@@ -126,4 +134,6 @@ class Scraper:
             samples: list[tuple[Series, float]] = []
             for _ in parse_in_blocks(page.decode(), self._tables[kept.target.key], samples):
                 await asyncio.sleep(0)
-            return kept.history.add(at, samples)
+            windows = kept.history.add(at, samples)
+            self._on_page(kept.target.key, at, samples)
+            return windows

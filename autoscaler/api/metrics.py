@@ -5,7 +5,7 @@ holds.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,8 +87,15 @@ def render_trace(namespace: str, signal: str, selector: Selector, answer: Answer
         "signal": signal,
         "selector": str(selector),
     }
+    trace |= _state(answer)
+    if answer.alone:
+        trace["sources"] = {name: _state(alone) for name, alone in answer.alone.items()}
+    return msgspec.json.encode(trace | {"pods": [dict(row) for row in answer.trace]}, enc_hook=str)
+
+
+def _state(answer: Answer) -> Mapping[str, Any]:
     if isinstance(answer, Value):
-        trace |= {
+        return {
             "state": "idle" if answer.idle else "value",
             "value": answer.value,
             "reason": None,
@@ -97,15 +104,13 @@ def render_trace(namespace: str, signal: str, selector: Selector, answer: Answer
             "windowSeconds": answer.window_seconds,
             "labels": dict(answer.labels),
         }
-    else:
-        trace |= {
-            "state": "no_data",
-            "value": None,
-            "reason": str(answer.reason),
-            "message": answer.message,
-            "labels": {},
-        }
-    return msgspec.json.encode(trace | {"pods": [dict(row) for row in answer.trace]}, enc_hook=str)
+    return {
+        "state": "no_data",
+        "value": None,
+        "reason": str(answer.reason),
+        "message": answer.message,
+        "labels": {},
+    }
 
 
 def render_status(error: ApiError) -> bytes:

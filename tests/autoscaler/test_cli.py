@@ -112,6 +112,40 @@ def test_a_trace_is_shown_number_first() -> None:
     ]
 
 
+def test_a_trace_of_two_sources_says_what_each_would_say_and_where_each_pod_was_read() -> None:
+    told = {"pod": "b", "standing": "answered", "counted": True, "age_seconds": 20.0, "contribution": 1.0}
+    trace = {
+        "signal": "triton_request_rate",
+        "namespace": "prod",
+        "selector": "",
+        "state": "value",
+        "value": "3",
+        "labels": {"source": "prometheus,scrape", "largest_difference": "0.010"},
+        "sources": {
+            "scrape": {
+                "state": "no_data",
+                "reason": "not_answering",
+                "message": "pod b does not answer scrapes",
+            },
+            "prometheus": {"state": "value", "value": 2.9, "sampleAgeSeconds": 20.0},
+        },
+        "pods": [
+            {**POD, "increase": {}, "source": "scrape", "difference": 0.01},
+            {**told, "source": "prometheus", "difference": None},
+        ],
+    }
+    assert render_trace(trace).splitlines() == [
+        "triton_request_rate in prod for everything",
+        "3",
+        "source=prometheus,scrape  largest_difference=0.010",
+        "scrape alone: no data (not_answering): pod b does not answer scrapes",
+        "prometheus alone: 2.9, oldest sample 20s",
+        "POD  MODEL  STANDING  AGE     WINDOW  PENDING  CONTRIBUTION  SOURCE      DIFFERENCE",
+        "a    m:1    answered  1.235s  30s     0.5      2             scrape      0.01",
+        "b    -      answered  20s     -       -        1             prometheus  -",
+    ]
+
+
 def test_a_trace_without_a_number_says_why() -> None:
     trace = {
         "signal": "s",

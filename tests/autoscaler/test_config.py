@@ -14,6 +14,7 @@ from telemetry.prometheus_pages import LabelNames
 from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.rules_dir import rules_dir
 from telemetry.target import PodKey, Workload
+from telemetry.two_sources import Ages
 from telemetry.window import Families
 from tests.autoscaler.fleet import CONCURRENCY, MEMORY_SIGNAL, MODEL_SIGNALS, QUEUE_SIGNAL, RATE, SIGNALS
 
@@ -87,6 +88,13 @@ def test_the_prometheus_source_is_told_where_and_what_to_ask() -> None:
     )
 
 
+def test_both_sources_have_their_own_ages() -> None:
+    config = parse_config(PROMETHEUS.replace("source: prometheus", "source: auto"))
+    assert config.settings() == Settings(max_age=12.0, source="auto")
+    assert config.ages() == Ages(scrape=12.0, prometheus=56.0)
+    assert config.prometheus_settings() is not None
+
+
 def test_a_section_prometheus_alone_changes_no_source() -> None:
     config = parse_config(PROMETHEUS.replace("source: prometheus", "source: scrape"))
     assert (config.prometheus_settings(), config.settings().max_age) == (None, 12)
@@ -112,7 +120,8 @@ def test_a_section_prometheus_alone_changes_no_source() -> None:
         (STATIC + "server: {port: yes}\n", "4:10: port: input should be a valid integer"),
         (STATIC + "server: {port: '6443'}\n", "4:10: port: input should be a valid integer"),
         (STATIC + "server: {port: 1.5}\n", "4:10: port: input should be a valid integer"),
-        (STATIC + "source: auto\n", "4:1: source: input should be 'scrape' or 'prometheus' (got 'auto')"),
+        (STATIC + "source: both\n", "4:1: source: input should be 'scrape', 'prometheus' or 'auto' (got 'both')"),
+        (STATIC + "source: auto\n", "1:1: the file: source is auto, and there is no section prometheus with its url"),
         (STATIC + "source: prometheus\n", "1:1: the file: source is prometheus, and there is no section prometheus with its url"),
         (PROMETHEUS + "  interval: 5s\n", "5:1: prometheus: timeout 10s must be less than interval 5s"),
         (PROMETHEUS + "  max_age: 40s\n", "5:1: prometheus: max_age 40s must be at least 41s"),

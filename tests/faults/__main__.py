@@ -27,7 +27,7 @@ from tests.faults.run import play_all, told_of
 from tests.faults.table import long, short, to_json
 from tests.prometheus.build_tools import ensure_prometheus
 
-SYSTEMS = ("scrape", "prometheus", "keda")
+SYSTEMS = ("scrape", "prometheus", "auto", "keda")
 SYNC_SECONDS = 2.0
 CONDITIONS = {"hpa_sync_seconds": SYNC_SECONDS, "window_seconds": WINDOW, "scrape_interval_seconds": 1.0}
 

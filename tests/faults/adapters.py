@@ -44,7 +44,7 @@ class OurAdapter:
     def __init__(self, source: str) -> None:
         self.name = f"triton-autoscaler, source {source}"
         self._source = source
-        self.asks_prometheus = source == "prometheus"
+        self.asks_prometheus = source != "scrape"
 
     async def prepare(self, control_plane: ControlPlane, folder: Path, prometheus: str) -> None:
         self._control_plane = control_plane
@@ -82,8 +82,10 @@ class OurAdapter:
 
     def _config(self, prometheus: str) -> dict[str, Any]:
         config: dict[str, Any] = {"targets": {"kubernetes": {"selector": "app.kubernetes.io/name=triton"}}}
+        if self._source != "prometheus":
+            config["scrape"] = {"interval": "1s", "timeout": "800ms"}
         if self._source == "scrape":
-            return config | {"scrape": {"interval": "1s", "timeout": "800ms"}}
+            return config
         asked = {
             "url": prometheus,
             "interval": "1s",

@@ -1,0 +1,73 @@
+"""Where pods' pages come from, as the configuration says: each pod itself, a Prometheus, or both."""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+import aiohttp
+
+from autoscaler.config import Config
+from autoscaler.own_metrics import OwnMetrics
+from telemetry.auto_source import AutoSource, CrossChecks
+from telemetry.cross_check import Samples
+from telemetry.pod_state import PodState
+from telemetry.prometheus import PrometheusSource
+from telemetry.prometheus_scrape import PrometheusScraper
+from telemetry.scrape import Scraper
+from telemetry.target import PodKey, Targets
+from telemetry.window import Families
+
+
+class Source(Protocol):
+    """What answers are made of: the pods of a namespace as they are known now."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two rounds."""
+
+    @property
+    def reads_past(self) -> bool:
+        """Windows are filled with what was measured before it began."""
+
+    @property
+    def last_round_at(self) -> float | None:
+        """Monotonic second at which it last went round all pods."""
+
+    def pods(self, namespace: str) -> Iterable[PodState]: ...
+
+    async def run(self) -> None: ...
+
+
+def make_source(
+    config: Config,
+    targets: Targets,
+    families: Families,
+    windows: Collection[float],
+    session: aiohttp.ClientSession,
+    metrics: OwnMetrics,
+    clock: Callable[[], float],
+) -> Source:
+    """One for these targets; `clock` is monotonic."""
+
+    def scraper(on_page: Callable[[PodKey, float, Samples], None]) -> Scraper:
+        settings = config.scrape_settings()
+        return Scraper(targets, families, windows, settings, session, clock, metrics.scraped, on_page)
+
+    def prometheus(on_page: Callable[[PodKey, float, Samples], None]) -> PrometheusScraper:
+        section, settings = config.prometheus, config.prometheus_settings()
+        assert section is not None  # noqa: S101 -- checked with the configuration
+        assert settings is not None  # noqa: S101
+        asked = PrometheusSource(section.url, section.access(), timeout_seconds=settings.timeout)
+        ticked = metrics.prometheus_ticked
+        return PrometheusScraper(targets, families, windows, settings, asked, session, clock, ticked, on_page)
+
+    if config.source == "scrape":
+        return scraper(_ignore)
+    if config.source == "prometheus":
+        return prometheus(_ignore)
+    checks = CrossChecks(targets, families)
+    both = scraper(checks.scraped), prometheus(checks.told)
+    return AutoSource(*both, checks, config.ages(), targets, clock)
+
+
+def _ignore(key: PodKey, at: float, page: Samples) -> None:
+    """Only two sources can be compared."""
