@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from autoscaler.model_metrics import ModelCollector
 from autoscaler.own_metrics import OwnMetrics
+from autoscaler.source_metrics import SourcesCollector
+from telemetry.auto_source import Overview
 from telemetry.model_history import PodModels
 from telemetry.target import Phase, PodKey, Target
 from tests.alerts.rule_files import FILES, TESTS, Rule, alerts, cases, rules
@@ -142,6 +144,7 @@ def _own_metrics() -> set[str]:
     models.register(
         ModelCollector(lambda: {target.key: target}, lambda: {target.key: PodModels()}, lambda: 0.0)
     )
+    models.register(SourcesCollector(lambda: Overview({}, 0, 0, 0.0)))
     return {
         name
         for registry in (OwnMetrics().registry, OncallMetrics().registry, models)
