@@ -4,8 +4,9 @@ Where the pod answers, its own pages count, as the newer ones; where it does not
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import structlog
@@ -19,6 +20,7 @@ from telemetry.two_sources import PROMETHEUS, SCRAPE, Ages, Compared, choose_pod
 from telemetry.window import Families
 
 LOOK_SECONDS: Final = 5.0
+CHOSEN_SECONDS: Final = 0.25
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +86,7 @@ class AutoSource:
         self._ages = ages
         self._targets = targets
         self._clock = clock
+        self._chosen: dict[str, tuple[float, Sequence[PodState]]] = {}
 
     @property
     def interval(self) -> float:
@@ -102,13 +105,16 @@ class AutoSource:
         return None if None in rounds else min(at for at in rounds if at is not None)
 
     def pods(self, namespace: str) -> Iterable[PodState]:
-        return choose_pods(
-            self._scraper.pods(namespace),
-            self._prometheus.pods(namespace),
-            self._checks.found(),
-            self._ages,
-            self._clock(),
-        )
+        """As they were chosen at most `CHOSEN_SECONDS` ago: choosing takes longer than answering."""
+        now = self._clock()
+        at, pods = self._chosen.get(namespace, (-inf, ()))
+        if now - at > CHOSEN_SECONDS:
+            scraped, told = self._scraper.pods(namespace), self._prometheus.pods(namespace)
+            pods = list(choose_pods(scraped, told, self._checks.found(), self._ages, now))
+            self._chosen[namespace] = now, pods
+            if not pods:  # whoever asks chooses the name
+                del self._chosen[namespace]
+        return pods
 
     def overview(self) -> Overview:
         """All pods that run, at this moment."""
