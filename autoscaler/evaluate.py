@@ -9,14 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from autoscaler.alias import alias_of, exact_alias_of
-from autoscaler.answer import Answer, NoData, Reason
+from autoscaler.answer import Answer, NoData, Reason, Value
 from autoscaler.pooling import Refusal, contribution, pool
 from autoscaler.selection import (
+    ROW_LABELS,
     AmbiguousModel,
     Facts,
     SelectedPod,
     Settings,
     Standing,
+    count_pods,
     expand_ensembles,
     relevant,
     select_pods,
@@ -24,7 +26,8 @@ from autoscaler.selection import (
     unmeasured,
 )
 from autoscaler.selector import Selector
-from autoscaler.signal import Signal, Total
+from autoscaler.signal import Pods, Quantile, Signal, Total
+from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
 from telemetry.two_sources import PROMETHEUS
 from telemetry.window import PENDING, RowKey, RowWindow
@@ -48,6 +51,8 @@ def evaluate(
         return _no_data(
             Refusal(Reason.UNKNOWN_LABEL, f"label {unknown!r} cannot be selected; selectable here: {known}")
         )
+    if isinstance(signal.formula, Pods):
+        return _count(signal.formula, pods, selector, settings)
     try:
         selected = select_pods(signal, pods, selector, settings, now)
     except AmbiguousModel as error:
@@ -59,14 +64,33 @@ def evaluate(
     unseen = unmeasured(expanded) if isinstance(signal.formula, Total) else []
     try:
         _refuse(signal, selector, [pod for pod in expanded if pod not in departed], counted, facts, settings)
-        value = pool(signal, counted, departed, unseen, settings)
+        value = pool(signal, counted, departed, unseen, facts, settings)
         told = _say_sources([*counted, *departed], settings)
         answer: Answer = replace(value, labels={**value.labels, **told})
     except Refusal as refusal:
         answer = _no_data(refusal)
     if not explain:
         return answer
-    return replace(answer, trace=_trace(signal, expanded, [*counted, *departed, *unseen]))
+    return replace(answer, trace=_trace(signal, expanded, [*counted, *departed, *unseen], facts))
+
+
+def _count(formula: Pods, pods: Iterable[PodState], selector: Selector, settings: Settings) -> Answer:
+    """What Kubernetes says of all pods, measured or not."""
+    if asked := [r.key for r in selector.requirements if r.key in ROW_LABELS]:
+        return _no_data(
+            Refusal(
+                Reason.UNKNOWN_LABEL,
+                f"a pod that is not ready shows no models, so {asked[0]!r} cannot select it: select by workload",
+            )
+        )
+    count = count_pods(formula.state, pods, selector, settings)
+    if count is None:
+        return _no_data(_no_targets(selector))
+    return Value(float(count), 0.0, 0, labels={"source": "kubernetes"})
+
+
+def _no_targets(selector: Selector) -> Refusal:
+    return Refusal(Reason.NO_TARGETS, f"no Triton pod here matches {str(selector) or 'everything'!r}")
 
 
 def _say_sources(pods: Sequence[SelectedPod], settings: Settings) -> Mapping[str, str]:
@@ -110,14 +134,14 @@ def _refuse(
 ) -> None:
     """Raises Refusal where no number can be right, whatever the formula."""
     if not selected:
-        raise Refusal(Reason.NO_TARGETS, f"no Triton pod here matches {str(selector) or 'everything'!r}")
+        raise _no_targets(selector)
     if not counted:
         _refuse_without_rows(signal, selector, selected)
     if signal.scope == "gpu":
         return
     for pod in counted:
         for key, row in pod.rows.items():
-            _refuse_unseen_work(signal, pod, key, facts)
+            _refuse_unseen_work(signal, selector, pod, key, facts)
             _refuse_stall(signal, pod, key, row, facts, settings)
             if PENDING not in row.mean and row.flat:
                 raise Refusal(
@@ -145,7 +169,10 @@ def _refuse_without_rows(signal: Signal, selector: Selector, selected: Sequence[
     )
 
 
-def _refuse_unseen_work(signal: Signal, pod: SelectedPod, key: RowKey, facts: Facts) -> None:
+def _refuse_unseen_work(
+    signal: Signal, selector: Selector, pod: SelectedPod, key: RowKey, facts: Facts
+) -> None:
+    """Where Triton does not count all that this signal is made of."""
     found = facts.of(pod, key.model)
     if found is None:
         raise Refusal(
@@ -154,12 +181,34 @@ def _refuse_unseen_work(signal: Signal, pod: SelectedPod, key: RowKey, facts: Fa
             f"not be read from {pod.state.target.http_url or 'the pod'}; open that port to the autoscaler, or declare the model "
             "under models: in its configuration",
         )
-    if found.decoupled and signal.decoupled == "no_data":
+    sees = signal.decoupled == "value" or _histogram_sees(signal, pod, key)
+    if found.parts and any(r.key == "version" for r in selector.requirements):
+        raise Refusal(
+            Reason.ENSEMBLE_VERSION,
+            f"model {key.model!r} is an ensemble, whose requests Triton counts under version 1 whatever version serves them: "
+            "select it by model alone",
+        )
+    reads_counters = signal.reads_counters() or isinstance(signal.formula, Quantile)
+    if pod.state.target.counters_off and reads_counters:
+        raise Refusal(
+            Reason.COUNTERS_OFF,
+            f"pod {pod.name}: its Triton was started with --metrics-config counter_latencies=false, which leaves all of its "
+            "request counters at zero: leave that out",
+        )
+    if found.decoupled and not sees:
         raise Refusal(
             Reason.DECOUPLED,
             f"model {key.model!r} is decoupled: what {signal.name} is made of does not see its work; use triton_request_rate, "
             "or leave the model out of the selector",
         )
+
+
+def _histogram_sees(signal: Signal, pod: SelectedPod, key: RowKey) -> bool:
+    """The row shows the one family that sees a decoupled model's work: when its first response was sent."""
+    if signal.decoupled != "histogram" or not isinstance(signal.formula, Quantile):
+        return False
+    buckets = f"{signal.formula.histogram}{{"
+    return any(name.startswith(buckets) for name in pod.rows[key].increase)
 
 
 def _refuse_stall(
@@ -182,7 +231,7 @@ def _refuse_stall(
 
 
 def _trace(
-    signal: Signal, selected: Sequence[SelectedPod], counted: Sequence[SelectedPod]
+    signal: Signal, selected: Sequence[SelectedPod], counted: Sequence[SelectedPod], facts: Facts
 ) -> list[Mapping[str, Any]]:
     """One mapping a pod and row, and one for a pod without rows: what went into the number, and what did not."""
     counting = {pod.state.target.key for pod in counted}
@@ -200,11 +249,14 @@ def _trace(
         }
         if pod.state.source:
             about |= {"source": pod.state.source, "difference": pod.state.difference}
-        rows += [{**about, **_trace_row(signal, key, row)} for key, row in pod.rows.items()] or [about]
+        rows += [
+            {**about, **_trace_row(signal, key, row, facts.of(pod, key.model))}
+            for key, row in pod.rows.items()
+        ] or [about]
     return rows
 
 
-def _trace_row(signal: Signal, key: RowKey, row: RowWindow) -> dict[str, Any]:
+def _trace_row(signal: Signal, key: RowKey, row: RowWindow, known: ModelFacts | None) -> dict[str, Any]:
     families = signal.families()
     model = {"model": key.model, "alias": alias_of(key.model), "version": key.version}
     name = {"gpu": key.gpu} if signal.scope == "gpu" else model
@@ -213,8 +265,12 @@ def _trace_row(signal: Signal, key: RowKey, row: RowWindow) -> dict[str, Any]:
         "window_seconds": round(row.seconds, 3),
         "increase": {family: value for family, value in row.increase.items() if family in families},
         "mean": {family: value for family, value in row.mean.items() if family in families | {PENDING}},
-        "last": {family: value for family, value in row.last.items() if family.partition("{")[0] in families},
+        "last": {
+            family: value
+            for family, value in row.last.items()
+            if family in families or family.partition("{")[0] in families
+        },
         "stalled_seconds": round(row.stalled_seconds, 3),
-        "contribution": contribution(signal, row),
-        "before_silence": None if row.floor is None else contribution(signal, row.floor),
+        "contribution": contribution(signal, row, known),
+        "before_silence": None if row.floor is None else contribution(signal, row.floor, known),
     }

@@ -3,7 +3,7 @@
 Totals are sums, in which a pod that does not answer counts as the larger of its own last contribution and the mean of the others;
 while a pod's past is unknown there is no such contribution, and no total. A new pod that is ready and not measured yet counts as
 that mean for the part of the window since it was ready. What a pod did before it left counts until it slides out of the window.
-Ratios are ratios of sums. Quantiles are never averaged: their maximum is served as the upper bound that it is.
+Ratios are ratios of sums. Quantiles are never averaged: they are pooled into one distribution, with bounds.
 """
 
 import math
@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from autoscaler.answer import Reason, Value
-from autoscaler.selection import SelectedPod, Settings, Standing, max_age_of
-from autoscaler.signal import Quantile, Ratio, Signal, Term, Total
+from autoscaler.pooled_quantile import Points, pool_quantile
+from autoscaler.selection import Facts, SelectedPod, Settings, Standing, max_age_of
+from autoscaler.signal import Mean, Pods, Quantile, Ratio, Signal, Term, Total
+from telemetry.model_config import ModelFacts
 from telemetry.two_sources import PROMETHEUS
-from telemetry.window import FAILURE, PENDING, RowKey, RowWindow
+from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, RowKey, RowWindow
 
 _MAX_MILLI: Final = 2**63 - 1
 
@@ -33,6 +35,7 @@ def pool(
     pods: Sequence[SelectedPod],
     departed: Sequence[SelectedPod],
     unmeasured: Sequence[SelectedPod],
+    facts: Facts,
     settings: Settings,
 ) -> Value:
     """The signal over these pods; those that `departed` and those `unmeasured` yet count in totals too. Raises Refusal."""
@@ -41,9 +44,13 @@ def pool(
             value = _total(signal, total, pods, departed, unmeasured, settings)
             labels: dict[str, str] = {}
         case Ratio():
-            value, labels = _ratio(signal, signal.formula, _covering(pods, settings)), {}
-        case Quantile():
-            value, labels = _quantile(signal, signal.formula, _covering(pods, settings))
+            value, labels = _ratio(signal, signal.formula, _covering(pods, settings), facts), {}
+        case Mean() as mean:
+            value, labels = _mean(signal, mean, _covering(pods, settings)), {}
+        case Quantile() as quantile:
+            value, labels = _quantile(signal, quantile, _covering(pods, settings), facts)
+        case Pods():
+            raise TypeError("pods are counted without their pages: see evaluate")
     idle = value is None
     number = signal.idle if value is None else value
     if number is None or not math.isfinite(number) or not 0 <= number * 1000 <= _MAX_MILLI:
@@ -55,18 +62,23 @@ def pool(
     return Value(number, max(ages, default=0.0), round(signal.window), idle, labels)
 
 
-def contribution(signal: Signal, row: RowWindow) -> float | None:
-    """What one row alone would say, for explaining; None where it says nothing."""
+def contribution(signal: Signal, row: RowWindow, facts: ModelFacts | None) -> float | None:
+    """What one row alone would say, for explaining; None where it says nothing. `facts` of its model, as far as they are known."""
     try:
         match signal.formula:
             case Total() as total:
                 return _row_total(signal, total, "", row)
             case Ratio() as ratio:
-                above, below = _parts(signal, ratio, "", row)
+                above, below = _parts(signal, ratio, "", row, facts)
                 return ratio.scale * above / below if below > 0 else None
+            case Mean(family=family, scale=scale):
+                return row.mean[family] * scale if family in row.mean else None
             case Quantile() as quantile:
-                value = row.last.get(f"{quantile.family}{{{quantile.quantile}}}", math.nan)
-                return None if math.isnan(value) else value * quantile.scale
+                points = _points(signal, quantile, "", row, facts)
+                found = pool_quantile([points], quantile.quantile)
+                return None if found is None else found.value
+            case Pods():
+                return None
     except Refusal:
         return None
 
@@ -88,12 +100,14 @@ def _total(
     if not answered and (unseen := [pod for pod in missing if pod.window is None]):
         raise Refusal(Reason.NOT_ANSWERING, _say_silent(unseen[0], settings))
     fading = sum(_fading(signal, formula, pod) for pod in departed)
-    if not missing and not unmeasured and not fading and _idle(pods):
-        return None
     typical = sum(answered) / len(answered) if answered else 0.0
     estimated = sum(max(_own(signal, formula, pod), typical) for pod in missing)
     estimated += sum(typical * _waited(signal, pod) for pod in unmeasured)
-    return sum(answered) + fading + estimated
+    total = sum(answered) + fading + estimated
+    # A gauge of the engine's own may show work while no request completes and none waits in front of it.
+    if not missing and not unmeasured and total == 0 and _idle(pods):
+        return None
+    return total
 
 
 def _own(signal: Signal, formula: Total, pod: SelectedPod) -> float:
@@ -142,11 +156,14 @@ def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[Selec
     return answered
 
 
-def _ratio(signal: Signal, formula: Ratio, pods: Sequence[SelectedPod]) -> float | None:
+def _ratio(signal: Signal, formula: Ratio, pods: Sequence[SelectedPod], facts: Facts) -> float | None:
     """Ratio of sums, or None when idle. A GPU shared by pods counts once."""
     above = below = 0.0
-    for pod, row in _rows(signal, pods):
-        numerator, denominator = _parts(signal, formula, pod.name, row)
+    rows = [found for found in _rows(signal, pods) if _shows_some(formula, found[2])]
+    if not rows:
+        raise _absent(signal, pods[0].name, formula.numerator[0])
+    for pod, key, row in rows:
+        numerator, denominator = _parts(signal, formula, pod.name, row, facts.of(pod, key.model))
         above, below = above + numerator, below + denominator
     if below > 0:
         return formula.scale * above / below
@@ -155,27 +172,79 @@ def _ratio(signal: Signal, formula: Ratio, pods: Sequence[SelectedPod]) -> float
     raise _nothing_completed(signal, pods)
 
 
+def _mean(signal: Signal, formula: Mean, pods: Sequence[SelectedPod]) -> float | None:
+    """Over the rows that show the gauge, at least one."""
+    shown = [row.mean[formula.family] for _, _, row in _rows(signal, pods) if formula.family in row.mean]
+    if not shown:
+        raise _absent(signal, pods[0].name, formula.family)
+    return formula.scale * sum(shown) / len(shown)
+
+
 def _quantile(
-    signal: Signal, formula: Quantile, pods: Sequence[SelectedPod]
+    signal: Signal, formula: Quantile, pods: Sequence[SelectedPod], facts: Facts
 ) -> tuple[float | None, dict[str, str]]:
-    """The largest of the pods' own quantiles, or None when idle, and labels that say what it is."""
-    name = f"{formula.family}{{{formula.quantile}}}"
-    values: list[float] = []
-    for pod, row in _rows(signal, pods):
-        if name not in row.last:
-            raise _absent(signal, pod.name, formula.family)
-        if not math.isnan(row.last[name]):
-            values.append(row.last[name] * formula.scale)
-    labels = {"estimate": "maximum_of_pods", "estimated_from": "summary"}
-    if values:
-        low, high = min(values), max(values)
-        return high, {**labels, "lower_bound": f"{low:.3f}", "upper_bound": f"{high:.3f}"}
+    """Of all requests of these pods, or None when idle, and labels that say what it was estimated from, and its bounds."""
+    sources: list[Points] = []
+    read: set[str] = set()
+    for pod, key, row in _rows(signal, pods):
+        known = facts.of(pod, key.model)
+        points = _points(signal, formula, pod.name, row, known)
+        if points.weight > 0:
+            sources.append(points)
+            read.add(_read_from(formula, row, known))
+    labels = {"estimate": "pooled", "estimated_from": ",".join(sorted(read)) or "nothing"}
+    found = pool_quantile(sources, formula.quantile)
+    if found is not None:
+        return found.value, {
+            **labels,
+            "lower_bound": f"{found.lower:.3f}",
+            "upper_bound": f"{found.upper:.3f}" if math.isfinite(found.upper) else "none",
+        }
     if _idle(pods):
         return None, labels
     raise _nothing_completed(signal, pods)
 
 
-def _rows(signal: Signal, pods: Sequence[SelectedPod]) -> Iterable[tuple[SelectedPod, RowWindow]]:
+def _read_from(formula: Quantile, row: RowWindow, facts: ModelFacts | None) -> str:
+    """summary, which has the finer points, where it sees the model's work; else histogram."""
+    decoupled = facts is not None and facts.decoupled
+    shows = f"{formula.summary}{{{formula.summary_quantiles[0]}}}" in row.last
+    return "summary" if shows and not decoupled else "histogram"
+
+
+def _points(signal: Signal, formula: Quantile, pod: str, row: RowWindow, facts: ModelFacts | None) -> Points:
+    """What one row tells of its requests in the window. Triton's summaries are of its last 60 s, whatever the window."""
+    if _read_from(formula, row, facts) == "histogram":
+        return _histogram(signal, formula, pod, row, facts)
+    shown = [
+        (float(quantile), row.last.get(f"{formula.summary}{{{quantile}}}", math.nan) * formula.summary_scale)
+        for quantile in formula.summary_quantiles
+    ]
+    weight = row.increase.get(SUCCESS, 0.0)
+    if any(math.isnan(at) for _, at in shown):  # no traffic in Triton's own 60 s
+        shown, weight = [], 0.0
+    rising = [(share, max(at for _, at in shown[: index + 1])) for index, (share, _) in enumerate(shown)]
+    return Points(weight, rising)
+
+
+def _histogram(
+    signal: Signal, formula: Quantile, pod: str, row: RowWindow, facts: ModelFacts | None
+) -> Points:
+    counts = {
+        float(name.rpartition("{")[2].rstrip("}").replace("+Inf", "inf")): increase
+        for name, increase in row.increase.items()
+        if name.startswith(f"{formula.histogram}{{")
+    }
+    if not counts:
+        raise _without_durations(signal, formula, pod, facts)
+    total = max(counts.values())
+    points = [
+        (count / total, bound * formula.histogram_scale) for bound, count in sorted(counts.items()) if total
+    ]
+    return Points(total, points)
+
+
+def _rows(signal: Signal, pods: Sequence[SelectedPod]) -> Iterable[tuple[SelectedPod, RowKey, RowWindow]]:
     seen: dict[RowKey, None] = {}
     for pod in pods:
         for key, row in pod.rows.items():
@@ -183,7 +252,7 @@ def _rows(signal: Signal, pods: Sequence[SelectedPod]) -> Iterable[tuple[Selecte
                 if key in seen:
                     continue
                 seen[key] = None
-            yield pod, row
+            yield pod, key, row
 
 
 def _term(signal: Signal, pod: str, term: Term, row: RowWindow) -> float:
@@ -199,12 +268,27 @@ def _term(signal: Signal, pod: str, term: Term, row: RowWindow) -> float:
     return total * term.scale / row.seconds if row.seconds > 0 else 0.0
 
 
-def _parts(signal: Signal, formula: Ratio, pod: str, row: RowWindow) -> tuple[float, float]:
+def _shows_some(formula: Ratio, row: RowWindow) -> bool:
+    """False for a row without any of the families, where each may be absent: what it tells of is not there at all."""
+    families = {*formula.numerator, *formula.denominator}
+    source = row.increase if formula.kind == "ratio_of_rates" else row.mean
+    return not families <= set(formula.optional) or not families.isdisjoint(source)
+
+
+def _parts(
+    signal: Signal, formula: Ratio, pod: str, row: RowWindow, facts: ModelFacts | None
+) -> tuple[float, float]:
+    """Numerator and denominator of one row."""
     source: Mapping[str, float] = row.increase if formula.kind == "ratio_of_rates" else row.mean
     for family in (*formula.numerator, *formula.denominator):
-        if family not in source:
+        if family not in source and family not in formula.optional:
             raise _absent(signal, pod, family)
-    return sum(source[f] for f in formula.numerator), sum(source[f] for f in formula.denominator)
+    if formula.queue_delay == "subtracted" and facts is not None:
+        # Each request may have waited so long on purpose: what is left is the least that it waited for lack of capacity.
+        on_purpose = facts.queue_delay_us * source.get(SUCCESS, 0.0)
+        source = {**source, QUEUE: max(0.0, source[QUEUE] - on_purpose)}
+    above = sum(source.get(family, 0.0) for family in formula.numerator)
+    return above, sum(source.get(family, 0.0) for family in formula.denominator)
 
 
 def _idle(pods: Sequence[SelectedPod]) -> bool:
@@ -242,6 +326,18 @@ def _absent(signal: Signal, pod: str, family: str) -> Refusal:
     return Refusal(
         Reason.FAMILY_ABSENT, f"pod {pod} does not show {family}" + (f": {remedy}" if remedy else "")
     )
+
+
+def _without_durations(signal: Signal, formula: Quantile, pod: str, facts: ModelFacts | None) -> Refusal:
+    """Neither summary nor histogram, and why."""
+    if facts is not None and facts.response_cache:
+        return Refusal(
+            Reason.RESPONSE_CACHE,
+            f"pod {pod}: a model with the response cache on has no {formula.summary}; from Triton 26.01 on start it with "
+            "--metrics-config histogram_latencies=true, or use triton_queue_duration_ms",
+        )
+    absent = _absent(signal, pod, formula.summary)
+    return Refusal(Reason.NO_SUMMARIES, absent.message)
 
 
 def _nothing_completed(signal: Signal, pods: Sequence[SelectedPod]) -> Refusal:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal
 
 from autoscaler.alias import selectable_names
 from autoscaler.selector import Requirement, Selector
 from autoscaler.signal import Signal
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
-from telemetry.target import Phase, Workload
+from telemetry.target import Phase, PodKey, Target, Workload
 from telemetry.window import SUCCESS, PodWindow, RowKey, RowWindow
 
 ROW_LABELS = ("model", "version")
@@ -100,6 +101,20 @@ def select_pods(
     return chosen
 
 
+def count_pods(
+    state: Literal["pending", "loading"], pods: Iterable[PodState], selector: Selector, settings: Settings
+) -> int | None:
+    """Selected pods that are on no node yet, or on one and not ready, by what Kubernetes says; None where no pod is selected."""
+    selected: dict[PodKey, Target] = {}
+    for pod in pods:  # what its earlier containers left comes after the pod itself
+        if _all(selector.requirements, _pod_labels(pod, settings)):
+            selected.setdefault(pod.target.key, pod.target)
+    if not selected:
+        return None
+    waiting = [t for t in selected.values() if not (t.ready or t.finished or t.phase is Phase.TERMINATING)]
+    return sum(bool(target.node) == (state == "loading") for target in waiting)
+
+
 def relevant(pods: Sequence[SelectedPod]) -> list[SelectedPod]:
     """Pods that serve what was asked for, and silent ones that may: a pod that never answered may serve it unless
     others of its workload answer and do not. Departed pods are not among them."""
@@ -181,10 +196,14 @@ class Facts:
 def expand_ensembles(signal: Signal, pod: SelectedPod, facts: Facts) -> Mapping[RowKey, RowWindow]:
     """The pod's rows with an ensemble or its parts, never both.
 
-    Where the signal says `parts`, or where a part is selected beside its ensemble, the ensemble stands for its parts."""
-    if signal.scope != "model" or signal.ensembles == "both" or pod.window is None:
+    Where the signal says `parts`, or `own` and a part is selected beside its ensemble, the ensemble is taken apart; with `outer` it
+    stands for the parts that are selected beside it."""
+    if signal.scope != "model" or pod.window is None:
         return pod.rows
     candidates = [key for key in pod.rows if facts.may_be_ensemble(key.model)]
+    if signal.ensembles == "outer":
+        inside = {part for key in candidates for part in facts.parts_of(pod, key.model)}
+        return {key: row for key, row in pod.rows.items() if key.model not in inside}
     pending = [key for key in candidates if (found := facts.of(pod, key.model)) and found.parts]
     if not pending:
         return pod.rows

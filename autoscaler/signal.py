@@ -8,9 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from telemetry.durations import Seconds
 from telemetry.located_yaml import InvalidFileError, Problem, read_located
-from telemetry.window import FAILURE, PENDING, SUCCESS, Families
+from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, Families
 
-Family = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
+Family = Annotated[str, Field(pattern=r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*="[^"{}=,]*"\})?$')]
+"""A family, or of a gauge's family the series with one label: `family{label="value"}`."""
 
 
 class _Row(BaseModel):
@@ -48,17 +49,57 @@ class Ratio(_Row):
     kind: Literal["ratio_of_rates", "ratio_of_gauges"]
     numerator: tuple[Family, ...] = Field(min_length=1)
     denominator: tuple[Family, ...] = Field(min_length=1)
+    optional: tuple[Family, ...] = ()
+    """Families whose absence means none of it happened."""
+    queue_delay: Literal["counted", "subtracted"] = "counted"
+    """Of the time in the queue: with the delay for which a model's batcher is told to wait, or without."""
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _optional_is_known(self) -> Self:
+        for family in self.optional:
+            if family not in (*self.numerator, *self.denominator):
+                raise ValueError(f"optional family {family!r} is neither in numerator nor in denominator")
+        if self.queue_delay == "subtracted" and QUEUE not in self.numerator:
+            raise ValueError(f"queue_delay: subtracted needs {QUEUE} in the numerator")
+        return self
+
+
+class Mean(_Row):
+    """A gauge's mean over pods and models, each one as much: for shares of what is of one size everywhere."""
+
+    kind: Literal["mean_of_gauge"]
+    family: Family
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class Quantile(_Row):
-    """A quantile of the pods' own summaries. They cannot be pooled, so the answer is their maximum, an upper bound, with the
-    minimum as the lower bound beside it."""
+    """A quantile of all requests, out of each row's summary or histogram, pooled by how many requests each finished: an estimate
+    between a lower and an upper bound (autoscaler/pooled_quantile.py)."""
 
     kind: Literal["quantile"]
-    family: Family
-    quantile: Annotated[str, BeforeValidator(str)]
-    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    quantile: float = Field(gt=0, lt=1)
+    summary: Family
+    summary_quantiles: tuple[Annotated[str, BeforeValidator(str)], ...] = Field(min_length=1)
+    """Of the summary, as it shows them; `quantile` must be among them, for a bound above."""
+    summary_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    histogram: Family
+    """The name of its buckets."""
+    histogram_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _quantile_is_shown(self) -> Self:
+        if self.quantile not in map(float, self.summary_quantiles):
+            raise ValueError(f"summary_quantiles must hold the quantile {self.quantile:g} itself")
+        return self
+
+
+class Pods(_Row):
+    """How many pods stand so: a count of what Kubernetes says, for which no page is read."""
+
+    kind: Literal["pods"]
+    state: Literal["pending", "loading"]
+    """pending: on no node yet; loading: on a node and not ready."""
 
 
 class HpaTarget(_Row):
@@ -69,24 +110,31 @@ class HpaTarget(_Row):
 
 
 class Signal(_Row):
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)
+    name: str = Field(pattern=r"^[a-z][a-z0-9_:]*$", max_length=63)
     unit: str = Field(min_length=1)
     meaning: str = Field(min_length=1)
-    formula: Annotated[Total | Ratio | Quantile, Field(discriminator="kind")]
+    formula: Annotated[Total | Ratio | Mean | Quantile | Pods, Field(discriminator="kind")]
     window: Seconds
     idle: float | None = Field(ge=0, allow_inf_nan=False)
     """Value when every target answered and nothing happened; null where there is no such thing."""
     scope: Literal["model", "gpu"] = "model"
-    ensembles: Literal["parts", "own", "both"] = "parts"
-    """Where an ensemble is selected: pool its composing models, or its own series; both only where pooling is a maximum."""
-    decoupled: Literal["value", "no_data"]
-    """Whether the families see a decoupled model's work."""
+    ensembles: Literal["parts", "own", "outer"] = "parts"
+    """Where an ensemble is selected: pool its composing models, or its own series; beside its parts `own` gives way to them and
+    `outer` stands for them."""
+    decoupled: Literal["value", "no_data", "histogram"]
+    """Whether the families see a decoupled model's work; histogram: only the formula's histogram does."""
     stalled: Literal["value", "no_data"]
     """Whether the signal still says something while requests wait and none completes for a whole window."""
     hpa: HpaTarget
     remedies: Mapping[Family, str] = Field(default_factory=dict)
     """What to do when a family is absent."""
     sources: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _only_a_quantile_has_a_histogram(self) -> Self:
+        if self.decoupled == "histogram" and not isinstance(self.formula, Quantile):
+            raise ValueError("decoupled: histogram needs a formula of kind quantile")
+        return self
 
     @model_validator(mode="after")
     def _remedies_are_for_own_families(self) -> Self:
@@ -102,7 +150,7 @@ class Signal(_Row):
                 return any(term.read == "rate" for term in terms)
             case Ratio(kind=kind):
                 return kind == "ratio_of_rates"
-            case Quantile():
+            case Mean() | Quantile() | Pods():
                 return False
 
     def families(self) -> frozenset[str]:
@@ -111,8 +159,17 @@ class Signal(_Row):
                 return frozenset(family for term in terms for family in term.families)
             case Ratio(numerator=numerator, denominator=denominator):
                 return frozenset(numerator + denominator)
-            case Quantile(family=family):
+            case Mean(family=family):
                 return frozenset({family})
+            case Quantile(summary=summary, histogram=histogram):
+                return frozenset({summary, histogram})
+            case Pods():
+                return frozenset()
+
+
+def row_file(signal: str) -> str:
+    """The file of this signal's row; no file system forbids its name."""
+    return f"{signal.replace(':', '_')}.yaml"
 
 
 def load_signals(folder: Path) -> Mapping[str, Signal]:
@@ -128,12 +185,9 @@ def load_signals(folder: Path) -> Mapping[str, Signal]:
         except InvalidFileError as error:
             problems += error.problems
             continue
-        if file.stem != signal.name:
-            problems.append(
-                Problem(
-                    str(file), 1, 1, f"signal {signal.name!r} belongs in {signal.name}.yaml, one row a file"
-                )
-            )
+        if file.name != row_file(signal.name):
+            told = f"signal {signal.name!r} belongs in {row_file(signal.name)}, one row a file"
+            problems.append(Problem(str(file), 1, 1, told))
         signals.setdefault(signal.name, signal)
     if problems:
         raise InvalidFileError(problems)
@@ -142,7 +196,8 @@ def load_signals(folder: Path) -> Mapping[str, Signal]:
 
 def needed_families(signals: Mapping[str, Signal]) -> Families:
     """What to keep of a page for these signals, and for telling idle from hung."""
-    counters, gauges, quantiles = {SUCCESS, FAILURE}, {PENDING}, set[tuple[str, str]]()
+    counters, gauges = {SUCCESS, FAILURE}, {PENDING}
+    quantiles, histograms = set[tuple[str, str]](), set[str]()
     for signal in signals.values():
         match signal.formula:
             case Total(terms=terms):
@@ -152,9 +207,14 @@ def needed_families(signals: Mapping[str, Signal]) -> Families:
                 counters |= signal.families()
             case Ratio():
                 gauges |= signal.families()
-            case Quantile(family=family, quantile=quantile):
-                quantiles.add((family, quantile))
-    return Families(frozenset(counters), frozenset(gauges), frozenset(quantiles))
+            case Mean(family=family):
+                gauges.add(family)
+            case Quantile() as found:
+                quantiles |= {(found.summary, quantile) for quantile in found.summary_quantiles}
+                histograms.add(found.histogram)
+            case Pods():
+                pass
+    return Families(frozenset(counters), frozenset(gauges), frozenset(quantiles), frozenset(histograms))
 
 
 def describe(signal: Signal) -> dict[str, Any]:

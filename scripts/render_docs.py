@@ -22,7 +22,7 @@ def rendered() -> Mapping[Path, str]:
     signals = load_signals(RULES / "signals")
     pages = {f"alerts/{alert.name}.md": alert_page(alert, runbooks[alert.name]) for alert in alerts}
     pages |= {f"leaves/{leaf.id}.md": leaf_page(tree, leaf) for tree in trees for leaf in tree.leaves}
-    pages |= {f"signals/{name}.md": signal_page(signal) for name, signal in signals.items()}
+    pages |= {f"signals/{name.replace(':', '_')}.md": signal_page(signal) for name, signal in signals.items()}
     pages["README.md"] = "\n".join(
         [MADE.format(source="rules/").rstrip(), "", *_index(alerts, trees, signals), ""]
     )
@@ -45,7 +45,7 @@ def _index(alerts: list[Alert], trees: list[Tree], signals: Mapping[str, Signal]
             yield f"| [{leaf.id}](leaves/{leaf.id}.md) | {cell(leaf.means)} |"
     yield "\n## Signals\n\n| signal | unit | HPA target |\n|---|---|---|"
     for name, signal in sorted(signals.items()):
-        yield f"| [{name}](signals/{name}.md) | {cell(signal.unit)} | {signal.hpa.target} |"
+        yield f"| [{name}](signals/{name.replace(':', '_')}.md) | {cell(signal.unit)} | {signal.hpa.target} |"
 
 
 def write() -> None:

@@ -1,4 +1,5 @@
-"""What a model's configuration says that its metrics cannot: whether it is decoupled, and which models an ensemble is made of."""
+"""What a model's configuration says that its metrics cannot: whether it is decoupled, which models an ensemble is made of, and how
+long its batcher waits on purpose."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,10 +9,13 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """`decoupled`: answers are sent after execute() returns. `parts`: composing models, none unless it is an ensemble."""
+    """`decoupled`: answers are sent after execute() returns. `parts`: composing models, none unless it is an ensemble.
+    `queue_delay_us`: for which the dynamic batcher waits for more requests; `response_cache`: answers may come from the cache."""
 
     decoupled: bool = False
     parts: tuple[str, ...] = ()
+    queue_delay_us: int = 0
+    response_cache: bool = False
 
 
 class _Policy(msgspec.Struct):
@@ -26,8 +30,18 @@ class _Ensemble(msgspec.Struct):
     step: list[_Step] = msgspec.field(default_factory=list)
 
 
+class _Batching(msgspec.Struct):
+    max_queue_delay_microseconds: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class _Cache(msgspec.Struct):
+    enable: bool = False
+
+
 class _Config(msgspec.Struct):
     name: str
+    dynamic_batching: _Batching = msgspec.field(default_factory=_Batching)
+    response_cache: _Cache = msgspec.field(default_factory=_Cache)
     model_transaction_policy: _Policy = msgspec.field(default_factory=_Policy)
     ensemble_scheduling: _Ensemble = msgspec.field(default_factory=_Ensemble)
 
@@ -41,4 +55,9 @@ def parse_model_config(body: bytes) -> ModelFacts:
     parts = tuple(
         dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step if step.model_name)
     )
-    return ModelFacts(config.model_transaction_policy.decoupled, parts)
+    return ModelFacts(
+        config.model_transaction_policy.decoupled,
+        parts,
+        config.dynamic_batching.max_queue_delay_microseconds,
+        config.response_cache.enable,
+    )

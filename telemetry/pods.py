@@ -2,6 +2,7 @@
 scraped."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -27,6 +28,8 @@ class ContainerPort(msgspec.Struct, frozen=True, rename="camel"):
 class Container(msgspec.Struct, frozen=True):
     name: str
     ports: list[ContainerPort] | None = None
+    command: list[str] | None = None
+    args: list[str] | None = None
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
@@ -99,8 +102,17 @@ def target_of(pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCE
         labels=pod.metadata.labels or {},
         restarts=_restarts(pod, metrics_port),
         finished=pod.status.phase in _FINISHED,
+        counters_off=any(map(_counters_off, pod.spec.containers)),
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
+
+
+_COUNTERS_OFF = re.compile(r"--metrics-config[=\s]+[\"']?counter_latencies=false", re.IGNORECASE)
+
+
+def _counters_off(container: Container) -> bool:
+    """Its arguments, a shell's too, switch Triton's request counters off."""
+    return _COUNTERS_OFF.search(" ".join([*(container.command or ()), *(container.args or ())])) is not None
 
 
 class _Port(NamedTuple):

@@ -33,6 +33,7 @@ SERIES_LABELS: Final = (
     "gpu_uuid",
     "quantile",
     "reason",
+    "le",
     "request_type",
     "kv_cache_block_type",
     "runtime_memory_type",

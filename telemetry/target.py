@@ -54,6 +54,8 @@ class Target:
     finished: bool = False
     """The pod will never run again: evicted, preempted, or all of it done. Kubernetes keeps such pods beside the ones in their
     place."""
+    counters_off: bool = False
+    """Its arguments say `--metrics-config counter_latencies=false`."""
     problem: str = ""
     """What is wrong with the pod's own settings, in words for its owner; empty when nothing is."""
 

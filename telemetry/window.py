@@ -13,7 +13,7 @@ Triton's counters start at zero when a process starts or a model is loaded, only
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
@@ -23,6 +23,7 @@ from telemetry.exposition import Series
 PENDING: Final = "nv_inference_pending_request_count"
 SUCCESS: Final = "nv_inference_request_success"
 FAILURE: Final = "nv_inference_request_failure"
+QUEUE: Final = "nv_inference_queue_duration_us"
 _SILENCE_INTERVALS: Final = 2.5  # two scrapes missed in a row: the pod was an error, or about to be
 _COMPLETIONS: Final = (SUCCESS, FAILURE)
 
@@ -42,14 +43,28 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Families:
-    """What to keep of a page, by how it is read. Quantiles are (family, quantile label) pairs."""
+    """What to keep of a page, by how it is read. A gauge may be one series of its family, `family{label="value"}`. Quantiles are
+    (family, quantile label) pairs. Histograms are the names of their buckets; each bucket is a counter `family{le}`."""
 
     counters: frozenset[str]
     gauges: frozenset[str]
     quantiles: frozenset[tuple[str, str]]
+    histograms: frozenset[str] = frozenset()
 
     def names(self) -> frozenset[str]:
-        return self.counters | self.gauges | {family for family, _ in self.quantiles}
+        """As a page shows them, without labels."""
+        gauges = {family.partition("{")[0] for family in self.gauges}
+        return self.counters | self.histograms | gauges | {family for family, _ in self.quantiles}
+
+    def labelled(self) -> Mapping[str, tuple[tuple[str, str, str], ...]]:
+        """Gauges of which single series are wanted: by family, their (label, value, name)."""
+        found: dict[str, tuple[tuple[str, str, str], ...]] = {}
+        for name in sorted(self.gauges):
+            family, brace, rest = name.partition("{")
+            if brace:
+                label, _, value = rest.rstrip("}").partition("=")
+                found[family] = (*found.get(family, ()), (label, value.strip('"'), name))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,8 @@ class PodHistory:
     ) -> None:
         self._families = families
         self._quantiles = {family for family, _ in families.quantiles}
+        self._labelled = families.labelled()
+        self._counters = families.counters | families.histograms
         self._windows = tuple(windows)
         self._longest = max(self._windows)
         self._slack = interval / 2
@@ -181,7 +198,7 @@ class PodHistory:
             family, labels = series.family, series.labels
             model = labels.get("model", "")
             key = RowKey(model, labels.get("version", ""), "" if model else labels.get("gpu_uuid", ""))
-            if family in self._families.counters:
+            if family in self._counters:
                 if not 0 <= value < math.inf:
                     # It would stay in the sums for as long as the pod lives.
                     raise ValueError("shows a counter that is NaN, infinite or negative")
@@ -191,12 +208,19 @@ class PodHistory:
             elif family in self._quantiles:
                 if (family, labels.get("quantile", "")) in self._families.quantiles:
                     _keep_quantile(gauges.setdefault(key, {}), f"{family}{{{labels['quantile']}}}", value)
-            elif (
-                family in self._families.gauges and value >= 0
-            ):  # NaN or negative says nothing: missing, not zero
-                row = gauges.setdefault(key, {})
-                row[family] = row.get(family, 0.0) + value
+            elif value >= 0:  # NaN or negative says nothing: missing, not zero
+                for name in self._gauge_names(series):
+                    row = gauges.setdefault(key, {})
+                    row[name] = row.get(name, 0.0) + value
         return counters, gauges
+
+    def _gauge_names(self, series: Series) -> Iterator[str]:
+        """Under which it is wanted."""
+        if series.family in self._families.gauges:
+            yield series.family
+        for label, value, name in self._labelled.get(series.family, ()):
+            if series.labels.get(label) == value:
+                yield name
 
     def _advance(
         self,
@@ -211,7 +235,7 @@ class PodHistory:
         if row is None:
             row = self._rows[key] = _Row()
             row.raw = {} if from_zero else dict(counters)
-            row.total = {series.family: 0.0 for series in counters}
+            row.total = {_counter_name(series): 0.0 for series in counters}
         begun_again = any(value < row.raw.get(series, 0.0) for series, value in counters.items())
         completed = False
         for series, value in counters.items():
@@ -221,7 +245,8 @@ class PodHistory:
             increase = value - before
             if series.family in _COMPLETIONS and increase > 0:
                 completed = True
-            row.total[series.family] = row.total.get(series.family, 0.0) + increase
+            name = _counter_name(series)
+            row.total[name] = row.total.get(name, 0.0) + increase
         row.raw = dict(counters)
         if completed or begun_again or not any(series.family == SUCCESS for series in counters):
             row.waiting_since = None
@@ -261,7 +286,7 @@ class PodHistory:
         longer shown leave together, once none of them has increased in the window."""
         before = start.totals.get(key, {})
         increase = {family: total - before.get(family, 0.0) for family, total in row.total.items()}
-        shown = {series.family for series in row.raw}
+        shown = {_counter_name(series) for series in row.raw}
         if not any(value for family, value in increase.items() if family not in shown):
             increase = {family: value for family, value in increase.items() if family in shown}
         if not increase:
@@ -289,6 +314,12 @@ class PodHistory:
         return RowWindow(held.seconds, held.increase, mean, fresh.last, now - row.waiting_since)
 
 
+def _counter_name(series: Series) -> str:
+    """A bucket is a counter of its own; all other series of a family are twins."""
+    bound = series.labels.get("le")
+    return series.family if bound is None else f"{series.family}{{{bound}}}"
+
+
 def _keep_quantile(row: dict[str, float], name: str, value: float) -> None:
     """Twin series: the larger, and a number rather than NaN."""
     before = row.get(name)
@@ -302,7 +333,7 @@ def _means(key: RowKey, samples: Iterable[_Sample], count: int | None = None) ->
     sums: dict[str, list[float]] = {}
     for sample in samples:
         for family, value in sample.gauges.get(key, {}).items():
-            if "{" not in family:
+            if "{" not in family or "=" in family:
                 sums.setdefault(family, []).append(value)
     return {family: sum(values) / (count or len(values)) for family, values in sums.items()}
 

@@ -54,7 +54,8 @@ def test_every_triage_command_shown_has_the_options_that_it_shows(line: str) -> 
 
 
 def test_the_table_lists_every_signal_with_its_target() -> None:
-    told = dict(re.findall(r"^\| `(triton_\w+)` \|[^|]*\| (\w+)", README, re.MULTILINE))
+    rows = re.findall(r"^\| (`[a-z0-9_:`, ]+`) \|[^|]*\| (\w+)", README, re.MULTILINE)
+    told = {name: target for names, target in rows for name in re.findall(r"`([^`]+)`", names)}
     assert told == {name: row.hpa.target for name, row in load_signals(rules_dir() / "signals").items()}
 
 

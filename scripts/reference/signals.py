@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from autoscaler.signal import Quantile, Ratio, Signal, Total
+from autoscaler.signal import Mean, Pods, Quantile, Ratio, Signal, Total, row_file
 from scripts.reference.markdown import bullets, page, sources
 
 _ENSEMBLES = {
     "parts": "its composing models are pooled",
     "own": "its own series are read",
-    "both": "its own series and those of its composing models are read",
+    "outer": "its own series are read, and not those of its composing models beside it",
 }
 
 
 def signal_page(signal: Signal) -> str:
     return page(
         signal.name,
-        f"rules/signals/{signal.name}.yaml",
+        f"rules/signals/{row_file(signal.name)}",
         ("Meaning", f"{signal.meaning}\n\nUnit: {signal.unit}."),
         ("Evidence", bullets(_made_of(signal))),
         ("Idle and no data", bullets(_without(signal))),
@@ -32,8 +32,18 @@ def _made_of(signal: Signal) -> Iterator[str]:
                 yield f"{read} of {_families(term.families)}, times {term.scale:g}; summed over pods and models"
         case Ratio(numerator=numerator, denominator=denominator, scale=scale):
             yield f"sum of {_families(numerator)} over sum of {_families(denominator)}, times {scale:g}"
-        case Quantile(family=family, quantile=quantile, scale=scale):
-            yield f"largest of the pods' own {quantile} quantile of `{family}`, times {scale:g}"
+            if signal.formula.queue_delay == "subtracted":
+                yield "of the time in the queue the model's max_queue_delay_microseconds is taken off for each request"
+        case Mean(family=family, scale=scale):
+            yield f"mean over pods and models of `{family}` over the window, times {scale:g}"
+        case Quantile() as found:
+            shown = ", ".join(found.summary_quantiles)
+            yield f"the quantiles {shown} of `{found.summary}`, times {found.summary_scale:g}, of each pod and model"
+            yield f"where that is not there, or does not see the model's work, the increase of the buckets of `{found.histogram}`"
+            yield f"pooled by requests finished in the window into one distribution; its {found.quantile:g} quantile"
+        case Pods(state=state):
+            yield f"pods of the Kubernetes API that are {'on no node' if state == 'pending' else 'on a node and not ready'}"
+            return
     yield f"window: {signal.window:g} s"
     if signal.scope == "model":
         yield f"for an ensemble, {_ENSEMBLES[signal.ensembles]}"
@@ -44,6 +54,8 @@ def _without(signal: Signal) -> Iterator[str]:
         yield f"every target answers and nothing happens: {signal.idle:g}, which is an answer"
     if signal.decoupled == "no_data":
         yield "a decoupled model: no data"
+    if signal.decoupled == "histogram":
+        yield "a decoupled model without the histogram: no data"
     if signal.stalled == "no_data":
         yield "requests wait and none completes for a whole window: no data"
     for family, remedy in signal.remedies.items():

@@ -34,6 +34,7 @@ P99_SIGNAL: Final = "triton_request_duration_p99_ms"
 MEMORY_SIGNAL: Final = "triton_gpu_memory_used_ratio"
 TOTALS: Final = (RATE, CONCURRENCY, PENDING_SIGNAL)
 MODEL_SIGNALS: Final = (*TOTALS, QUEUE_SIGNAL, P99_SIGNAL)
+"""Of each kind of formula that reads every model."""
 PLAIN: Final = ModelFacts()
 
 
@@ -54,8 +55,10 @@ def row(
     increase |= dict.fromkeys(_COMPUTE, 0.0) | {_COMPUTE[1]: compute_s * 1e6}
     mean = {} if pending is None else {PENDING: pending}
     last = {} if pending is None else {PENDING: pending if now_pending is None else now_pending}
-    if p99_ms is not None:
-        last[f"{P99}{{0.99}}"] = p99_ms * 1000
+    if p99_ms is not None:  # all requests took as long
+        last |= {
+            f"{P99}{{{quantile}}}": p99_ms * 1000 for quantile in ("0.5", "0.9", "0.95", "0.99", "0.999")
+        }
     return RowWindow(seconds, increase, mean, last, stalled)
 
 

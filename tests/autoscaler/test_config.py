@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.config import parse_config
 from autoscaler.selection import Settings
-from autoscaler.signal import Signal, load_signals, needed_families
+from autoscaler.signal import Pods, Signal, Total, load_signals, needed_families
 from telemetry.located_yaml import InvalidFileError
 from telemetry.model_config import ModelFacts, parse_model_config
 from telemetry.prometheus import PrometheusAccess
@@ -16,7 +16,15 @@ from telemetry.rules_dir import rules_dir
 from telemetry.target import PodKey, Workload
 from telemetry.two_sources import Ages
 from telemetry.window import Families
-from tests.autoscaler.fleet import CONCURRENCY, MEMORY_SIGNAL, MODEL_SIGNALS, QUEUE_SIGNAL, RATE, SIGNALS
+from tests.autoscaler.fleet import (
+    CONCURRENCY,
+    MEMORY_SIGNAL,
+    MODEL_SIGNALS,
+    P99_SIGNAL,
+    QUEUE_SIGNAL,
+    RATE,
+    SIGNALS,
+)
 
 STATIC = "targets:\n  static:\n  - {pod: a, metrics_url: http://a:8002/metrics}\n"
 
@@ -144,10 +152,19 @@ def test_a_wrong_configuration_is_refused_with_its_place(text: str, problem: str
 
 
 def test_the_signals_that_ship_load_and_say_what_suits_them() -> None:
-    assert set(SIGNALS) == {*MODEL_SIGNALS, MEMORY_SIGNAL}
-    suits = {name: row.hpa.target for name, row in SIGNALS.items() if row.hpa.target != "AverageValue"}
-    assert suits == {QUEUE_SIGNAL: "Value", MEMORY_SIGNAL: "none", "triton_request_duration_p99_ms": "Value"}
-    assert {name for name, row in SIGNALS.items() if row.decoupled == "value"} == {RATE, MEMORY_SIGNAL}
+    assert set(SIGNALS) >= {*MODEL_SIGNALS, MEMORY_SIGNAL}
+    for name, row in SIGNALS.items():
+        if row.hpa.target == "AverageValue":
+            assert isinstance(row.formula, Total), f"{name}: only totals divide by pods"
+        if isinstance(row.formula, Pods) or row.scope == "gpu":
+            assert row.hpa.target == "none", name
+    sees_decoupled = {name for name, row in SIGNALS.items() if row.decoupled == "value"}
+    of_durations = {
+        name
+        for name, row in SIGNALS.items()
+        if any("duration" in family or "summary" in family for family in row.families())
+    }
+    assert sees_decoupled.isdisjoint(of_durations), "a decoupled model's durations end before its work"
 
 
 def test_what_is_kept_of_a_page_is_what_the_signals_need_and_what_tells_idle_from_hung() -> None:
@@ -156,7 +173,11 @@ def test_what_is_kept_of_a_page_is_what_the_signals_need_and_what_tells_idle_fro
     assert needed_families({RATE: SIGNALS[RATE]}) == Families(
         frozenset(outcomes), frozenset(pending), frozenset()
     )
-    assert needed_families(SIGNALS).quantiles == {("nv_inference_request_summary_us", "0.99")}
+    needed = needed_families({P99_SIGNAL: SIGNALS[P99_SIGNAL]})
+    assert {family for family, _ in needed.quantiles} == {"nv_inference_request_summary_us"}
+    assert needed.histograms == {"nv_inference_first_response_histogram_ms_bucket"}
+    needed = needed_families({name: SIGNALS[name] for name in SIGNALS if "trtllm" in name})
+    assert {"nv_trt_llm_request_metrics", "nv_trt_llm_kv_cache_block_metrics"} <= needed.names()
 
 
 RATE_ROW = (rules_dir() / "signals" / f"{RATE}.yaml").read_text()
@@ -211,7 +232,10 @@ def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
 
 def test_a_signal_knows_whether_it_reads_counters() -> None:
     reads = {name for name, row in SIGNALS.items() if isinstance(row, Signal) and row.reads_counters()}
-    assert reads == {RATE, CONCURRENCY, QUEUE_SIGNAL}
+    assert reads >= {RATE, CONCURRENCY, QUEUE_SIGNAL}
+    assert reads.isdisjoint(
+        {MEMORY_SIGNAL, P99_SIGNAL, "triton_pending_pods", "triton_vllm_running_requests"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,6 +246,10 @@ def test_a_signal_knows_whether_it_reads_counters() -> None:
         (
             b'{"name":"e","ensemble_scheduling":{"step":[{"model_name":"a"},{"model_name":"b"},{"model_name":"a"}]}}',
             ModelFacts(parts=("a", "b")),
+        ),
+        (
+            b'{"name":"m","dynamic_batching":{"max_queue_delay_microseconds":100},"response_cache":{"enable":true}}',
+            ModelFacts(queue_delay_us=100, response_cache=True),
         ),
     ],
 )

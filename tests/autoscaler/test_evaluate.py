@@ -71,19 +71,23 @@ def test_a_mean_or_quantile_is_not_idle_while_a_target_is_silent(signal: str) ->
     )
 
 
-def test_p99_is_the_largest_of_the_pods_with_its_bounds() -> None:
-    fleet = pod("a", row(1, p99_ms=20)), pod("b", row(99, p99_ms=80)), pod("c", row(0, p99_ms=math.nan))
-    assert ask(P99_SIGNAL, *fleet) == Value(
-        80.0,
+def test_p99_is_of_all_requests_pooled_with_its_bounds() -> None:
+    """Of a thousand requests five took 80 ms: p99 is below that, though one pod's own p99 is 80 ms."""
+    fleet = pod("a", row(995, p99_ms=20)), pod("b", row(5, p99_ms=80)), pod("c", row(0, p99_ms=math.nan))
+    answer = ask(P99_SIGNAL, *fleet)
+    assert answer == Value(
+        20.0,
         1.0,
         30,
         labels={
-            "estimate": "maximum_of_pods",
+            "estimate": "pooled",
             "estimated_from": "summary",
             "lower_bound": "20.000",
-            "upper_bound": "80.000",
+            "upper_bound": "20.000",
         },
     )
+    slow = number(ask(P99_SIGNAL, pod("a", row(900, p99_ms=20)), pod("b", row(100, p99_ms=80))))
+    assert slow == 80.0
 
 
 def test_an_answer_says_where_its_numbers_were_read_and_an_error_in_whose_eyes_a_pod_is_missing() -> None:
@@ -98,7 +102,7 @@ def test_an_answer_says_where_its_numbers_were_read_and_an_error_in_whose_eyes_a
 
 
 def test_p99_of_an_idle_fleet_is_idle() -> None:
-    labels = {"estimate": "maximum_of_pods", "estimated_from": "summary"}
+    labels = {"estimate": "pooled", "estimated_from": "nothing"}
     assert ask(P99_SIGNAL, pod("a", row(p99_ms=math.nan))) == Value(0.0, 1.0, 30, True, labels)
 
 
@@ -110,9 +114,18 @@ def test_p99_that_is_nan_while_requests_complete_is_no_data() -> None:
 
 def test_p99_without_summaries_is_no_data_with_the_remedy() -> None:
     assert ask(P99_SIGNAL, pod("a", row(5))) == NoData(
-        Reason.FAMILY_ABSENT,
-        "pod a does not show nv_inference_request_summary_us: start Triton with --metrics-config summary_latencies=true; "
-        "a model with the response cache on has no request summary",
+        Reason.NO_SUMMARIES,
+        "pod a does not show nv_inference_request_summary_us: start Triton with --metrics-config summary_latencies=true, or from "
+        "26.01 on with histogram_latencies=true",
+    )
+
+
+def test_p99_of_a_model_with_the_response_cache_on_says_that_it_is_the_cache() -> None:
+    answer = ask(P99_SIGNAL, pod("a", row(5), facts={"m": ModelFacts(response_cache=True)}))
+    assert isinstance(answer, NoData)
+    assert answer.reason is Reason.RESPONSE_CACHE
+    assert answer.message.startswith(
+        "pod a: a model with the response cache on has no nv_inference_request_summary_us; from Triton 26.01"
     )
 
 
