@@ -9,6 +9,7 @@ from autoscaler.config import Config
 from autoscaler.own_metrics import OwnMetrics
 from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
+from telemetry.http_body import PlainPages
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_scrape import PrometheusScraper
@@ -50,7 +51,8 @@ def make_source(
 
     def scraper(on_page: Callable[[PodKey, float, Samples], None]) -> Scraper:
         settings = config.scrape_settings()
-        return Scraper(targets, families, windows, settings, session, clock, metrics.scraped, on_page)
+        pages = PlainPages(session)
+        return Scraper(targets, families, windows, settings, pages, clock, metrics.scraped, on_page)
 
     def prometheus(on_page: Callable[[PodKey, float, Samples], None]) -> PrometheusScraper:
         section, settings = config.prometheus, config.prometheus_settings()

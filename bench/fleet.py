@@ -11,6 +11,7 @@ from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.signal import load_signals, needed_families
 from bench.page import metrics_page, model_name
+from telemetry.http_body import PlainPages
 from telemetry.rules_dir import rules_dir
 from telemetry.scrape import Scraper, ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Targets, Workload
@@ -67,7 +68,7 @@ async def scraped_autoscaler(fleet: Fleet) -> Autoscaler:
                 needed_families(rows),
                 {row.window for row in rows.values()},
                 ScrapeSettings(INTERVAL, 60.0),
-                session,
+                PlainPages(session),
                 lambda: now[0],
             )
             for _ in range(2):

@@ -18,6 +18,7 @@ from demo.observe import Hpa, Observation, observe
 from demo.recording import About
 from demo.story import SCALED_ON, Story
 from demo.story import Phase as Act
+from telemetry.http_body import PlainPages
 from telemetry.rules_dir import rules_dir
 from telemetry.scrape import Scraper, ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Targets
@@ -64,7 +65,9 @@ class Stage:
         )
         targets = Targets()
         targets.replace({target.key: target})
-        self._scraper = Scraper(targets, needed_families(rows), {story.window}, SCRAPE, http, time.monotonic)
+        self._scraper = Scraper(
+            targets, needed_families(rows), {story.window}, SCRAPE, PlainPages(http), time.monotonic
+        )
         self._autoscaler = Autoscaler(rows, self._scraper.pods, Settings(max_age=MAX_AGE), time.monotonic)
         self._clients = Clients(server.url, MODEL, http)
         self._units = {name: row.unit for name, row in rows.items()}

@@ -13,18 +13,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 
+from telemetry.http_body import TooLargeError, read_bounded
 from telemetry.kubernetes_api import KubernetesError
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient
 
 _CHUNK_BYTES = 64 * 1024
+_AS_IS = {"Accept-Encoding": "identity"}  # of a pod's page: a short one could unfold to a gigabyte
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -82,6 +85,12 @@ class KubernetesClient:
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         return await self._call("GET", path, query or {}, None)
 
+    async def fetch(self, path: str, most: int) -> bytes:
+        """What a pod or a Service answers through the API server's `proxy` subresource, of at most `most` bytes.
+
+        An error of the API server has its `reason`; one that only passes through it has none."""
+        return await self._call("GET", path, {}, None, most)
+
     async def put(self, path: str, body: bytes) -> bytes:
         return await self._call("PUT", path, {}, body)
 
@@ -131,17 +140,21 @@ class KubernetesClient:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise self._unanswered(asked, error) from error
 
-    async def _call(self, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> bytes:
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, most: int | None = None
+    ) -> bytes:
         asked = describe_request(method, path, query)
         try:
             async with asyncio.timeout(self._deadline_seconds), self._connected() as connection:
-                response = await self._send(connection, method, path, query, body)
+                response = await self._send(connection, method, path, query, body, _AS_IS if most else {})
                 try:
                     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                         raise await self._refused(connection, asked, response)
-                    return await response.read()
+                    return await (response.read() if most is None else read_bounded(response, most))
                 finally:
                     response.release()
+        except TooLargeError as error:
+            raise KubernetesError(f"cannot {asked}: the pod {error}", reason="TooLarge") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._unanswered(asked, error) from error
 
@@ -152,6 +165,7 @@ class KubernetesClient:
         path: str,
         query: Mapping[str, str],
         body: bytes | None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> aiohttp.ClientResponse:
         client = connection.client
         if query:
@@ -159,14 +173,14 @@ class KubernetesClient:
         request: Any = await client.param_serialize(
             method,
             path,
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": "application/json", **headers},
             body=None if body is None else msgspec.json.decode(body),  # the client encodes it again
             auth_settings=["BearerToken"],
         )
         # The deadlines are set around this; aiohttp's own default of 300 s would cut watches.
         timeout = aiohttp.ClientTimeout(total=None)
-        _, url, headers, payload, _ = request
-        answer = await client.call_api(method, url, headers, payload, _request_timeout=timeout)
+        _, url, all_headers, payload, _ = request
+        answer = await client.call_api(method, url, all_headers, payload, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
         return response
 
@@ -191,6 +205,7 @@ class KubernetesClient:
 
         config: Any = credentials  # untyped
         settings: Any = Configuration()
+        settings.trace_configs = [_refuse_redirects()]
         try:
             if self._in_cluster():
                 config.load_incluster_config(client_configuration=settings)
@@ -267,6 +282,18 @@ async def default_namespace(kubeconfig: str | None, context: str | None) -> str:
         ) from error
     chosen = next((each for each in contexts if each["name"] == context), active)
     return str((chosen.get("context") or {}).get("namespace") or "default")
+
+
+def _refuse_redirects() -> aiohttp.TraceConfig:
+    """The API server redirects nobody; what a pod answers through its proxy may, and would lead this machine, and on the API
+    server's own address its credentials, to where the pod likes."""
+
+    async def refuse(*_: object) -> None:
+        raise aiohttp.ClientError("the answer is a redirect, which is not followed")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
 
 
 class _Status(msgspec.Struct):

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
-from telemetry.http_body import read_body, say_failure
+from telemetry.http_body import Pages, say_failure
 from telemetry.kept_pods import KeptPod
 from telemetry.model_config import parse_model_config
 from telemetry.window import SUCCESS, PodWindow
@@ -23,10 +23,8 @@ class ModelConfigReader:
     """`timeout`: seconds for all that is asked of one pod at a time. `interval`: seconds, after twice which a pod that did not
     answer is asked again, and then more and more rarely, up to sixteen."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, clock: Callable[[], float], *, interval: float, timeout: float
-    ) -> None:
-        self._session = session
+    def __init__(self, pages: Pages, clock: Callable[[], float], *, interval: float, timeout: float) -> None:
+        self._pages = pages
         self._clock = clock
         self._interval = interval
         self._timeout = timeout
@@ -52,7 +50,7 @@ class ModelConfigReader:
                 for model in missing:
                     url = f"{target.http_url}/v2/models/{quote(model, safe='')}/config"
                     try:
-                        body = await read_body(self._session, url, _MAX_CONFIG_BYTES)
+                        body = await self._pages.read(url, _MAX_CONFIG_BYTES)
                         kept.models[model] = parse_model_config(body)
                     except (aiohttp.ClientError, OSError, ValueError) as error:
                         failures[model[:100]] = say_failure(error)

@@ -16,6 +16,7 @@ import structlog
 
 from telemetry.circuit import Circuit
 from telemetry.cross_check import Samples
+from telemetry.http_body import PlainPages
 from telemetry.kept_pods import KeptPod, KeptPods
 from telemetry.model_config_reader import ModelConfigReader
 from telemetry.pod_state import PodState
@@ -87,7 +88,9 @@ class PrometheusScraper:
         self._on_page = on_page
         self._windows = tuple(windows)
         self._kept = KeptPods(targets, families, windows, settings.sample_interval, clock, NOT_ASKED)
-        self._configs = ModelConfigReader(session, clock, interval=settings.interval, timeout=_CONFIG_SECONDS)
+        self._configs = ModelConfigReader(
+            PlainPages(session), clock, interval=settings.interval, timeout=_CONFIG_SECONDS
+        )
         self._config_turns = asyncio.Semaphore(_CONFIGS_AT_ONCE)
         self._reader = PrometheusReader(families, settings, source, clock)
         self._filled = False

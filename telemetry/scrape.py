@@ -9,12 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
 import structlog
 
 from telemetry.cross_check import Samples
 from telemetry.exposition import Series, SeriesTable, parse_in_blocks
-from telemetry.http_body import FAILURES, TIMED_OUT, read_body, say_failure
+from telemetry.http_body import FAILURES, TIMED_OUT, Pages, say_failure
 from telemetry.kept_pods import KeptPod, KeptPods
 from telemetry.model_config_reader import ModelConfigReader
 from telemetry.pod_state import PodState
@@ -22,9 +21,6 @@ from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.window import Families, PodWindow
 
 _MAX_PAGE_BYTES: Final = 8 * 2**20
-_AT_ONCE: Final = 100
-_MUTE_AT_ONCE: Final = 2000
-"""Targets that timed out last time wait beside the others: a hundred at once, two seconds each, would stretch every round."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,24 +47,20 @@ class Scraper:
         families: Families,
         windows: Collection[float],
         settings: ScrapeSettings,
-        session: aiohttp.ClientSession,
+        pages: Pages,
         clock: Callable[[], float],
         on_scrape: Callable[[Target, str | None, float], None] = lambda target, failure, seconds: None,
         on_page: Callable[[PodKey, float, Samples], None] = lambda key, at, page: None,
     ) -> None:
         self._settings = settings
-        self._session = session
+        self._pages = pages
         self._clock = clock
         self._on_scrape = on_scrape
         self._on_page = on_page
         self._names = families.names()
         self._kept = KeptPods(targets, families, windows, settings.interval, clock, "not scraped yet")
         self._tables: dict[PodKey, SeriesTable] = {}
-        self._configs = ModelConfigReader(
-            session, clock, interval=settings.interval, timeout=settings.timeout
-        )
-        self._limit = asyncio.Semaphore(_AT_ONCE)
-        self._mute_limit = asyncio.Semaphore(_MUTE_AT_ONCE)
+        self._configs = ModelConfigReader(pages, clock, interval=settings.interval, timeout=settings.timeout)
         self._reading = asyncio.Lock()
         self.last_round_at: float | None = None
         """Monotonic second at which a whole round ended: the loop's heartbeat."""
@@ -104,13 +96,13 @@ class Scraper:
 
     async def _scrape(self, kept: KeptPod, url: str) -> None:
         target = kept.target
-        async with self._mute_limit if kept.failure == TIMED_OUT else self._limit:
+        async with self._pages.turn(mute=kept.failure == TIMED_OUT):
             at = self._clock()
             failure: str | None = None
             detail: str | None = None
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    page = await read_body(self._session, url, _MAX_PAGE_BYTES)
+                    page = await self._pages.read(url, _MAX_PAGE_BYTES)
                 windows = await self._read_page(at, page, kept)
                 await self._configs.read_new(kept, windows)
                 kept.windows = windows

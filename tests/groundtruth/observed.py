@@ -14,6 +14,7 @@ from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.signal import Signal, load_signals, needed_families
+from telemetry.http_body import PlainPages
 from telemetry.scrape import Scraper, ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Targets
 from tests.groundtruth.truth import Scrape, Window
@@ -102,7 +103,7 @@ async def observing(
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         settings = ScrapeSettings(interval=interval, timeout=0.9 * interval)
         families, windows = needed_families(rows), {row.window for row in rows.values()}
-        scraper = Scraper(targets, families, windows, settings, session, time.monotonic, note)
+        scraper = Scraper(targets, families, windows, settings, PlainPages(session), time.monotonic, note)
         running = [group.create_task(scraper.run()), group.create_task(_ask(rows, scraper, observed, every))]
         await sampled.wait()  # an idle server first: its counters are zero, and its windows start here
         yield observed

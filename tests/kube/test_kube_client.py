@@ -235,3 +235,42 @@ def test_a_request_is_told_in_the_words_of_rbac(
 def test_the_client_is_the_api_that_others_ask_for() -> None:
     api: KubernetesApi = KubernetesClient()
     assert cast(object, api) is not None
+
+
+PAGE = "/api/v1/namespaces/prod/pods/triton-0:8002/proxy/metrics"
+
+
+async def test_a_pods_page_comes_as_it_is_and_no_longer_than_it_may(tmp_path: Path) -> None:
+    """Compression is not asked for: it would hide how much comes."""
+    asked: list[str | None] = []
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers.get("accept-encoding"))
+        return web.Response(text="m 1\n" * 10)
+
+    async with connected(tmp_path) as (server, client):
+        server.expect(PAGE, page)
+        server.expect(PAGE, page)
+        assert await client.fetch(PAGE, 40) == b"m 1\n" * 10
+        with pytest.raises(KubernetesError, match="the pod sends more than 39 bytes") as refused:
+            await client.fetch(PAGE, 39)
+    assert (refused.value.reason, asked) == ("TooLarge", ["identity", "identity"])
+
+
+async def test_a_pod_redirects_nobody_and_its_own_error_is_not_the_api_servers(tmp_path: Path) -> None:
+    """The API server hands a pod's redirect on, and the token would go along to another path of the API."""
+
+    async def astray(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/api/v1/namespaces/prod/secrets")
+
+    async def missing(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=404, text="no such page")
+
+    async with connected(tmp_path) as (server, client):
+        server.expect(PAGE, astray)
+        server.expect(PAGE, missing)
+        with pytest.raises(KubernetesError, match="a redirect, which is not followed"):
+            await client.fetch(PAGE, 100)
+        with pytest.raises(KubernetesError, match="404") as refused:
+            await client.fetch(PAGE, 100)
+    assert (refused.value.status, refused.value.reason) == (404, "")

@@ -21,7 +21,7 @@ from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.selector import EVERYTHING
 from autoscaler.signal import load_signals, needed_families
-from telemetry.http_body import scrape_session
+from telemetry.http_body import PlainPages, scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_reader import PrometheusSettings
@@ -181,7 +181,9 @@ async def test_both_sources_tell_one_story_through_a_restart_and_a_rollout(
         targets.replace({target.key: target for target in (_target("a", a), _target("b", b))})
         session = await stack.enter_async_context(scrape_session())
         families, clock = needed_families(rows), time.monotonic
-        scraper = Scraper(targets, families, {WINDOW}, ScrapeSettings(INTERVAL, 0.8), session, clock)
+        scraper = Scraper(
+            targets, families, {WINDOW}, ScrapeSettings(INTERVAL, 0.8), PlainPages(session), clock
+        )
         asking = PrometheusSettings(INTERVAL, INTERVAL, 0.9, 0.1, namespaces=("live",))
         asked = PrometheusScraper(
             targets, families, {WINDOW}, asking, PrometheusSource(prometheus.url), session, clock

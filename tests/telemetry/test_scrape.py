@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from telemetry.http_body import scrape_session
+from telemetry.http_body import PlainPages, scrape_session
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
 from telemetry.scrape import Scraper, ScrapeSettings
@@ -88,7 +88,7 @@ class Fleet:
             FAMILIES,
             [WINDOW],
             ScrapeSettings(interval=5.0, timeout=timeout),
-            self.session,
+            PlainPages(self.session),
             lambda: self.now,
         )
 

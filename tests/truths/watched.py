@@ -12,6 +12,7 @@ from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.signal import load_signals, needed_families
+from telemetry.http_body import PlainPages
 from telemetry.rules_dir import rules_dir
 from telemetry.scrape import Scraper, ScrapeSettings
 from telemetry.target import Phase, PodKey, Target, Targets, Workload
@@ -66,7 +67,7 @@ async def watched(server: TritonServer) -> AsyncIterator[Watched]:
     targets = Targets()
     targets.replace({key: target})
     async with aiohttp.ClientSession(auto_decompress=False) as http, asyncio.TaskGroup() as group:
-        scraper = Scraper(targets, needed_families(rows), {WINDOW}, SCRAPE, http, time.monotonic)
+        scraper = Scraper(targets, needed_families(rows), {WINDOW}, SCRAPE, PlainPages(http), time.monotonic)
         await scraper.scrape_all()
         running = group.create_task(scraper.run())
         yield Watched(Autoscaler(rows, scraper.pods, Settings(max_age=3.0), time.monotonic))
