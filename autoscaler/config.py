@@ -41,6 +41,8 @@ class ScrapeSection(Section):
     """Between scrapes of one target."""
     timeout: Seconds = 2.0
     """For one scrape; less than the interval, so that a mute target is known before it is asked again."""
+    statistics: bool = False
+    """With each scrape Triton's statistics API is asked too, for triton_busy_fraction: as much again as the page, or more."""
     max_age: Seconds | None = None
     """How long a silent target's last contribution stands in a total; by default until two scrapes have failed, at most 30 s."""
 
@@ -207,7 +209,7 @@ class Config(Section):
         return self.scrape.max_age or max(min(2 * interval + timeout, 30.0), interval + timeout)
 
     def scrape_settings(self) -> ScrapeSettings:
-        return ScrapeSettings(self.scrape.interval, self.scrape.timeout)
+        return ScrapeSettings(self.scrape.interval, self.scrape.timeout, self.scrape.statistics)
 
     def prometheus_settings(self) -> PrometheusSettings | None:
         """None where pods are only scraped."""

@@ -13,7 +13,7 @@ from typing import Final
 from autoscaler.answer import Reason, Value
 from autoscaler.pooled_quantile import Points, pool_quantile
 from autoscaler.selection import Facts, SelectedPod, Settings, Standing, max_age_of
-from autoscaler.signal import Mean, Pods, Quantile, Ratio, Signal, Term, Total
+from autoscaler.signal import INSTANCE_SECONDS, Mean, Pods, Quantile, Ratio, Signal, Term, Total
 from telemetry.model_config import ModelFacts
 from telemetry.two_sources import PROMETHEUS
 from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, RowKey, RowWindow
@@ -280,6 +280,8 @@ def _parts(
 ) -> tuple[float, float]:
     """Numerator and denominator of one row."""
     source: Mapping[str, float] = row.increase if formula.kind == "ratio_of_rates" else row.mean
+    if INSTANCE_SECONDS in formula.denominator and facts is not None:
+        source = {**source, INSTANCE_SECONDS: facts.instances * row.seconds}
     for family in (*formula.numerator, *formula.denominator):
         if family not in source and family not in formula.optional:
             raise _absent(signal, pod, family)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -12,6 +12,10 @@ from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, Families
 
 Family = Annotated[str, Field(pattern=r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*="[^"{}=,]*"\})?$')]
 """A family, or of a gauge's family the series with one label: `family{label="value"}`."""
+
+
+INSTANCE_SECONDS: Final = "configuration:instance_seconds"
+"""Stands in a formula for the seconds of the window times the model's instances: its configuration says how many there are."""
 
 
 class _Row(BaseModel):
@@ -158,7 +162,7 @@ class Signal(_Row):
             case Total(terms=terms):
                 return frozenset(family for term in terms for family in term.families)
             case Ratio(numerator=numerator, denominator=denominator):
-                return frozenset(numerator + denominator)
+                return frozenset(numerator + denominator) - {INSTANCE_SECONDS}
             case Mean(family=family):
                 return frozenset({family})
             case Quantile(summary=summary, histogram=histogram):

@@ -10,12 +10,14 @@ import msgspec
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """`decoupled`: answers are sent after execute() returns. `parts`: composing models, none unless it is an ensemble.
-    `queue_delay_us`: for which the dynamic batcher waits for more requests; `response_cache`: answers may come from the cache."""
+    `queue_delay_us`: for which the dynamic batcher waits for more requests; `response_cache`: answers may come from the cache;
+    `instances`: how many execute at once, on all GPUs of the pod."""
 
     decoupled: bool = False
     parts: tuple[str, ...] = ()
     queue_delay_us: int = 0
     response_cache: bool = False
+    instances: int = 1
 
 
 class _Policy(msgspec.Struct):
@@ -38,8 +40,14 @@ class _Cache(msgspec.Struct):
     enable: bool = False
 
 
+class _Group(msgspec.Struct):
+    count: Annotated[int, msgspec.Meta(ge=0)] = 1
+    gpus: list[int] = msgspec.field(default_factory=list)
+
+
 class _Config(msgspec.Struct):
     name: str
+    instance_group: list[_Group] = msgspec.field(default_factory=list)
     dynamic_batching: _Batching = msgspec.field(default_factory=_Batching)
     response_cache: _Cache = msgspec.field(default_factory=_Cache)
     model_transaction_policy: _Policy = msgspec.field(default_factory=_Policy)
@@ -60,4 +68,5 @@ def parse_model_config(body: bytes) -> ModelFacts:
         parts,
         config.dynamic_batching.max_queue_delay_microseconds,
         config.response_cache.enable,
+        sum(group.count * max(1, len(group.gpus)) for group in config.instance_group) or 1,
     )

@@ -17,6 +17,7 @@ from telemetry.http_body import FAILURES, TIMED_OUT, Pages, say_failure
 from telemetry.kept_pods import KeptPod, KeptPods
 from telemetry.model_config_reader import ModelConfigReader
 from telemetry.pod_state import PodState
+from telemetry.statistics_reader import StatisticsReader
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.window import Families, PodWindow
 
@@ -27,10 +28,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ScrapeSettings:
-    """Seconds: `interval` between scrapes of a target, `timeout` for one of them (less than the interval)."""
+    """Seconds: `interval` between scrapes of a target, `timeout` for one of them (less than the interval). `statistics`: its
+    statistics API is asked too."""
 
     interval: float = 5.0
     timeout: float = 2.0
+    statistics: bool = False
 
 
 class Scraper:
@@ -60,6 +63,9 @@ class Scraper:
         self._names = families.names()
         self._kept = KeptPods(targets, families, windows, settings.interval, clock, "not scraped yet")
         self._tables: dict[PodKey, SeriesTable] = {}
+        self._statistics = StatisticsReader(
+            pages, windows, interval=settings.interval, timeout=settings.timeout
+        )
         self._configs = ModelConfigReader(pages, clock, interval=settings.interval, timeout=settings.timeout)
         self._reading = asyncio.Lock()
         self.last_round_at: float | None = None
@@ -88,6 +94,7 @@ class Scraper:
         """One round over all current targets."""
         current = self._kept.begin_round()
         self._tables = {key: self._tables.get(key) or SeriesTable(self._names) for key in current}
+        self._statistics.keep(current.keys())
         async with asyncio.TaskGroup() as group:
             for kept in current.values():
                 if kept.target.phase is Phase.RUNNING and kept.target.metrics_url is not None:
@@ -104,6 +111,8 @@ class Scraper:
                 async with asyncio.timeout(self._settings.timeout):
                     page = await self._pages.read(url, _MAX_PAGE_BYTES)
                 windows = await self._read_page(at, page, kept)
+                if self._settings.statistics:
+                    windows = await self._statistics.add(target, at, windows)
                 await self._configs.read_new(kept, windows)
                 kept.windows = windows
             except FAILURES as error:
