@@ -2,7 +2,8 @@
 
 Totals are sums, in which a pod that does not answer counts as the larger of its own last contribution and the mean of the others;
 while a pod's past is unknown there is no such contribution, and no total. A new pod that is ready and not measured yet counts as
-that mean for the part of the window since it was ready. What a pod did before it left counts until it slides out of the window.
+its share of them all for the part of the window since it was ready. What a pod did before it left counts until it slides out of the
+window.
 Ratios are ratios of sums. Quantiles are never averaged: they are pooled into one distribution, with bounds.
 """
 
@@ -102,8 +103,7 @@ def _total(
     fading = sum(_fading(signal, formula, pod) for pod in departed)
     typical = sum(answered) / len(answered) if answered else 0.0
     estimated = sum(max(_own(signal, formula, pod), typical) for pod in missing)
-    estimated += sum(typical * _waited(signal, pod) for pod in unmeasured)
-    total = sum(answered) + fading + estimated
+    total = (sum(answered) + fading + estimated) / (1 - _unseen_share(signal, pods, unmeasured))
     # A gauge of the engine's own may show work while no request completes and none waits in front of it.
     if not missing and not unmeasured and total == 0 and _idle(pods):
         return None
@@ -131,12 +131,24 @@ def _fading(signal: Signal, formula: Total, pod: SelectedPod) -> float:
         return 0.0
 
 
-def _waited(signal: Signal, pod: SelectedPod) -> float:
-    """The part of the window for which a pod was ready and not measured.
+def _unseen_share(signal: Signal, pods: Sequence[SelectedPod], unmeasured: Sequence[SelectedPod]) -> float:
+    """The part of a steady load, shared evenly, that young pods did and no sample shows; less than 1.
 
-    It takes load from the others at once, and its first sample comes when the source has found it: a Prometheus only every 5 s
-    (discovery/manager.go) and then scrapes it. Without this a total would dip after each scale-up and ask for a scale-down."""
-    return min(1.0, pod.age_seconds / signal.window)
+    A pod takes its share of the load at once when it is ready, and the others' windows show less from then on. Its own first sample
+    comes when the source has found it: a Prometheus looks only every 5 s (discovery/manager.go) and then scrapes it. Without this a
+    total would dip after each scale-up and ask for a scale-down. Of k pods among n that waited f of the window each, the windows
+    together lack f k / n. A young pod's later samples may lag behind the others', and lack as much for that time."""
+    if not pods:
+        return 0.0
+    ages = [pod.age_seconds for pod in pods if pod.standing is Standing.ANSWERED]
+    newest = min(ages, default=0.0)
+    waited = [pod.age_seconds for pod in unmeasured]
+    waited += [
+        pod.age_seconds - newest
+        for pod in pods
+        if pod.standing is Standing.ANSWERED and pod.window is not None and pod.window.young
+    ]
+    return sum(min(1.0, seconds / signal.window) for seconds in waited) / (len(pods) + len(unmeasured))
 
 
 def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[SelectedPod]:

@@ -77,7 +77,7 @@ def _merged(window: PodWindow, statistics: PodWindow) -> PodWindow:
         key: _with(row, statistics.rows[key]) if key in statistics.rows else row
         for key, row in window.rows.items()
     }
-    return PodWindow(window.at, window.full, rows)
+    return replace(window, rows=rows)
 
 
 def _with(row: RowWindow, statistics: RowWindow) -> RowWindow:

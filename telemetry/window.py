@@ -98,6 +98,8 @@ class PodWindow:
     full: bool
     """The samples cover the window, or the pod's whole life is known."""
     rows: Mapping[RowKey, RowWindow]
+    young: bool = False
+    """The pod's life is shorter than the window, so it holds all that the pod did until its last sample."""
 
 
 @dataclass(slots=True)
@@ -277,7 +279,7 @@ class PodHistory:
         for key, gauges in newest.gauges.items():
             if key not in self._rows:
                 rows[key] = RowWindow(span, {}, _means(key, inside), gauges)
-        return PodWindow(newest.at, full, rows)
+        return PodWindow(newest.at, full, rows, young=full and not covered)
 
     def _row_window(
         self, key: RowKey, row: _Row, start: _Sample, inside: list[_Sample], span: float

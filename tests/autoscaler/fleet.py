@@ -85,6 +85,7 @@ def pod(
     facts: Mapping[str, ModelFacts] | None = None,
     gpu: Mapping[RowKey, RowWindow] | None = None,
     version: str = "1",
+    young: bool = False,
 ) -> PodState:
     """A pod whose last sample is `age` seconds old; without rows it has never answered. One row is that of model m."""
     models = {"m": rows} if isinstance(rows, RowWindow) else rows
@@ -102,7 +103,7 @@ def pod(
     if models is None:
         return PodState(target, NOW - known, {}, failure or "connection refused or unreachable")
     keyed = {RowKey(model, version, ""): window for model, window in models.items()} | dict(gpu or {})
-    windows = {WINDOW: PodWindow(NOW - age, full, keyed)}
+    windows = {WINDOW: PodWindow(NOW - age, full, keyed, young)}
     known_facts = dict.fromkeys(models, PLAIN) if facts is None else facts
     return PodState(target, NOW - known, windows, failure, known_facts)
 

@@ -126,21 +126,29 @@ def test_a_new_pod_that_has_not_answered_yet_is_not_missing() -> None:
     assert ask(RATE, pod("a", row(30)), starting, loading) == Value(1.0, 1.0, 30)
 
 
-@pytest.mark.parametrize(("waited", "share"), [(0.0, 0.0), (6.0, 0.2), (15.0, 0.5), (29.0, 29 / 30)])
-def test_a_ready_pod_without_a_sample_counts_as_the_mean_for_as_long_as_it_waits(
-    waited: float, share: float
+@pytest.mark.parametrize(("waited", "total"), [(0.0, 4.0), (15.0, 4.8), (30.0, 6.0)])
+def test_a_ready_pod_without_a_sample_counts_as_one_of_them_for_as_long_as_it_waits(
+    waited: float, total: float
 ) -> None:
-    """It took load from the others when it became ready, and a source may find it a while later."""
+    """After a whole window it is a third of three, as the mean of the others is."""
     fleet = pod("a", row(30)), pod("b", row(90)), pod("c", born=True, known=waited)
-    assert number(ask(RATE, *fleet)) == pytest.approx(4.0 + 2.0 * share)
+    assert number(ask(RATE, *fleet)) == pytest.approx(total)
 
 
-def test_a_total_does_not_dip_while_a_source_looks_for_new_pods() -> None:
-    """One pod had all of the load for a window; then a second shares it evenly, and is measured only 8 s later."""
+@pytest.mark.parametrize("new", [1, 3, 8])
+def test_a_total_does_not_dip_while_a_source_looks_for_new_pods(new: int) -> None:
+    """One pod had all of the load for a window; then it is shared evenly with others, which are measured only 8 s later."""
     for waited in range(9):
-        first = row(30 * (30 - waited) + 15 * waited)
-        total = number(ask(RATE, pod("a", first, age=0.0), pod("b", born=True, known=float(waited))))
-        assert 30.0 <= total <= 33.0
+        old = row(30 * (30 - waited) + 30 * waited / (1 + new))
+        young = [pod(f"new-{at}", born=True, known=float(waited)) for at in range(new)]
+        assert number(ask(RATE, pod("a", old, age=0.0), *young)) == pytest.approx(30.0)
+
+
+def test_a_total_does_not_dip_while_young_pods_are_measured_later_than_the_others() -> None:
+    """Four pods share 30 a second since 6 s; the three young ones were last measured 3 s ago."""
+    old = pod("a", row(30 * 24 + 7.5 * 6), age=0.0)
+    young = [pod(f"new-{at}", row(7.5 * 3), age=3.0, young=True) for at in range(3)]
+    assert number(ask(RATE, old, *young)) == pytest.approx(30.0)
 
 
 def test_an_idle_fleet_with_a_ready_pod_without_a_sample_says_zero_and_not_idle() -> None:
