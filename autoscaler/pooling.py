@@ -138,17 +138,13 @@ def _unseen_share(signal: Signal, pods: Sequence[SelectedPod], unmeasured: Seque
     comes when the source has found it: a Prometheus looks only every 5 s (discovery/manager.go) and then scrapes it. Without this a
     total would dip after each scale-up and ask for a scale-down. Of k pods among n that waited f of the window each, the windows
     together lack f k / n. A young pod's later samples may lag behind the others', and lack as much for that time."""
-    if not pods:
-        return 0.0
-    ages = [pod.age_seconds for pod in pods if pod.standing is Standing.ANSWERED]
-    newest = min(ages, default=0.0)
-    waited = [pod.age_seconds for pod in unmeasured]
-    waited += [
-        pod.age_seconds - newest
-        for pod in pods
-        if pod.standing is Standing.ANSWERED and pod.window is not None and pod.window.young
-    ]
-    return sum(min(1.0, seconds / signal.window) for seconds in waited) / (len(pods) + len(unmeasured))
+    answered = [pod for pod in pods if pod.standing is Standing.ANSWERED and pod.window is not None]
+    old = [pod.age_seconds for pod in answered if pod.window is not None and not pod.window.young]
+    usual = sum(old) / len(old) if old else math.inf
+    lags = [pod.age_seconds - usual for pod in answered if pod.window is not None and pod.window.young]
+    waited = [pod.age_seconds for pod in unmeasured] + [lag for lag in lags if lag > 0]
+    shares = [min(1.0, seconds / signal.window) for seconds in waited]
+    return sum(shares) / (len(pods) + len(unmeasured)) if shares else 0.0
 
 
 def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[SelectedPod]:

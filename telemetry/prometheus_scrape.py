@@ -230,7 +230,7 @@ class PrometheusScraper:
             taken.stamp, taken.at = stamp, at
             taken.whole = taken.whole if reading.in_part else page
             try:
-                windows = kept.history.add(at, page.items())
+                windows = kept.history.add(at, page.items(), kept.known_since)
             except ValueError as error:
                 kept.failure = taken.refused = str(error)[:120]
                 return None

@@ -135,6 +135,6 @@ class Scraper:
             samples: list[tuple[Series, float]] = []
             for _ in parse_in_blocks(page.decode(), self._tables[kept.target.key], samples):
                 await asyncio.sleep(0)
-            windows = kept.history.add(at, samples)
+            windows = kept.history.add(at, samples, kept.known_since)
             self._on_page(kept.target.key, at, samples)
             return windows

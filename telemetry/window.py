@@ -148,9 +148,12 @@ class PodHistory:
         self._before_silence: Mapping[float, PodWindow] = {}
         self._answers_since = float("-inf")  # the first sample after the last silence
 
-    def add(self, at: float, page: Iterable[tuple[Series, float]]) -> Mapping[float, PodWindow]:
-        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`. Raises ValueError for
-        a page that no Triton can mean; nothing of it is kept."""
+    def add(
+        self, at: float, page: Iterable[tuple[Series, float]], serving_since: float | None = None
+    ) -> Mapping[float, PodWindow]:
+        """The pod's windows, by length in seconds, after one more page sampled at monotonic second `at`. What a new pod had done by
+        its first page it did evenly since `serving_since`. Raises ValueError for a page that no Triton can mean; nothing of it is
+        kept."""
         if self._samples and at - self._samples[-1].at > 2 * self._longest:
             self._forget()
         elif self._samples and at - self._samples[-1].at > _SILENCE_INTERVALS * 2 * self._slack:
@@ -164,12 +167,14 @@ class PodHistory:
         elif first and self._born_at is not None and at - self._born_at > 2 * self._longest:
             self._born_at = None
         from_zero = not first or self._born_at is not None
-        if first and self._born_at is not None:
-            # Not at birth: until the first page the pod was starting, and that time would dilute its rates.
-            self._samples.append(_Sample(at, {}, {}))
         for key in self._rows.keys() | counters.keys():
             self._advance(key, at, counters.get(key, {}), gauges.get(key, {}), from_zero=from_zero)
-        self._samples.append(_Sample(at, {k: dict(r.total) for k, r in self._rows.items()}, gauges))
+        newest = _Sample(at, {k: dict(r.total) for k, r in self._rows.items()}, gauges)
+        if first and self._born_at is not None:
+            # Not from birth: while the pod was starting it did nothing, and that time would dilute its rates.
+            since = at if serving_since is None else serving_since
+            self._samples.extend(_evenly(newest, since, 2 * self._slack))
+        self._samples.append(newest)
         while len(self._samples) > 2 and self._samples[1].at <= at - self._longest - self._slack:
             self._samples.popleft()
         windows = {seconds: self._window(seconds) for seconds in self._windows}
@@ -314,6 +319,20 @@ class PodHistory:
         mean = {**fresh.mean, PENDING: highest}
         row.held[seconds] = replace(held, mean=mean)
         return RowWindow(held.seconds, held.increase, mean, fresh.last, now - row.waiting_since)
+
+
+def _evenly(first: _Sample, since: float, interval: float) -> Iterator[_Sample]:
+    """What a new pod's samples would have been before its first one, had it done evenly since `since` what that one shows.
+
+    Without them all of it would lie at the moment of the first one, and in the window for longer than it lasted."""
+    yield _Sample(min(since, first.at), {}, {})
+    waited = first.at - since
+    for step in range(1, math.ceil(waited / interval) if waited > 0 else 0):
+        share = step * interval / waited
+        totals = {
+            key: {family: value * share for family, value in row.items()} for key, row in first.totals.items()
+        }
+        yield _Sample(since + step * interval, totals, first.gauges)
 
 
 def _counter_name(series: Series) -> str:

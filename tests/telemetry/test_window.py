@@ -54,6 +54,22 @@ def test_a_pod_born_in_sight_counts_from_its_first_sample() -> None:
     assert window.rows[M] == RowWindow(30.0, {SUCCESS: 12.0}, {PENDING: 0.0}, {PENDING: 0.0})
 
 
+@pytest.mark.parametrize("found_after", [1.0, 5.0, 8.0, 17.0, 29.0, 33.0])
+def test_what_a_new_pod_did_before_it_was_found_leaves_the_window_when_it_was_done(
+    found_after: float,
+) -> None:
+    """At work at an even pace since second 100: no window says more than it does in one, nor less once it has lived for one."""
+    pod = Pod(born_at=90.0)
+    at = 100.0 + found_after
+    while at < 200.0:
+        window = pod.scrape(at, model(20 * (at - 100), pending=1), serving_since=100.0)
+        lived = min(at - 100.0, WINDOW)
+        assert window.rows[M].increase[SUCCESS] / window.rows[M].seconds == pytest.approx(
+            20 * lived / WINDOW, abs=20 * 2.5 / WINDOW
+        )
+        at += 5.0
+
+
 @pytest.mark.parametrize("loading", [10.0, 50.0, 600.0])
 def test_the_time_that_a_new_pod_took_to_start_does_not_dilute_its_rate(loading: float) -> None:
     """Pending, pulling and loading take minutes, in which no request can complete."""

@@ -41,8 +41,8 @@ class Pod:
         self.history = PodHistory(FAMILIES, [WINDOW], interval, born_at)
         self.table = SeriesTable(FAMILIES.names())
 
-    def scrape(self, at: float, *lines: str) -> PodWindow:
-        return self.history.add(at, self.page("".join(lines) or "\n"))[WINDOW]
+    def scrape(self, at: float, *lines: str, serving_since: float | None = None) -> PodWindow:
+        return self.history.add(at, self.page("".join(lines) or "\n"), serving_since)[WINDOW]
 
     def scrapes(self, pages: Mapping[float, str]) -> PodWindow:
         """The window after the last of the pages, by second."""
