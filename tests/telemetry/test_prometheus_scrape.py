@@ -15,7 +15,8 @@ from telemetry.circuit import Circuit
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import MAX_ANSWER_BYTES, PrometheusAccess, PrometheusSource
-from telemetry.prometheus_reader import AT_ONCE, PrometheusSettings, TickReport
+from telemetry.prometheus_queries import AT_ONCE, TickReport
+from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.prometheus_scrape import IN_CLUSTERS, IN_PART, NO_SAMPLE, NOT_ASKED, PrometheusScraper
 from telemetry.target import Phase, PodKey, Target, Targets
 from tests.telemetry.prometheus_api import PrometheusApi, Reply, prometheus_api
@@ -247,7 +248,7 @@ async def test_a_prometheus_that_fails_in_any_way_makes_every_pod_missing_and_no
 
 async def test_a_prometheus_that_nobody_listens_for_is_unreachable(fleet: Fleet) -> None:
     await fleet.round()
-    fleet.scraper._reader._source = PrometheusSource("http://127.0.0.1:9")
+    fleet.scraper._queries._source = PrometheusSource("http://127.0.0.1:9")
     assert (await fleet.round())[
         "a"
     ].failure == "Prometheus does not answer: connection refused or unreachable"
