@@ -81,7 +81,8 @@ class PrometheusSection(Section):
     """After its timestamp by which a sample can be queried; longer behind remote write or a slow receiver."""
     max_age: Seconds | None = None
     """How long a pod's last contribution stands in a total when no newer sample comes; by default until one scrape of Prometheus or
-    one tick has failed and the next would have come, at most a minute."""
+    one tick has failed and the next would have come, at most a minute. With one that is too short for the way through recording
+    rules these are not read."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -103,9 +104,9 @@ class PrometheusSection(Section):
 
     @property
     def longest_age(self) -> float:
-        """Seconds: `max_age`, or what truth 3 asks for: one scrape or one tick may fail and the next succeed. A tick may find
-        recordings at any time, so there is time for them, too."""
-        one_more = self._usual_age + max(self.interval, self.scrape_interval)
+        """Seconds: `max_age`, or what truth 3 asks for: one scrape or one tick may fail and the next succeed. Any tick may find
+        recordings, so their longer way is in it."""
+        one_more = self._recorded_age + max(self.interval, self.scrape_interval)
         return self.max_age or max(min(one_more, 60.0), self._recorded_age)
 
     @property

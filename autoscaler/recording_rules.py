@@ -10,9 +10,9 @@ from telemetry.prometheus_recorded_reader import settings_recordings
 from telemetry.prometheus_recordings import rule_file
 
 HEADER: Final = """\
-# Recording rules with which `source: prometheus` reads a big fleet: the newest values of the families that the signals need, and when
-# each pod was scraped. Made by `triton-autoscaler recording-rules`, with the --config and --rules of the daemon that reads them: a digest
-# tells it whether they are its own, and without its own it reads the raw series. Take the whole group as it is, limit and interval too.
+# Recording rules for `source: prometheus`: of each pod the newest values of the families that the signals need, and when it was
+# scraped. Made by `triton-autoscaler recording-rules`, with the --config and --rules of the daemon that reads them: a digest tells it
+# whether they are its own. Without its own it reads the raw series. Take the group as it is: its order, its interval, and no limit.
 """
 OBJECT: Final = """\
 apiVersion: monitoring.coreos.com/v1

@@ -158,7 +158,10 @@ class PrometheusReader:
         }
         pages, in_part = await self._pages.read(asked, labels, at, deadline)
         stamps, doubtful = await self._queries.ask(
-            self._stamps_query([labels]), at, deadline, partial(read_told_stamps, labels, self._settings.labels)
+            self._stamps_query([labels]),
+            at,
+            deadline,
+            partial(read_told_stamps, labels, self._settings.labels),
         )
         unsettled = moved(opened, stamps) if opened is not None else frozenset[PodName]()
         return Reading(stamps, pages, unsettled, in_part or doubtful)

@@ -25,7 +25,7 @@ from telemetry.prometheus_recordings import AFTER, BEFORE, Recordings
 from telemetry.window import Families
 
 _WHY: Final = {
-    "none": "there are none of these pods",
+    "none": "there are none of these pods, or a rule of the group fails",
     "other_digest": "they were made for other rules or another configuration; generate them again with "
     "`triton-autoscaler recording-rules`, with the same --rules and --config",
     "overdue": "they are not evaluated any more, or too slowly",
@@ -50,9 +50,7 @@ class RecordedReader:
         self._settings = settings
         self._queries = queries
         self._pages = pages
-        self._matchers = build_matchers(
-            settings.namespaces, recordings.labels.namespace, settings.matchers
-        )
+        self._matchers = build_matchers(settings.namespaces, recordings.labels.namespace, settings.matchers)
 
     async def open(self, known: Collection[PodName], deadline: float) -> Opened | RecordingsState:
         """The newest evaluation that is whole for all pods of `known` that it records, or why there is none. Raises
@@ -94,9 +92,7 @@ class RecordedReader:
 class RecordedOrRawReader:
     """What a tick opens it reads: `open`, then `read`."""
 
-    def __init__(
-        self, families: Families, settings: PrometheusSettings, queries: PrometheusQueries
-    ) -> None:
+    def __init__(self, families: Families, settings: PrometheusSettings, queries: PrometheusQueries) -> None:
         pages = FamilyPages(families, queries)
         recordings = settings_recordings(families, settings)
         self._digest = recordings.digest
@@ -123,9 +119,7 @@ class RecordedOrRawReader:
         self._state = state
         return opened or await self._raw.open(known, deadline)
 
-    async def _open_recorded(
-        self, known: Collection[PodName], deadline: float
-    ) -> Opened | RecordingsState:
+    async def _open_recorded(self, known: Collection[PodName], deadline: float) -> Opened | RecordingsState:
         if not self._may_record:
             return "too_old"
         opened = await self._recorded.open(known, deadline)

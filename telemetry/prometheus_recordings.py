@@ -1,15 +1,16 @@
-"""What recording rules keep of every pod, so that big fleets are read in few rows: the rules, and the questions for what they recorded.
+"""What recording rules keep of every pod for this program: the rules, and the queries for what they recorded.
 
-One group: the timestamp of each pod's newest sample as a *value*, then each family, then the timestamps once more. A recorded sample
-carries the second of the evaluation, not of the scrape, so only these values say how old it is. Of Prometheus' rules relied on (rules/group.go):
-- rules of one group have one evaluation time and are evaluated in order, and what one recorded the next one reads;
-- with `concurrent-rule-eval` the order holds between rules that read each other. Each family therefore reads the first timestamps and
-  the last timestamps read each family;
-- a rule that fails records nothing, not even that its series went. Each family therefore records one series without a pod, the second
-  at which it was evaluated, and the last timestamps are recorded only where every family has that of this evaluation. Where they
-  stand, all of an evaluation stands.
+One group: the timestamp of each pod's newest sample as a *value*, then each family, then the timestamps once more. A recorded
+sample carries the second of the evaluation, not of the scrape, so only these values say how old it is. What Prometheus does with a
+group (rules/group.go, rules/manager.go) decides the rest:
+- Its rules have one evaluation time and are evaluated in order, and each reads what those before it recorded. With
+  `concurrent-rule-eval` that holds only where a rule reads the other, so each family reads the first timestamps and the last
+  timestamps read each family.
+- A rule that fails records nothing, not even that its series went: the values of the evaluation before would stand on. So each
+  family also records one series without a pod, the second at which it was evaluated, and the last timestamps are recorded only
+  where every family has that of this evaluation. Where they stand, the whole evaluation stands.
 
-So the newest evaluation that is whole can be asked for at its own second, and what is there does not change any more.
+So the newest whole evaluation is asked for at its own second, where nothing changes any more.
 """
 
 import re
@@ -38,8 +39,8 @@ AFTER: Final = "namespace_pod:triton_newest_sample:timestamp_after"
 DIGEST: Final = "digest"
 GROUP: Final = "triton-recordings"
 OVERDUE: Final = 1.5
-"""Intervals after which an evaluation counts as missed: just before the next one the newest is one interval old, and evaluating takes
-a part of one."""
+"""Intervals after which an evaluation counts as missed: just before the next one the newest is one interval old, and evaluating
+takes a part of one."""
 
 _MATCHED_NAME = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"')
 
@@ -116,8 +117,8 @@ class Recordings:
         return f"max by ({by}) ({self._at_evaluation(recorded_name(family), matchers)})"
 
     def _at_evaluation(self, record: str, matchers: str) -> str:
-        """The one sample of each series that lies less than an interval back. A selector alone would look back five minutes, and find
-        what a replica recorded that died: its counters, the larger ones, would hide that a container began anew."""
+        """The one sample of each series that lies less than an interval back. A selector alone would look back five minutes, and
+        find what a replica recorded before it died: its counters, the larger ones, would hide that a container began anew."""
         selector = _joined(f'{DIGEST}="{self.digest}"', matchers)
         return f"last_over_time({record}{{{selector}}}[{_milliseconds(self.interval) - 1}ms])"
 
