@@ -11,8 +11,8 @@ from telemetry.prometheus_recordings import rule_file
 
 HEADER: Final = """\
 # Recording rules for `source: prometheus`: of each pod the newest values of the families that the signals need, and when it was
-# scraped. Made by `triton-autoscaler recording-rules`, with the --config and --rules of the daemon that reads them. It tells its own
-# by the digest; without its own it reads the raw series. Take the group as it is: its order, its interval, and no limit.
+# scraped. Made by `triton-autoscaler recording-rules`, with the --config and --rules of the daemon that reads them. The digest says
+# whether they are its own; without its own it reads the raw series. Take the group as it is: its order, its interval, and no limit.
 """
 OBJECT: Final = """\
 apiVersion: monitoring.coreos.com/v1

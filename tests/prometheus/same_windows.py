@@ -36,12 +36,13 @@ def scraped_at(pod: str, slot: int) -> float:
     return START + slot * EVERY + phase(pod)
 
 
-def as_openmetrics() -> str:
+def as_openmetrics(namespace_label: str = "namespace", pod_label: str = "pod") -> str:
+    """All samples, with these labels for the pods."""
     families: dict[str, list[str]] = {}
     for pod, life in LIVES.items():
         for slot, page in enumerate(life.pages):
             for family, labels, value in page or ():
-                told = {"namespace": "prod", "pod": pod, **labels}
+                told = {namespace_label: "prod", pod_label: pod, **labels}
                 families.setdefault(family, []).append(
                     f"{family}{{{_labels(told)}}} {value!r} {scraped_at(pod, slot):.3f}"
                 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from telemetry.prometheus_pages import LabelNames
 from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.prometheus_recorded_reader import settings_recordings
 from telemetry.prometheus_recordings import AFTER, rule_file
@@ -30,15 +31,17 @@ pytestmark = pytest.mark.timeout(300)
 LOOKBACK = ("--query.lookback-delta", f"{EVERY}s")
 
 
-@pytest.mark.parametrize("interval", [15, 20, 10])
+@pytest.mark.parametrize(
+    ("interval", "names"), [(15, LabelNames()), (10, LabelNames("exported_namespace", "exported_pod"))]
+)
 async def test_240_histories_say_the_same_through_recording_rules_as_through_scrapes(
-    prometheus_tools: PrometheusTools, tmp_path: Path, interval: int
+    prometheus_tools: PrometheusTools, tmp_path: Path, interval: int, names: LabelNames
 ) -> None:
-    """At the pace of Prometheus' scrapes, slower (some are never recorded), and faster (some are recorded twice)."""
-    settings = PrometheusSettings(interval, EVERY, 9.0, DELAY, namespaces=("prod",))
+    """At the pace of Prometheus' scrapes, and faster: some are recorded twice. The second with labels as without honor_labels."""
+    settings = PrometheusSettings(interval, EVERY, 9.0, DELAY, namespaces=("prod",), labels=names)
     recordings = settings_recordings(FAMILIES, settings)
     rules = recordings.rules("", DELAY)
-    await PrometheusServer(prometheus_tools, tmp_path).backfill(as_openmetrics())
+    await PrometheusServer(prometheus_tools, tmp_path).backfill(as_openmetrics(*recordings.labels))
     # A rule that reads another needs that one's blocks: the first timestamps, then the families, then the last timestamps.
     for part in (rules[:1], rules[1:-1], rules[-1:]):
         (tmp_path / "rules.yaml").write_text(rule_file(part, recordings.digest, interval))
