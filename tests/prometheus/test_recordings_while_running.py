@@ -47,7 +47,7 @@ def rules(settings: PrometheusSettings, matchers: str = "") -> str:
 
 def failing(text: str) -> str:
     """The rule of one family fails each time that it is evaluated."""
-    return text.replace(f"({SUCCESS}{{", f'(label_replace({SUCCESS}, "x", "", "y", "(") and {SUCCESS}{{')
+    return text.replace(f") ({SUCCESS}{{", f') (label_replace({SUCCESS}, "x", "", "y", "(") and {SUCCESS}{{')
 
 
 class Watch:
