@@ -16,6 +16,7 @@ So the newest whole evaluation is asked for at its own second, where nothing cha
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from json import dumps
 from typing import Final
@@ -67,7 +68,7 @@ class Recordings:
         """The labels given, or the first of the usual ones: a rule cannot look for them."""
         return PodLabels(self.names.namespace or NAMESPACE_LABELS[0], self.names.pod or POD_LABELS[0])
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of all that decides what the recordings say: families, quantiles, labels, and the seconds of both intervals. What merely
         narrows or delays them is not in it: a store in the middle has labels and delays of its own."""
