@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from telemetry.exposition import Series
 from telemetry.prometheus_vector import Vector
+from telemetry.statistics import FAMILIES as TOLD_BY_STATISTICS
 from telemetry.window import Families
 
 ALIVE: Final = (
@@ -195,8 +196,9 @@ class FamilyReader:
 
 
 def family_quantiles(families: Families) -> Mapping[str, frozenset[str]]:
-    """All families to ask for, each with the quantiles wanted of it; none for what is no summary."""
-    wanted: dict[str, frozenset[str]] = dict.fromkeys(families.names(), frozenset())
+    """All families to ask for, each with the quantiles wanted of it; none for what is no summary. What a Triton's statistics tell
+    is on no page, and in no Prometheus."""
+    wanted: dict[str, frozenset[str]] = dict.fromkeys(families.names() - TOLD_BY_STATISTICS, frozenset())
     for family, quantile in families.quantiles:
         wanted[family] |= {quantile}
     return wanted

@@ -105,7 +105,7 @@ def test_the_prometheus_source_is_told_where_and_what_to_ask() -> None:
 def test_both_sources_have_their_own_ages() -> None:
     config = parse_config(PROMETHEUS.replace("source: prometheus", "source: auto"))
     assert config.settings() == Settings(max_age=12.0, source="auto")
-    assert config.ages() == Ages(scrape=12.0, prometheus=56.0)
+    assert config.ages() == Ages(scrape=12.0, prometheus=60.0)
     assert config.prometheus_settings() is not None
 
 
