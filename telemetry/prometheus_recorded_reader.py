@@ -95,7 +95,7 @@ class RecordedOrRawReader:
     def __init__(self, families: Families, settings: PrometheusSettings, queries: PrometheusQueries) -> None:
         pages = FamilyPages(families, queries)
         recordings = settings_recordings(families, settings)
-        self._digest = recordings.digest
+        self.digest = recordings.digest
         self._queries = queries
         self._may_record = settings.recordings
         self._raw = PrometheusReader(settings, queries, pages)
@@ -115,7 +115,7 @@ class RecordedOrRawReader:
         self._queries.report.recordings = state
         if state != self._state:
             reads = "recordings" if opened else "series"
-            log.info("prometheus_reads", reads=reads, recordings=_WHY.get(state, "read"), digest=self._digest)
+            log.info("prometheus_reads", reads=reads, recordings=_WHY.get(state, "read"), digest=self.digest)
         self._state = state
         return opened or await self._raw.open(known, deadline)
 

@@ -108,6 +108,11 @@ class PrometheusScraper:
         """Seconds between two rounds."""
         return self._settings.interval
 
+    @property
+    def recordings_digest(self) -> str:
+        """By which it knows the recordings that were made for it."""
+        return self._reader.digest
+
     def pods(self, namespace: str) -> Iterable[PodState]:
         """The namespace's pods as they stand, those just discovered without windows, those just gone as terminating."""
         return self._kept.pods(namespace)

@@ -1,6 +1,7 @@
 """The recording rules as files and as a command: what Prometheus takes, what they record, and whether what ships is current."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,14 @@ from click.testing import CliRunner, Result
 
 from autoscaler.cli import main
 from autoscaler.config import read_config
+from autoscaler.own_metrics import OwnMetrics
 from autoscaler.signal import load_signals, needed_families
+from autoscaler.sources import make_source
 from scripts.render_manifests import recording_rules
-from telemetry.prometheus_recorded_reader import settings_recordings
+from telemetry.http_body import scrape_session
+from telemetry.prometheus_scrape import PrometheusScraper
 from telemetry.rules_dir import rules_dir
+from telemetry.target import Targets
 from tests.prometheus.build_tools import PrometheusTools
 
 CONFIG = """\
@@ -68,17 +73,20 @@ def test_prometheus_takes_the_rules_of_any_configuration(
         _promtool(prometheus_tools, "check", "rules", "--lint=all", "--lint-fatal", file)
 
 
-def test_a_configuration_gives_its_labels_matchers_and_seconds_and_its_daemon_knows_the_digest(
+async def test_a_configuration_gives_its_labels_matchers_and_seconds_and_its_daemon_knows_the_digest(
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
     (group,) = yaml.safe_load(_run("-c", str(config)).output)["groups"]
-    settings = read_config(config).prometheus_settings()
-    assert settings is not None
     families = needed_families(load_signals(rules_dir() / "signals"))
+    async with scrape_session() as session:
+        source = make_source(
+            read_config(config), Targets(), families, [60.0], session, OwnMetrics(), time.monotonic
+        )
+    assert isinstance(source, PrometheusScraper)
     digests = {rule["labels"]["digest"] for rule in group["rules"]}
-    assert (group["interval"], digests) == ("20s", {settings_recordings(families, settings).digest})
+    assert (group["interval"], digests) == ("20s", {source.recordings_digest})
     for rule in group["rules"]:
         assert 'kube_pod!="",env=~"prod.*"} offset 5000ms' in rule["expr"]
         assert "max by (namespace, kube_pod, cluster, env" in rule["expr"]
