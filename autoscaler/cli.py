@@ -131,6 +131,34 @@ def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
     click.echo(f"ok: {len(rows)} signals, {len(files)} configuration files")
 
 
+@main.command("recording-rules")
+@click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration of the daemon whose label names, matchers and intervals the rules get.",
+)
+@_rules
+@click.option("--operator", is_flag=True, help="As a PrometheusRule, for the Prometheus operator.")
+def recording_rules(config_file: Path | None, rules_folder: Path | None, operator: bool) -> None:
+    """Print recording rules for a Prometheus that has too many Triton series to read them each tick."""
+    from autoscaler.config import read_config
+    from autoscaler.recording_rules import render_recording_rules
+    from telemetry.located_yaml import InvalidFileError
+
+    rows = _load_rows(rules_folder)
+    section = None
+    if config_file is not None:
+        try:
+            section = read_config(config_file).prometheus
+        except InvalidFileError as error:
+            _fail(str(error), 2)
+        if section is None:
+            _fail(f"{config_file}: there is no section prometheus whose label names and intervals to take", 2)
+    click.echo(render_recording_rules(rows, section, operator=operator), nl=False)
+
+
 def _load_rows(folder: Path | None) -> "Mapping[str, Signal]":
     """The signals of the folder; exits with every mistake in them."""
     from autoscaler.signal import load_signals

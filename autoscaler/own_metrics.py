@@ -8,7 +8,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from autoscaler.answer import Answer, NoData
-from telemetry.prometheus_reader import TickReport
+from telemetry.prometheus_queries import TickReport
 from telemetry.target import Target
 
 
@@ -87,6 +87,13 @@ class OwnMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._recordings = Counter(
+            "triton_autoscaler_prometheus_recordings_total",
+            "Readings of all pods from Prometheus, by whether recording rules' series were read, or why the raw ones: none, "
+            "other_digest, overdue, incomplete, too_old.",
+            ["state"],
+            registry=self.registry,
+        )
         self._tick_seconds = Histogram(
             "triton_autoscaler_prometheus_tick_duration_seconds",
             "Time of one reading of all pods from Prometheus.",
@@ -117,6 +124,8 @@ class OwnMetrics:
 
     def prometheus_ticked(self, report: TickReport) -> None:
         self._ticks.labels(report.outcome).inc()
+        if report.recordings is not None:
+            self._recordings.labels(report.recordings).inc()
         self._tick_seconds.observe(report.seconds)
         self._queries.inc(report.queries)
         self._query_bytes.inc(report.size_bytes)

@@ -72,7 +72,7 @@ class PrometheusSection(Section):
     """In every selector, where one Prometheus holds more than this cluster: cluster="eu1"."""
     labels: PrometheusLabels = PrometheusLabels()
     interval: Seconds = 15.0
-    """Between ticks. Each reads the newest samples of all pods."""
+    """Between ticks. Each reads the newest samples of all pods. Recording rules generated for them have the same."""
     scrape_interval: Seconds = 15.0
     """How often this Prometheus scrapes the Tritons. Where it is rarer than said here, samples are too old and answers errors."""
     timeout: Seconds = 10.0
@@ -81,7 +81,8 @@ class PrometheusSection(Section):
     """After its timestamp by which a sample can be queried; longer behind remote write or a slow receiver."""
     max_age: Seconds | None = None
     """How long a pod's last contribution stands in a total when no newer sample comes; by default until one scrape of Prometheus or
-    one tick has failed and the next would have come, at most a minute."""
+    one tick has failed and the next would have come, at most a minute. With one that is too short for the way through recording
+    rules these are not read."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -103,9 +104,16 @@ class PrometheusSection(Section):
 
     @property
     def longest_age(self) -> float:
-        """Seconds: `max_age`, or what truth 3 asks for: one scrape or one tick may fail and the next succeed."""
-        one_more = self._usual_age + max(self.interval, self.scrape_interval)
-        return self.max_age or max(min(one_more, 60.0), self._usual_age)
+        """Seconds: `max_age`, or what truth 3 asks for: one scrape or one tick may fail and the next succeed. Any tick may find
+        recordings, so their longer way is in it."""
+        one_more = self._recorded_age + max(self.interval, self.scrape_interval)
+        return self.max_age or max(min(one_more, 60.0), self._recorded_age)
+
+    @property
+    def _recorded_age(self) -> float:
+        """So old gets a sample that recording rules hand on: rules are evaluated once an interval, too, and what they record can be
+        queried after the delay."""
+        return self._usual_age + self.interval + self.delay
 
     def access(self) -> PrometheusAccess:
         pair = self.client_certificate
@@ -126,4 +134,5 @@ class PrometheusSection(Section):
             matchers=self.matchers,
             namespaces=namespaces,
             labels=LabelNames(self.labels.namespace, self.labels.pod, self.labels.cluster),
+            recordings=self.longest_age >= self._recorded_age,
         )

@@ -1,11 +1,14 @@
 """Writes deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml from the chart, for those who do not use Helm, the
-chart's own copy of the custom resource, and deploy/prometheus-rules.yaml from rules/prometheus, for the Prometheus operator:
-`make manifests`."""
+chart's own copy of the custom resource, deploy/prometheus-rules.yaml from rules/prometheus, for the Prometheus operator, and the
+recording rules from rules/signals, as a rule file and for the operator: `make manifests`."""
 
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from autoscaler.recording_rules import render_recording_rules
+from autoscaler.signal import load_signals
+from telemetry.rules_dir import rules_dir
 from tests.deploy.build_tools import ensure_helm
 
 RULES = Path(__file__).parents[1] / "rules" / "prometheus"
@@ -73,6 +76,15 @@ spec:
     return told + head + "".join(indented)
 
 
+def recording_rules() -> Mapping[Path, str]:
+    """Those of the signals that ship, for labels and intervals as they usually are."""
+    rows = load_signals(rules_dir() / "signals")
+    return {
+        DEPLOY / "recording-rules.yaml": render_recording_rules(rows, None, operator=False),
+        DEPLOY / "recording-rules-operator.yaml": render_recording_rules(rows, None, operator=True),
+    }
+
+
 def rendered(helm: Path) -> Mapping[Path, str]:
     """The files and their text. CalledProcessError, with Helm's message on stderr, where the chart does not render."""
     whole = _template(helm, "--set", "apiService.create=false")
@@ -84,6 +96,7 @@ def rendered(helm: Path) -> Mapping[Path, str]:
         DEPLOY / "triage.yaml": TRIAGE + triage.removeprefix("---\n"),
         DEPLOY / "chart" / "crds" / "triagereports.yaml": (DEPLOY / "triagereports.yaml").read_text(),
         DEPLOY / "prometheus-rules.yaml": prometheus_rules(),
+        **recording_rules(),
     }
 
 

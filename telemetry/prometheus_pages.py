@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from telemetry.exposition import Series
 from telemetry.prometheus_vector import Vector
+from telemetry.statistics import FAMILIES as TOLD_BY_STATISTICS
 from telemetry.window import Families
 
 ALIVE: Final = (
@@ -91,26 +92,36 @@ def stamps_query(
     matchers: str,
     fresh_seconds: float,
     offset_seconds: float = 0.0,
+    kept: Collection[str] = (),
 ) -> str:
-    """The timestamp of the newest fresh sample of each pod, `offset_seconds` before the time for which it is asked."""
-    kept = dict.fromkeys(name for pair in labels for name in pair)
-    offset = f" offset {round(offset_seconds * 1000)}ms" if offset_seconds else ""
-    alive = " or ".join(f"timestamp({family}{{{matchers}}}{offset})" for family in ALIVE)
-    return (
-        f"max by ({', '.join([*kept, names.cluster])}) (({alive}) > {_since(fresh_seconds + offset_seconds)})"
-    )
+    """The timestamp of the newest fresh sample of each pod, `offset_seconds` before the time for which it is asked. `kept`: more
+    labels to tell pods apart by."""
+    by = dict.fromkeys([*(name for pair in labels for name in pair), names.cluster, *kept])
+    alive = " or ".join(f"timestamp({family}{{{matchers}}}{_offset(offset_seconds)})" for family in ALIVE)
+    return f"max by ({', '.join(by)}) (({alive}) > {_since(fresh_seconds + offset_seconds)})"
 
 
 def family_query(
-    family: str, labels: PodLabels, matchers: str, fresh_seconds: float, quantiles: Collection[str]
+    family: str,
+    labels: PodLabels,
+    matchers: str,
+    fresh_seconds: float,
+    quantiles: Collection[str],
+    offset_seconds: float = 0.0,
+    kept: Collection[str] = (),
 ) -> str:
-    """The family's newest fresh values by pod and series."""
+    """The family's newest fresh values by pod and series, as `stamps_query` tells the timestamps."""
     if quantiles:
         wanted = f"quantile=~{_quoted('|'.join(map(re.escape, sorted(quantiles))))}"
         matchers = f"{wanted},{matchers}" if matchers else wanted
-    shown = f"{family}{{{matchers}}}"
-    fresh = f"timestamp({shown}) > {_since(fresh_seconds)}"
-    return f"max by ({', '.join([*labels, *SERIES_LABELS])}) ({shown} and ({fresh}))"
+    shown = f"{family}{{{matchers}}}{_offset(offset_seconds)}"
+    fresh = f"timestamp({shown}) > {_since(fresh_seconds + offset_seconds)}"
+    by = dict.fromkeys([*labels, *kept, *SERIES_LABELS])
+    return f"max by ({', '.join(by)}) ({shown} and ({fresh}))"
+
+
+def _offset(seconds: float) -> str:
+    return f" offset {round(seconds * 1000)}ms" if seconds else ""
 
 
 def _since(seconds: float) -> str:
@@ -185,8 +196,9 @@ class FamilyReader:
 
 
 def family_quantiles(families: Families) -> Mapping[str, frozenset[str]]:
-    """All families to ask for, each with the quantiles wanted of it; none for what is no summary."""
-    wanted: dict[str, frozenset[str]] = dict.fromkeys(families.names(), frozenset())
+    """All families to ask for, each with the quantiles wanted of it; none for what is no summary. What a Triton's statistics tell
+    is on no page, and in no Prometheus."""
+    wanted: dict[str, frozenset[str]] = dict.fromkeys(families.names() - TOLD_BY_STATISTICS, frozenset())
     for family, quantile in families.quantiles:
         wanted[family] |= {quantile}
     return wanted

@@ -5,14 +5,13 @@ Ages are differences of two readings of Prometheus' clock; ours only says how lo
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
 
 import structlog
 
-from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus import PrometheusError
 from telemetry.prometheus_pages import (
     FamilyReader,
     LabelNames,
@@ -28,13 +27,9 @@ from telemetry.prometheus_pages import (
     read_stamps,
     stamps_query,
 )
+from telemetry.prometheus_queries import PrometheusQueries
 from telemetry.prometheus_vector import Vector
 from telemetry.window import Families
-
-_Read = TypeVar("_Read")
-
-AT_ONCE: Final = 4
-"""Queries: a fifth of those that a Prometheus answers at once by default, which dashboards and rules want too."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +47,8 @@ class PrometheusSettings:
     """Of the user's own, as they stand in a selector: `cluster="eu1"`."""
     namespaces: tuple[str, ...] = ()
     labels: LabelNames = field(default_factory=LabelNames)
+    recordings: bool = True
+    """Whether samples that took the longer way through recording rules are young enough to be read."""
 
     @property
     def sample_interval(self) -> float:
@@ -67,16 +64,6 @@ class PrometheusSettings:
     def shortest_window(self) -> float:
         """Two samples: a window of one would end where it begins, and show no work at all."""
         return 2 * self.sample_interval
-
-
-@dataclass(slots=True)
-class TickReport:
-    """What a tick was, for the daemon's own metrics. `outcome`: ok, partial, no_samples, or the reason of its failure."""
-
-    outcome: str = "ok"
-    seconds: float = 0.0
-    queries: int = 0
-    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,65 +86,26 @@ class Opened:
     in_part: bool
 
 
-class PrometheusReader:
-    """Asks `source` for `families`; `clock` is monotonic. `report` counts what is asked until it is replaced."""
+class FamilyPages:
+    """The families' answers as pages. Whoever asks hands on what the same readers made: a history knows series by identity."""
 
-    def __init__(
-        self,
-        families: Families,
-        settings: PrometheusSettings,
-        source: PrometheusSource,
-        clock: Callable[[], float],
-    ) -> None:
-        self._settings = settings
-        self._source = source
-        self._clock = clock
-        self._quantiles = family_quantiles(families)
-        self._readers = {family: FamilyReader(family) for family in sorted(self._quantiles)}
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._labels: PodLabels | None = None
-        self._ahead: float | None = None  # our monotonic clock less Prometheus' clock
-        self.report = TickReport()
+    def __init__(self, families: Families, queries: PrometheusQueries) -> None:
+        self._queries = queries
+        self.quantiles = family_quantiles(families)
+        self._readers = {family: FamilyReader(family) for family in sorted(self.quantiles)}
 
-    def our_second(self, stamp: float) -> float:
-        """The monotonic second of one of Prometheus' timestamps."""
-        assert self._ahead is not None  # noqa: S101 -- nothing was read before it was opened
-        return stamp + self._ahead
-
-    async def open(self, known: Collection[PodName], deadline: float) -> Opened | None:
-        """What there is to read a little before Prometheus' present; None where no pod of `known` has a fresh sample. `deadline` in
-        monotonic seconds. Raises PrometheusError."""
-        names, delay = self._settings.labels, self._settings.delay
-        pairs = [self._labels] if self._labels else names.candidates()
-        query = stamps_query(pairs, names, self._matchers(), self._settings.fresh_seconds, delay)
-        sent = self._clock()
-        vector = await self._query(query, None, deadline, lambda vector: vector)
-        answered = self._clock()
-        labels = choose_labels(vector, known, pairs)
-        if labels != self._labels:
-            log.info("prometheus_labels", labels=labels and labels._asdict(), asked=query)
-        self._labels = labels
-        if labels is None or vector.at is None:
-            return None
-        # Prometheus read its clock between these two; what was found before stands while it can be true, so that the distance of
-        # two samples is what Prometheus' clock says.
-        earliest, latest = sent - vector.at, answered - vector.at
-        self._ahead = earliest if self._ahead is None else min(max(self._ahead, earliest), latest)
-        return Opened(vector.at - delay, read_stamps(vector, labels, names), bool(vector.warnings))
-
-    async def read(self, at: float, deadline: float, opened: Stamps | None) -> Reading:
-        """All pods at second `at` of Prometheus' clock. `opened`: the timestamps before; None for a time of which no samples arrive
-        any more. Raises PrometheusError."""
-        labels, names, matchers = self._labels, self._settings.labels, self._matchers()
-        assert labels is not None  # noqa: S101 -- chosen when the tick was opened
-        fresh = self._settings.fresh_seconds
+    async def read(
+        self, asked: Mapping[str, str], labels: PodLabels, at: float, deadline: float
+    ) -> tuple[Mapping[PodName, Page], bool]:
+        """Pages out of one query for each family, `asked`, and whether an answer was in part. Raises PrometheusError."""
         parts: list[Mapping[PodName, Page]] = []
         in_part = False
 
         async def ask(family: str, reader: FamilyReader) -> None:
             nonlocal in_part
-            query = family_query(family, labels, matchers, fresh, self._quantiles[family])
-            part, doubtful = await self._query(query, at, deadline, partial(_read_family, reader, labels))
+            part, doubtful = await self._queries.ask(
+                asked[family], at, deadline, partial(_read_family, reader, labels)
+            )
             parts.append(part)
             in_part |= doubtful
 
@@ -167,39 +115,84 @@ class PrometheusReader:
                     group.create_task(ask(family, reader))
         except* PrometheusError as errors:
             raise _first(errors) from None
-        query = stamps_query([labels], names, matchers, fresh)
-        stamps, doubtful = await self._query(query, at, deadline, partial(_read_stamps, labels, names))
-        unsettled: set[PodName] = set()
-        if opened is not None:
-            either = opened.newest.keys() | stamps.newest.keys()
-            unsettled = {name for name in either if opened.newest.get(name) != stamps.newest.get(name)}
-        return Reading(stamps, join_pages(parts), frozenset(unsettled), in_part or doubtful)
+        return join_pages(parts), in_part
 
-    async def _query(
-        self, promql: str, at: float | None, deadline: float, read: Callable[[Vector], _Read]
-    ) -> _Read:
-        async with self._turns:
-            left = max(0.1, deadline - self._clock())
-            self.report.queries += 1
-            size, answer = await self._source.vector(
-                promql, at, lambda vector: (vector.size_bytes, read(vector)), timeout_seconds=left
-            )
-            self.report.size_bytes += size
-            return answer
+
+class PrometheusReader:
+    """Asks for the raw series of `pages`' families."""
+
+    def __init__(self, settings: PrometheusSettings, queries: PrometheusQueries, pages: FamilyPages) -> None:
+        self._settings = settings
+        self._queries = queries
+        self._pages = pages
+        self._labels: PodLabels | None = None
+
+    async def open(self, known: Collection[PodName], deadline: float) -> Opened | None:
+        """What there is to read a little before Prometheus' present; None where no pod of `known` has a fresh sample. `deadline` in
+        monotonic seconds. Raises PrometheusError."""
+        query = self._stamps_query(self._candidates(), self._settings.delay)
+        vector = await self._queries.present(query, deadline)
+        labels = choose_labels(vector, known, self._candidates())
+        if labels != self._labels:
+            log.info("prometheus_labels", labels=labels and labels._asdict(), asked=query)
+        self._labels = labels
+        if labels is None or vector.at is None:
+            return None
+        stamps = read_stamps(vector, labels, self._settings.labels)
+        return Opened(vector.at - self._settings.delay, stamps, bool(vector.warnings))
+
+    async def shows(self, pods: Collection[PodName], at: float, deadline: float) -> bool:
+        """Whether one of them had a fresh sample a little before second `at`. Raises PrometheusError."""
+        query = self._stamps_query(self._candidates(), self._settings.delay)
+        vector = await self._queries.ask(query, at, deadline, lambda vector: vector)
+        return choose_labels(vector, pods, self._candidates()) is not None
+
+    async def read(self, at: float, deadline: float, opened: Stamps | None) -> Reading:
+        """All pods at second `at` of Prometheus' clock. `opened`: the timestamps before; None for a time of which no samples arrive
+        any more. Raises PrometheusError."""
+        labels, fresh = self._labels, self._settings.fresh_seconds
+        assert labels is not None  # noqa: S101 -- chosen when the tick was opened
+        asked = {
+            family: family_query(family, labels, self._matchers(), fresh, quantiles)
+            for family, quantiles in self._pages.quantiles.items()
+        }
+        pages, in_part = await self._pages.read(asked, labels, at, deadline)
+        stamps, doubtful = await self._queries.ask(
+            self._stamps_query([labels]),
+            at,
+            deadline,
+            partial(read_told_stamps, labels, self._settings.labels),
+        )
+        unsettled = moved(opened, stamps) if opened is not None else frozenset[PodName]()
+        return Reading(stamps, pages, unsettled, in_part or doubtful)
+
+    def _candidates(self) -> Collection[PodLabels]:
+        return [self._labels] if self._labels else self._settings.labels.candidates()
+
+    def _stamps_query(self, labels: Collection[PodLabels], delay: float = 0.0) -> str:
+        names, fresh = self._settings.labels, self._settings.fresh_seconds
+        return stamps_query(labels, names, self._matchers(), fresh, delay)
 
     def _matchers(self) -> str:
         label = self._labels.namespace if self._labels else self._settings.labels.namespace
         return build_matchers(self._settings.namespaces, label, self._settings.matchers)
 
 
+def moved(before: Stamps, after: Stamps) -> frozenset[PodName]:
+    """The pods whose timestamps differ: what was read in between may be of two scrapes."""
+    either = before.newest.keys() | after.newest.keys()
+    return frozenset(name for name in either if before.newest.get(name) != after.newest.get(name))
+
+
+def read_told_stamps(labels: PodLabels, names: LabelNames, vector: Vector) -> tuple[Stamps, bool]:
+    """The timestamps, and whether they were told in part."""
+    return read_stamps(vector, labels, names), bool(vector.warnings)
+
+
 def _read_family(
     reader: FamilyReader, labels: PodLabels, vector: Vector
 ) -> tuple[Mapping[PodName, Page], bool]:
     return reader.pages(vector, labels), bool(vector.warnings)
-
-
-def _read_stamps(labels: PodLabels, names: LabelNames, vector: Vector) -> tuple[Stamps, bool]:
-    return read_stamps(vector, labels, names), bool(vector.warnings)
 
 
 def _first(errors: BaseExceptionGroup[PrometheusError]) -> PrometheusError:

@@ -22,7 +22,9 @@ from telemetry.model_config_reader import ModelConfigReader
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_pages import Page, PodName, Stamps
-from telemetry.prometheus_reader import PrometheusReader, PrometheusSettings, Reading, TickReport
+from telemetry.prometheus_queries import PrometheusQueries, TickReport
+from telemetry.prometheus_reader import PrometheusSettings, Reading
+from telemetry.prometheus_recorded_reader import RecordedOrRawReader
 from telemetry.target import Phase, PodKey, Targets
 from telemetry.window import Families, PodWindow
 
@@ -92,7 +94,8 @@ class PrometheusScraper:
             PlainPages(session), clock, interval=settings.interval, timeout=_CONFIG_SECONDS
         )
         self._config_turns = asyncio.Semaphore(_CONFIGS_AT_ONCE)
-        self._reader = PrometheusReader(families, settings, source, clock)
+        self._queries = PrometheusQueries(source, clock)
+        self._reader = RecordedOrRawReader(families, settings, self._queries)
         self._filled = False
         self._unsettled = False
         self._taken: dict[PodKey, _Taken] = {}
@@ -104,6 +107,11 @@ class PrometheusScraper:
     def interval(self) -> float:
         """Seconds between two rounds."""
         return self._settings.interval
+
+    @property
+    def recordings_digest(self) -> str:
+        """By which it knows the recordings that were made for it."""
+        return self._reader.digest
 
     def pods(self, namespace: str) -> Iterable[PodState]:
         """The namespace's pods as they stand, those just discovered without windows, those just gone as terminating."""
@@ -131,7 +139,7 @@ class PrometheusScraper:
         running = [kept for kept in current.values() if kept.target.phase is Phase.RUNNING]
         self._taken = {kept.target.key: self._take(kept) for kept in running}
         if running:
-            begun, self._reader.report, self._unsettled = self._clock(), TickReport(), False
+            begun, self._queries.report, self._unsettled = self._clock(), TickReport(), False
             try:
                 await self._ask()
             except PrometheusError as error:
@@ -140,8 +148,8 @@ class PrometheusScraper:
                 self._fail("timeout", "the tick took too long")
             else:
                 self._circuit.succeeded()
-            self._reader.report.seconds = self._clock() - begun
-            self._on_tick(self._reader.report)
+            self._queries.report.seconds = self._clock() - begun
+            self._on_tick(self._queries.report)
         self.last_round_at = self._clock()
 
     def _take(self, kept: KeptPod) -> _Taken:
@@ -152,7 +160,7 @@ class PrometheusScraper:
     def _fail(self, reason: str, detail: str) -> None:
         self._circuit.failed()
         self._filled = self._filled and self._circuit.failures < 2  # it will tell what was missed
-        self._reader.report.outcome = reason
+        self._queries.report.outcome = reason
         for taken in self._taken.values():
             taken.kept.failure = f"Prometheus does not answer: {_SAID[reason]}"
         log.warning(
@@ -166,7 +174,7 @@ class PrometheusScraper:
         async with asyncio.timeout(self._settings.timeout):
             opened = await self._reader.open(known, deadline)
         if opened is None:
-            self._reader.report.outcome = "no_samples"
+            self._queries.report.outcome = "no_samples"
             await self._feed(Reading(Stamps({}, frozenset()), {}, frozenset(), in_part=False))
             return
         if not self._filled:
@@ -176,7 +184,7 @@ class PrometheusScraper:
         async with asyncio.timeout(max(0.0, deadline - self._clock())):
             reading = await self._reader.read(opened.at, deadline, opened.stamps)
         if opened.in_part or reading.in_part:
-            self._reader.report.outcome = "partial"
+            self._queries.report.outcome = "partial"
         self._unsettled = not reading.unsettled.isdisjoint(known)
         await self._feed(reading)
 
@@ -217,7 +225,7 @@ class PrometheusScraper:
         if name in reading.unsettled:
             return None
         stamp, page = reading.stamps.newest.get(name), reading.pages.get(name, {})
-        at = -inf if stamp is None else self._reader.our_second(stamp)
+        at = -inf if stamp is None else self._queries.our_second(stamp)
         if name in reading.stamps.in_clusters:
             kept.failure = IN_CLUSTERS
         elif stamp is None or at <= kept.since:

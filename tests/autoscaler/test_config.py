@@ -67,19 +67,25 @@ PROMETHEUS = STATIC + "source: prometheus\nprometheus:\n  url: https://prom:9090
 @pytest.mark.parametrize(
     ("keys", "max_age"),
     [
-        (
-            "",
-            56,
-        ),  # a sample is 15 s old, a second on its way, 15 s until a tick that takes 10; one of them fails
-        ("interval: 5s, timeout: 2s, scrape_interval: 5s", 18),
-        ("interval: 15s, scrape_interval: 30s", 60),
-        ("interval: 15s, scrape_interval: 60s", 86),
+        # A sample is 5 s old, a second on its way, recorded within 5 s and a second on its way again, 5 s until a tick
+        # that takes 2; one of them fails.
+        ("interval: 5s, timeout: 2s, scrape_interval: 5s", 24),
+        ("", 60),
+        ("interval: 15s, scrape_interval: 30s", 72),
+        ("interval: 15s, scrape_interval: 60s", 102),
         ("max_age: 45s", 45),
     ],
 )
 def test_a_sample_of_prometheus_stands_until_one_scrape_or_tick_has_failed(keys: str, max_age: float) -> None:
     config = parse_config(f"{STATIC}source: prometheus\nprometheus: {{url: http://prom, {keys}}}\n")
     assert config.settings() == Settings(max_age=max_age, source="prometheus")
+
+
+@pytest.mark.parametrize(("age", "read"), [("56s", False), ("57s", True), (None, True)])
+def test_recordings_are_not_read_where_their_samples_would_be_too_old(age: str | None, read: bool) -> None:
+    settings = parse_config(PROMETHEUS + (f"  max_age: {age}\n" if age else "")).prometheus_settings()
+    assert settings is not None
+    assert settings.recordings is read
 
 
 def test_the_prometheus_source_is_told_where_and_what_to_ask() -> None:
@@ -99,7 +105,7 @@ def test_the_prometheus_source_is_told_where_and_what_to_ask() -> None:
 def test_both_sources_have_their_own_ages() -> None:
     config = parse_config(PROMETHEUS.replace("source: prometheus", "source: auto"))
     assert config.settings() == Settings(max_age=12.0, source="auto")
-    assert config.ages() == Ages(scrape=12.0, prometheus=56.0)
+    assert config.ages() == Ages(scrape=12.0, prometheus=60.0)
     assert config.prometheus_settings() is not None
 
 

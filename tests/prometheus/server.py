@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -43,10 +44,12 @@ class PrometheusServer:
         rule_files: Sequence[Path] = (),
         alertmanagers: Sequence[str] = (),
         evaluation_interval: str = "1h",
+        external_labels: Mapping[str, str] | None = None,
+        remote_write: Sequence[Mapping[str, Any]] = (),
         arguments: Sequence[str] = (),
     ) -> None:
         """`folder` takes data, configuration and log. `alertmanagers` are `host:port`. Rules are evaluated once in each interval,
-        the first time after a part of one that Prometheus chooses."""
+        the first time after a part of one that Prometheus chooses. `remote_write` as in Prometheus' configuration."""
         self.folder = folder
         self._tools = tools
         self._targets = tuple(targets)
@@ -55,6 +58,8 @@ class PrometheusServer:
         self._rule_files = tuple(rule_files)
         self._alertmanagers = tuple(alertmanagers)
         self._evaluation_interval = evaluation_interval
+        self._external_labels = dict(external_labels or {})
+        self._remote_write = [dict(each) for each in remote_write]
         self._arguments = tuple(arguments)
         self._resources = AsyncExitStack()
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +68,17 @@ class PrometheusServer:
         """Samples of the past, before the server is started: OpenMetrics text with times, ending in `# EOF`."""
         file = self.folder / "backfill.txt"
         file.write_text(openmetrics)
-        command = ["tsdb", "create-blocks-from", "openmetrics", "--quiet", str(file), str(self._data)]
+        await self._promtool(
+            "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(file), str(self._data)
+        )
+
+    async def backfill_rules(self, rules: Path, start: int, end: int) -> None:
+        """What recording rules would have recorded from second `start` to `end`, out of what there is now. Seen after a restart;
+        where one rule reads another, they need to be given one after the other."""
+        times = (f"--start={start}", f"--end={end}", f"--url={self.url}", f"--output-dir={self._data}")
+        await self._promtool("tsdb", "create-blocks-from", "rules", *times, str(rules))
+
+    async def _promtool(self, *command: str) -> None:
         ended = await asyncio.create_subprocess_exec(
             str(self._tools.promtool),
             *command,
@@ -128,6 +143,10 @@ class PrometheusServer:
             and 'handler="/api/v1/query' in line
         )
 
+    def reload(self) -> None:
+        """Rule files are read anew, within moments."""
+        self._process.signal(signal.SIGHUP)
+
     def pause(self) -> None:
         """Freezes it (SIGSTOP): connections are taken and nothing answers."""
         self._process.freeze()
@@ -148,7 +167,9 @@ class PrometheusServer:
                 "scrape_interval": self._interval,
                 "scrape_timeout": self._interval,
                 "evaluation_interval": self._evaluation_interval,
+                "external_labels": self._external_labels,
             },
+            "remote_write": self._remote_write,
             "rule_files": [str(file) for file in self._rule_files],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(self._alertmanagers)}]}]},
             "scrape_configs": [

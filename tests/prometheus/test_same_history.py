@@ -8,46 +8,25 @@ differs between the sources in life is only when they look.
 Backfilled blocks hold no staleness markers. A look back of exactly one scrape interval stands for them: a series that the newest
 scrape did not show, and a pod whose newest scrape failed, are then gone, as by a marker."""
 
-import math
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from autoscaler.signal import load_signals, needed_families
-from telemetry.exposition import Series, SeriesTable, parse_exposition
-from telemetry.http_body import scrape_session
-from telemetry.pod_state import PodState
 from telemetry.prometheus_reader import PrometheusSettings
-from telemetry.prometheus_scrape import NO_SAMPLE, PrometheusScraper
-from telemetry.rules_dir import rules_dir
-from telemetry.target import Phase, PodKey, Target, Targets
-from telemetry.window import PodHistory, PodWindow, RowWindow
 from tests.prometheus.build_tools import PrometheusTools
-from tests.prometheus.histories import Life, Sample, draw_life
-from tests.prometheus.past import PastPrometheus
+from tests.prometheus.same_windows import (
+    DELAY,
+    EVERY,
+    HISTORIES,
+    SLOTS,
+    START,
+    as_openmetrics,
+    say_the_same,
+)
 from tests.prometheus.server import PrometheusServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
-HISTORIES = 240
-SLOTS = 28
-EVERY = 15
-"""Seconds between two scrapes of a pod."""
-START = 1_790_000_000
-FAMILIES = needed_families(load_signals(rules_dir() / "signals"))
-DELAY = 1.0
-LIVES = {f"pod-{seed}": draw_life(seed, SLOTS) for seed in range(HISTORIES)}
-
-
-def phase(pod: str) -> float:
-    """Each target is scraped at a moment of its own within the interval."""
-    return (int(pod.removeprefix("pod-")) * 61 % 149) / 10
-
-
-def scraped_at(pod: str, slot: int) -> float:
-    return START + slot * EVERY + phase(pod)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -56,62 +35,9 @@ async def server(
 ) -> AsyncIterator[PrometheusServer]:
     lookback = ("--query.lookback-delta", f"{EVERY}s")
     started = PrometheusServer(prometheus_tools, tmp_path_factory.mktemp("prometheus"), arguments=lookback)
-    await started.backfill(_as_openmetrics())
+    await started.backfill(as_openmetrics())
     async with started:
         yield started
-
-
-def _as_openmetrics() -> str:
-    families: dict[str, list[str]] = {}
-    for pod, life in LIVES.items():
-        for slot, page in enumerate(life.pages):
-            for family, labels, value in page or ():
-                told = {"namespace": "prod", "pod": pod, **labels}
-                families.setdefault(family, []).append(
-                    f"{family}{{{_labels(told)}}} {value!r} {scraped_at(pod, slot):.3f}"
-                )
-    blocks = [f"# TYPE {family} unknown\n" + "\n".join(lines) for family, lines in families.items()]
-    return "\n".join([*blocks, "# EOF\n"]).replace(" nan ", " NaN ")
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    escaped = {name: text.replace("\\", "\\\\").replace('"', '\\"') for name, text in labels.items()}
-    return ",".join(f'{name}="{text}"' for name, text in escaped.items())
-
-
-def _page(samples: list[Sample], table: SeriesTable) -> list[tuple[Series, float]]:
-    text = "".join(f"{family}{{{_labels(labels)}}} {value!r}\n" for family, labels, value in samples)
-    return parse_exposition(text, table)
-
-
-@dataclass
-class Scraped:
-    """What a scrape at the same moments would have made of it."""
-
-    pod: str
-    life: Life
-    history: PodHistory
-    since: float
-    """A pod that was seen before it ran has nothing from before."""
-    table: SeriesTable = field(default_factory=lambda: SeriesTable(FAMILIES.names()))
-    newest: int = -1
-    windows: Mapping[float, PodWindow] = field(default_factory=dict)
-    failure: str | None = None
-
-    def look(self, at: float, offset: float) -> None:
-        """The newest scrape by then: handed on if it is new, and missing if it got no answer."""
-        slot = math.floor((at - START - phase(self.pod)) / EVERY)
-        known = 0 <= slot < SLOTS and scraped_at(self.pod, slot) > self.since
-        page = self.life.pages[slot] if known else None
-        self.failure = NO_SAMPLE if page is None else None
-        if page is not None and slot > self.newest:
-            self.newest = slot
-            self.windows = self.history.add(scraped_at(self.pod, slot) + offset, _page(page, self.table))
-
-
-def target(pod: str, life: Life, slot: int) -> Target:
-    shown = Phase.RUNNING if slot >= life.born else Phase.STARTING
-    return Target(PodKey("prod", pod, ""), None, None, shown, ready=True, born_in_sight=life.born_in_sight)
 
 
 @pytest.mark.parametrize("tick_seconds", [15, 20, 10])
@@ -122,72 +48,7 @@ async def test_240_histories_say_the_same_through_prometheus_as_through_scrapes(
     first = START + 5 * EVERY + 7.0
     ticks = [first + n * tick_seconds for n in range(int((SLOTS - 6) * EVERY / tick_seconds))]
     settings = PrometheusSettings(tick_seconds, EVERY, 9.0, DELAY, namespaces=("prod",))
-    step = settings.sample_interval
-    windows = (2 * step, 120.0)
-    targets, source = Targets(), PastPrometheus(server.url, timeout_seconds=9.0)
-    offset = 5000.0 - first
-    compared = fed = 0
-    async with scrape_session() as session, source:
-        scraper = PrometheusScraper(
-            targets, FAMILIES, windows, settings, source, session, lambda: source.now + offset
-        )
-        scraped: dict[str, Scraped] = {}
-        for source.now in ticks:
-            slot = math.floor((source.now - START) / EVERY)
-            targets.replace({(one := target(pod, life, slot)).key: one for pod, life in LIVES.items()})
-            await scraper.tick()
-            looks = [source.now - DELAY]
-            if source.now == first:
-                looks = [
-                    first - DELAY - back * step for back in range(math.ceil(max(windows) / step) + 1, -1, -1)
-                ]
-            for pod, life in LIVES.items():
-                if pod not in scraped:
-                    born = source.now + offset if life.born_in_sight else None
-                    since = source.now if life.born_in_sight else -math.inf
-                    scraped[pod] = Scraped(pod, life, PodHistory(FAMILIES, windows, step, born), since)
-                for at in looks:
-                    if slot >= life.born:
-                        scraped[pod].look(at, offset)
-            for state in scraper.pods("prod"):
-                wanted = scraped[state.target.key.pod]
-                if state.target.phase is Phase.RUNNING:
-                    assert state.failure == wanted.failure, (wanted.pod, source.now)
-                    fed += bool(state.windows)
-                    compared += compare(state, wanted.windows)
-    assert compared > 40 * HISTORIES, f"{compared} rows were compared"
-    print(
-        f"{HISTORIES} histories, {len(ticks)} ticks of {tick_seconds} s: {compared} rows equal, {fed} pods with windows"
-    )
-
-
-def compare(state: PodState, wanted: Mapping[float, PodWindow]) -> int:
-    """Rows compared."""
-    assert state.windows.keys() == wanted.keys(), state.target.key
-    rows = 0
-    for seconds, window in wanted.items():
-        seen = state.windows[seconds]
-        assert abs(seen.at - window.at) < 0.002, state.target.key
-        assert seen.full == window.full, state.target.key
-        assert seen.rows.keys() == window.rows.keys(), state.target.key
-        for key, row in window.rows.items():
-            assert same(seen.rows[key], row), f"{state.target.key} {key}:\n{seen.rows[key]}\n{row}"
-            rows += 1
-    return rows
-
-
-def same(seen: RowWindow | None, wanted: RowWindow | None) -> bool:
-    if seen is None or wanted is None:
-        return seen is wanted
-    return (
-        abs(seen.seconds - wanted.seconds) < 0.002
-        and abs(seen.stalled_seconds - wanted.stalled_seconds) < 0.002
-        and all(
-            a.keys() == b.keys()
-            and all(
-                math.isclose(a[k], b[k], rel_tol=1e-9) or (math.isnan(a[k]) and math.isnan(b[k])) for k in a
-            )
-            for a, b in ((seen.increase, wanted.increase), (seen.mean, wanted.mean), (seen.last, wanted.last))
-        )
-        and same(seen.floor, wanted.floor)
-    )
+    same = await say_the_same(server.url, settings, ticks, lambda now: now - DELAY, lambda at: at)
+    assert same.rows > 40 * HISTORIES, same
+    assert {report.recordings for report in same.reports} == {"none"}
+    print(f"{HISTORIES} histories, {len(ticks)} ticks of {tick_seconds} s: {same.rows} rows equal")

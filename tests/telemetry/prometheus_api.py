@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from telemetry.prometheus_recordings import AFTER
+
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _FRESH = r"> \(time\(\) - (?P<fresh>[\d.]+)\)"
 _FAMILY = re.compile(
@@ -17,15 +19,32 @@ _FAMILY = re.compile(
     + r"\)\)"
 )
 _STAMPS = re.compile(
-    r"max by \((?P<by>[^)]*)\) \(\(timestamp\(nv_inference_request_success\{(?P<matchers>[^}]*)\}.*\) "
-    + _FRESH
-    + r"\)"
+    r"max by \((?P<by>[^)]*)\) \(\(timestamp\(nv_inference_request_success\{(?P<matchers>[^}]*)\}"
+    r"(?: offset (?P<offset>\d+)ms)?.*\) " + _FRESH + r"\)"
 )
+_AFTER = r"timestamp\(namespace_pod:triton_newest_sample:timestamp_after\{(?P<matchers>.*?)\} offset (?P<offset>\d+)ms\)"
+_EVALUATIONS = re.compile(
+    rf"min by \((?P<by>[^)]*)\) \((?P<shown>{_AFTER}) > \(time\(\) - (?P<fresh>[\d.]+)\)\) or max by \((?P=by)\) \((?P=shown)\)"
+)
+_RECORDED = re.compile(
+    r"max by \((?P<by>[^)]*)\) \(last_over_time\((?P<name>[\w:]+)\{(?P<matchers>.*)\}\[(?P<back>\d+)ms\]\)\)"
+)
+EVALUATIONS = "evaluations"
+
+
+@dataclass
+class Evaluation:
+    """What a group of recording rules recorded at a second, by name; whole if it has the last of them."""
+
+    evaluator: str
+    at: float
+    digest: str
+    recorded: dict[str, list[tuple[dict[str, str], str]]]
 
 
 @dataclass
 class Query:
-    """What was asked: `family` is None for the timestamps, `at` None for the server's present."""
+    """What was asked: `family` is None for the timestamps, a recorded name for recordings; `at` None for the server's present."""
 
     family: str | None
     at: float | None
@@ -48,6 +67,8 @@ class PrometheusApi:
     reply: Reply | None = None
     replies: dict[str, Reply] = field(default_factory=dict)
     before_closing: Callable[[], None] = lambda: None
+    evaluations: list[Evaluation] = field(default_factory=list)
+    """Of recording rules, oldest first."""
     asked: list[Query] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -65,7 +86,11 @@ class PrometheusApi:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = {**request.query, **{name: str(text) for name, text in (await request.post()).items()}}
         stamps, family = _STAMPS.fullmatch(asked.get("query", "")), _FAMILY.fullmatch(asked.get("query", ""))
-        found = stamps or family
+        latest, recorded = (
+            _EVALUATIONS.fullmatch(asked.get("query", "")),
+            _RECORDED.fullmatch(asked.get("query", "")),
+        )
+        found = stamps or family or latest or recorded
         if (
             request.path != "/prom/api/v1/query"
             or found is None
@@ -75,6 +100,8 @@ class PrometheusApi:
             return web.Response(status=404)
         at = float(asked["time"]) if "time" in asked else None
         name = family["family"] if family and not stamps else None
+        if latest or recorded:
+            name = recorded["name"] if recorded else EVALUATIONS
         self.asked.append(Query(name, at, found["matchers"], dict(request.headers)))
         reply = self.reply if name is None or name not in self.replies else self.replies[name]
         if reply is not None:
@@ -83,9 +110,18 @@ class PrometheusApi:
             self.before_closing()
         evaluated = self.now if at is None else at
         by = found["by"].split(", ")
-        since = evaluated - float(found["fresh"])
-        rows = [(labels, str(stamp)) for labels, stamp in self.stamps if since < stamp <= evaluated]
-        rows = self.rows.get(name, []) if name else rows
+        if latest:
+            rows = self._newest_evaluations(
+                evaluated - float(found["offset"]) / 1000, evaluated - float(found["fresh"])
+            )
+        elif recorded:
+            since = evaluated - float(found["back"]) / 1000
+            rows = self._recorded(recorded["name"], recorded["matchers"], since, evaluated)
+        elif name:
+            rows = self.rows.get(name, [])
+        else:
+            since, until = evaluated - float(found["fresh"]), evaluated - float(found["offset"] or 0) / 1000
+            rows = [(labels, str(stamp)) for labels, stamp in self.stamps if since < stamp <= until]
         result = [
             {"metric": {label: labels[label] for label in by if label in labels}, "value": [evaluated, value]}
             for labels, value in rows
@@ -96,6 +132,36 @@ class PrometheusApi:
             body=json.dumps({**told, "warnings": self.warnings} if warned else told).encode(),
             content_type="application/json",
         )
+
+    def _newest_evaluations(self, by: float, since: float) -> list[tuple[dict[str, str], str]]:
+        """Of each evaluator the newest that has the last rule's rows: what these lack has a marker that it went."""
+        newest = {
+            each.evaluator: each for each in self.evaluations if each.at <= by and AFTER in each.recorded
+        }
+        found: dict[str, tuple[dict[str, str], list[float]]] = {}
+        for each in newest.values():
+            for labels, _ in each.recorded[AFTER]:
+                told = {**labels, "digest": each.digest}
+                found.setdefault(str(sorted(told.items())), (told, []))[1].append(each.at)
+        return [
+            (labels, str(min([at for at in seconds if at > since], default=max(seconds))))
+            for labels, seconds in found.values()
+        ]
+
+    def _recorded(
+        self, name: str, matchers: str, since: float, until: float
+    ) -> list[tuple[dict[str, str], str]]:
+        newest = {
+            each.evaluator: each
+            for each in self.evaluations
+            if since < each.at <= until and name in each.recorded
+        }
+        return [
+            row
+            for each in newest.values()
+            if f'digest="{each.digest}"' in matchers
+            for row in each.recorded[name]
+        ]
 
 
 @asynccontextmanager

@@ -2,120 +2,39 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from telemetry.circuit import Circuit
-from telemetry.http_body import scrape_session
-from telemetry.pod_state import PodState
 from telemetry.prometheus import MAX_ANSWER_BYTES, PrometheusAccess, PrometheusSource
-from telemetry.prometheus_reader import AT_ONCE, PrometheusSettings, TickReport
+from telemetry.prometheus_queries import AT_ONCE
 from telemetry.prometheus_scrape import IN_CLUSTERS, IN_PART, NO_SAMPLE, NOT_ASKED, PrometheusScraper
 from telemetry.target import Phase, PodKey, Target, Targets
-from tests.telemetry.prometheus_api import PrometheusApi, Reply, prometheus_api
+from tests.telemetry.prometheus_api import EVALUATIONS, Reply
+from tests.telemetry.prometheus_fleet import SETTINGS, Fleet, prometheus_fleet, success
 from tests.telemetry.timeline import COMPUTE, FAMILIES, PENDING, SUCCESS, WINDOW, M
 
-QUERIES = len(FAMILIES.names()) + 2
-SETTINGS = PrometheusSettings(namespaces=("prod",))
-
-
-def key(pod: str) -> PodKey:
-    return PodKey("prod", pod, "")
-
-
-@dataclass
-class Fleet:
-    """Pods a and b in a Prometheus that scrapes both each 15 s, and the clock of this side, which knows nothing of the other."""
-
-    api: PrometheusApi
-    targets: Targets
-    source: PrometheusSource
-    session: aiohttp.ClientSession
-    reports: list[TickReport] = field(default_factory=list)
-    now: float = 100.0
-    done: int = 0
-
-    def __post_init__(self) -> None:
-        self.use(SETTINGS)
-
-    def use(self, settings: PrometheusSettings) -> None:
-        """From now on; what was read before is forgotten."""
-        self.scraper = PrometheusScraper(
-            self.targets,
-            FAMILIES,
-            [WINDOW],
-            settings,
-            self.source,
-            self.session,
-            lambda: self.now,
-            self.reports.append,
-        )
-
-    def change(self, pod: str, **fields: Any) -> None:
-        by_key = dict(self.targets.by_key)
-        by_key[key(pod)] = replace(by_key[key(pod)], **fields)
-        self.targets.replace(by_key)
-
-    def wait(self, seconds: float = 15.0) -> None:
-        self.now += seconds
-        self.api.now += seconds
-
-    def scrape(self, *pods: str, requests: int = 150, extra: dict[str, str] | None = None) -> None:
-        """Prometheus scrapes these pods now; `requests` were done since."""
-        self.done += requests
-        for pod in pods or ("a", "b"):
-            labels = {"namespace": "prod", "pod": pod, **(extra or {})}
-            model = {**labels, "model": "m", "version": "1"}
-            self._put(self.api.stamps, labels, self.api.now - 2.0)
-            for family, value in ((SUCCESS, self.done), (COMPUTE, self.done * 1000), (PENDING, 0)):
-                self._put(self.api.rows.setdefault(family, []), model, str(value))
-
-    @staticmethod
-    def _put(rows: list[Any], labels: dict[str, str], value: Any) -> None:
-        rows[:] = [row for row in rows if row[0] != labels] + [(labels, value)]
-
-    async def round(self) -> dict[str, PodState]:
-        """15 s later both pods are scraped, and a tick follows."""
-        self.wait()
-        self.scrape()
-        return await self.tick()
-
-    async def tick(self) -> dict[str, PodState]:
-        await self.scraper.tick()
-        return {state.target.key.pod: state for state in self.scraper.pods("prod")}
+QUERIES = len(FAMILIES.names()) + 3
 
 
 @pytest.fixture
 async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
-    async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(prometheus_api())
-        session = await stack.enter_async_context(scrape_session())
-        targets = Targets()
-        shown = [Target(key(pod), None, None, Phase.RUNNING, ready=True) for pod in ("a", "b")]
-        targets.replace({target.key: target for target in shown})
-        access = getattr(request, "param", PrometheusAccess())
-        source = await stack.enter_async_context(PrometheusSource(api.url, access))
-        yield Fleet(api, targets, source, session)
-
-
-def success(state: PodState) -> float:
-    return state.windows[WINDOW].rows[M].increase[SUCCESS]
+    async with prometheus_fleet(getattr(request, "param", None)) as started:
+        yield started
 
 
 async def test_a_tick_asks_for_each_family_once_whatever_the_number_of_pods(fleet: Fleet) -> None:
     assert {state.failure for state in fleet.scraper.pods("prod")} == {NOT_ASKED}
     await fleet.round()
     filling = len(fleet.api.asked) - QUERIES
-    assert filling == 3 * (QUERIES - 1), "what the window held before"
+    assert filling == 3 * (QUERIES - 2), "what the window held before"
     await fleet.round()
     asked = fleet.api.asked[-QUERIES:]
-    assert sorted(query.family or "" for query in asked) == ["", "", *sorted(FAMILIES.names())]
+    assert sorted(query.family or "" for query in asked) == ["", "", EVALUATIONS, *sorted(FAMILIES.names())]
     assert {query.at for query in asked} == {None, fleet.api.now - SETTINGS.delay}
     assert all('namespace=~"prod"' in query.matchers for query in asked)
     assert (fleet.reports[-1].outcome, fleet.reports[-1].queries) == ("ok", QUERIES)
@@ -247,7 +166,7 @@ async def test_a_prometheus_that_fails_in_any_way_makes_every_pod_missing_and_no
 
 async def test_a_prometheus_that_nobody_listens_for_is_unreachable(fleet: Fleet) -> None:
     await fleet.round()
-    fleet.scraper._reader._source = PrometheusSource("http://127.0.0.1:9")
+    fleet.scraper._queries._source = PrometheusSource("http://127.0.0.1:9")
     assert (await fleet.round())[
         "a"
     ].failure == "Prometheus does not answer: connection refused or unreachable"
