@@ -69,6 +69,8 @@ class Scraped:
     history: PodHistory
     since: float
     """A pod that was seen before it ran has nothing from before."""
+    serving_since: float
+    """When it was first seen ready, which Kubernetes says to both."""
     table: SeriesTable = field(default_factory=lambda: SeriesTable(FAMILIES.names()))
     newest: int = -1
     windows: Mapping[float, PodWindow] = field(default_factory=dict)
@@ -82,7 +84,8 @@ class Scraped:
         self.failure = NO_SAMPLE if page is None else None
         if page is not None and slot > self.newest:
             self.newest = slot
-            self.windows = self.history.add(scraped_at(self.pod, slot) + offset, _page(page, self.table))
+            at = scraped_at(self.pod, slot) + offset
+            self.windows = self.history.add(at, _page(page, self.table), self.serving_since)
 
 
 def target(pod: str, life: Life, slot: int) -> Target:
@@ -133,7 +136,8 @@ async def say_the_same(
                 if pod not in scraped:
                     born = source.now + offset if life.born_in_sight else None
                     since = source.now if life.born_in_sight else -math.inf
-                    scraped[pod] = Scraped(pod, life, PodHistory(FAMILIES, windows, step, born), since)
+                    history = PodHistory(FAMILIES, windows, step, born)
+                    scraped[pod] = Scraped(pod, life, history, since, source.now + offset)
                 for at in looks:
                     if slot >= life.born:
                         scraped[pod].look(at, offset)
