@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from autoscaler.signal import Signal
+from autoscaler.signal import Pods, Signal
 
 
 def render_signals(rows: Iterable[Signal]) -> str:
@@ -19,9 +19,12 @@ _ALIASES = (
 
 def _render(row: Signal) -> str:
     suits = "no HPA target suits it" if row.hpa.target == "none" else f"HPA target type {row.hpa.target}"
-    body = [row.meaning, f"{suits}: {row.hpa.why}", f"from {', '.join(sorted(row.families()))}"]
+    counted = isinstance(row.formula, Pods)
+    made_of = "the Kubernetes API" if counted else ", ".join(sorted(row.families()))
+    body = [row.meaning, f"{suits}: {row.hpa.why}", f"from {made_of}"]
     wrapped = [
         textwrap.fill(" ".join(text.split()), 100, initial_indent="  ", subsequent_indent="  ")
         for text in body
     ]
-    return "\n".join([f"{row.name}  ({row.unit}, over {row.window:g} s)", *wrapped])
+    when = "now" if counted else f"over {row.window:g} s"
+    return "\n".join([f"{row.name}  ({row.unit}, {when})", *wrapped])

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import autoscaler.cli
 import triage.cli
+from autoscaler.answer import Reason
 from autoscaler.config import parse_config, read_config
 from autoscaler.signal import load_signals
 from telemetry.rules_dir import rules_dir
@@ -64,3 +65,13 @@ def test_the_example_configuration_and_the_manifest_are_valid() -> None:
     manifests = yaml.safe_load_all((CHECKOUT / "deploy/install.yaml").read_text())
     [configuration] = [each for each in manifests if each["kind"] == "ConfigMap"]
     parse_config(configuration["data"]["config.yaml"])
+
+
+def test_every_reason_for_no_data_has_its_remedy() -> None:
+    page = (CHECKOUT / "docs" / "autoscaler.md").read_text()
+    told = {
+        name
+        for cell in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert {str(reason) for reason in Reason} - told <= {"unknown_signal", "not_representable"}
