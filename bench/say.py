@@ -53,9 +53,11 @@ triton-triage p99, {found.fleet}, {SAID[found.sources]}; the cause named in {fou
 
 def say_queries(found: Sequence[QueriesResult]) -> str:
     counts = sorted({one.hpas for one in found})
-    period = f"{found[0].seconds:.0f} s for each number of HPAs"
-    head = "".join(f"{f'{count:,} HPAs':>24}" for count in counts)
-    lines = [f"\nqueries at Prometheus a minute (HPAs' questions a minute), {period}\n{'':38}{head}"]
+    period = f"each for {found[0].seconds:.0f} s"
+    head = "".join(f"{f'at {count:,}':>24}" for count in counts)
+    lines = [
+        f"\nqueries at Prometheus a minute, at so many HPAs (their questions a minute), {period}\n{'':38}{head}"
+    ]
     for system in dict.fromkeys(one.system for one in found):
         told = {one.hpas: one for one in found if one.system == system}
         cells = [_queries(told[count]) if count in told else "not measured" for count in counts]
@@ -77,8 +79,8 @@ one look at {found.fleet}
   s                   {scrape.seconds!s:28}  {tick.seconds!s}
   our CPU, s          {scrape.cpu_s!s:28}  {tick.cpu_s!s:28}  {found.cpu_ratio:.2f}
   Prometheus' CPU, s  {"-":28}  {tick.prometheus_cpu_s!s}
-  queries             {"-":28}  {tick.queries:.0f}
-  rows                {"-":28}  {tick.rows:.0f}
+  queries             {"-":28}  {tick.queries.median:.0f}
+  rows                {"-":28}  {tick.rows.median:,.0f}
   {_minute("round", pace.scrape, scrape.size_bytes, our_CPU=scrape.cpu_s)}
   {_minute("tick", pace.tick, tick.size_bytes, our_CPU=tick.cpu_s, Prometheus_CPU=tick.prometheus_cpu_s)}
   not in these: what pages cost the Tritons (not measured), and Prometheus' own scrapes ({scraping:.2f} of a core)"""
@@ -93,7 +95,7 @@ def _minute(look: str, every: float, size_bytes: Spread, **cpu_s: Spread) -> str
 
 def _mega(size_bytes: Spread) -> str:
     found = Spread(size_bytes.median / 1e6, size_bytes.least / 1e6, size_bytes.most / 1e6, size_bytes.runs)
-    return str(found)
+    return format(found, ".1f")
 
 
 def say_delays(found: Iterable[DelayResult], hpa_sync: float) -> str:

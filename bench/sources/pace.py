@@ -28,5 +28,5 @@ FAST: Final = Pace(
     prometheus_scrape=1.0,
     scrape={"interval": "1s", "timeout": "800ms"},
     prometheus={"interval": "1s", "scrape_interval": "1s", "timeout": "900ms", "delay": "100ms"},
-    window=4.0,
+    window=2.0,
 )

@@ -44,7 +44,7 @@ class TickPace:
     """Rounds before those that count: windows of 30 s are full then."""
 
 
-FAST_TICKS: Final = TickPace(1.0, 1.0, 1.0, warm=2)
+FAST_TICKS: Final = TickPace(1.0, 1.0, 1.0, warm=1)
 
 
 @dataclass(frozen=True, slots=True)
