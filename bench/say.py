@@ -1,6 +1,6 @@
 """The results as blocks for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.api import ApiResult
 from bench.models import ModelsResult
@@ -81,15 +81,15 @@ one look at {found.fleet}
   Prometheus' CPU, s  {"-":28}  {tick.prometheus_cpu_s!s}
   queries             {"-":28}  {tick.queries.median:.0f}
   rows                {"-":28}  {tick.rows.median:,.0f}
-  {_minute("round", pace.scrape, scrape.size_bytes, our_CPU=scrape.cpu_s)}
-  {_minute("tick", pace.tick, tick.size_bytes, our_CPU=tick.cpu_s, Prometheus_CPU=tick.prometheus_cpu_s)}
+  {_minute("round", pace.scrape, scrape.size_bytes, {"our CPU": scrape.cpu_s})}
+  {_minute("tick", pace.tick, tick.size_bytes, {"our CPU": tick.cpu_s, "Prometheus'": tick.prometheus_cpu_s})}
   not in these: what pages cost the Tritons (not measured), and Prometheus' own scrapes ({scraping:.2f} of a core)"""
 
 
-def _minute(look: str, every: float, size_bytes: Spread, **cpu_s: Spread) -> str:
+def _minute(look: str, every: float, size_bytes: Spread, cpu_s: Mapping[str, Spread]) -> str:
     times = 60 / every
     costs = [f"{size_bytes.median * times / 1e6:.0f} MB"]
-    costs += [f"{found.median * times:.1f} s of {name.replace('_', ' ')}" for name, found in cpu_s.items()]
+    costs += [f"{found.median * times:.1f} s of {whose}" for whose, found in cpu_s.items()]
     return f"a minute, with a {look} each {every:g} s: {', '.join(costs)}"
 
 

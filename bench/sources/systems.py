@@ -6,7 +6,9 @@ from typing import Final, Protocol
 
 from autoscaler.signal import load_signals
 from bench.sources.pace import Pace
+from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.rules_dir import rules_dir
+from telemetry.scrape import ScrapeSettings
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
 from tests.controlplane.metrics_server import metrics_server
@@ -73,9 +75,9 @@ class Ours(OurAdapter):
         super().__init__(source)
         self._pace = pace
         window = pace.window or load_signals(rules_dir() / "signals")[SIGNAL].window
-        every = f"scraped each {pace.scrape.get('interval', '5s')}"
+        every = f"scraped each {pace.scrape.get('interval', f'{ScrapeSettings().interval:g}s')}"
         if source == "prometheus":
-            asked = pace.prometheus.get("interval", "15s")
+            asked = pace.prometheus.get("interval", f"{PrometheusSettings().interval:g}s")
             every = f"{_scraped(pace)}, asked each {asked}"
         self.way = f"window {window:g}s, {every}"
 

@@ -171,8 +171,11 @@ async def _ticks(pages: Pages, rounds: int, pace: TickPace) -> tuple[list[_Tick]
         server = PrometheusServer(
             ensure_prometheus(), Path(name), pages.scrape_targets(), scrape_interval=interval
         )
-        async with server, scrape_session() as session:
-            source = _CountedSource(server.url, timeout_seconds=_PATIENCE)
+        async with (
+            server,
+            scrape_session() as session,
+            _CountedSource(server.url, timeout_seconds=_PATIENCE) as source,
+        ):
             scraper = PrometheusScraper(
                 _targets(pages),
                 needed_families(signals),
