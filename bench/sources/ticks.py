@@ -16,7 +16,7 @@ from autoscaler.signal import load_signals, needed_families
 from bench.fleet import NAMESPACE, Fleet
 from bench.sources.pages import Pages, serving_pages
 from bench.spread import Spread, spread
-from telemetry.http_body import scrape_session
+from telemetry.http_body import PlainPages, scrape_session
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_reader import PrometheusSettings, TickReport
 from telemetry.prometheus_scrape import PrometheusScraper
@@ -147,7 +147,7 @@ async def _scrape_rounds(pages: Pages, rounds: int, pace: TickPace) -> AsyncIter
     settings = ScrapeSettings(pace.scrape, _PATIENCE)
     async with scrape_session() as session:
         scraper = Scraper(
-            _targets(pages), needed_families(signals), windows, settings, session, time.monotonic
+            _targets(pages), needed_families(signals), windows, settings, PlainPages(session), time.monotonic
         )
         for number in range(pace.warm + rounds):
             begun = time.monotonic()
