@@ -1,65 +1,153 @@
-"""`python -m bench`: how fast the autoscaler's two hot paths are, against what people would have without them, and how long
-somebody waits for `triton-triage p99` on a large fleet.
+"""`python -m bench`: how fast the autoscaler's hot paths are, what its two sources cost and how soon they let the HPA see a change,
+against what people would have without them, and how long somebody waits for `triton-triage p99` on a large fleet.
 
-Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, or when triage is late or does not
-name the cause that the evidence holds."""
+Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, when Prometheus is asked more often
+for more HPAs, or when triage is late or does not name the cause that the evidence holds."""
 
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Final
 
 import click
 import structlog
 
-from bench.api import ApiResult, measure_api
+from bench.api import measure_api
 from bench.fleet import Fleet
 from bench.machine import describe_machine
-from bench.models import ModelsResult, measure_models
-from bench.parser import LEAST_RATIO, MODELS, ParserResult, measure_parser
-from bench.triage.measure import GOALS, Sources, TriageResult, measure_triage
+from bench.models import measure_models
+from bench.parser import LEAST_RATIO, measure_parser
+from bench.say import (
+    SAID,
+    say_api,
+    say_delays,
+    say_models,
+    say_parser,
+    say_queries,
+    say_ticks,
+    say_triage,
+)
+from bench.sources.delays import measure_delays
+from bench.sources.pace import DEFAULTS, FAST
+from bench.sources.queries import NAMES, System, is_flat, measure_queries
+from bench.sources.ticks import FAST_TICKS, TickPace, measure_ticks
+from bench.triage.measure import Sources, TriageResult, measure_triage
 
-_SAID = {
-    "healthy": "sources healthy",
-    "late": "every answer 2 to 5 s late",
-    "hanging": "one in ten of Prometheus' ranges never answered",
+
+class Run:
+    """What is measured in this run: small if `smoke`, which only shows that it runs."""
+
+    def __init__(self, *, smoke: bool) -> None:
+        self.smoke = smoke
+        self._fleets = (Fleet(20, 10), Fleet(40, 25)) if smoke else (Fleet(20, 10), Fleet(200, 50))
+        self.missed: list[str] = []
+        """Goals."""
+
+    def parser(self) -> Any:
+        found = measure_parser(rounds=9 if self.smoke else 15)
+        click.echo(say_parser(found))
+        if not found.fast_enough:
+            self.missed.append(f"the parser is less than {LEAST_RATIO:g} times as fast as prometheus_client")
+        return asdict(found)
+
+    def api(self) -> Any:
+        rounds, seconds = (3, 0.4) if self.smoke else (7, 2.0)
+        found = []
+        for fleet in self._fleets:
+            found.append(asyncio.run(measure_api(fleet, rounds=rounds, seconds=seconds)))
+            click.echo(say_api(found[-1]))
+        return [*map(asdict, found)]
+
+    def models(self) -> Any:
+        found = []
+        for fleet in self._fleets:
+            found.append(asyncio.run(measure_models(fleet, rounds=3 if self.smoke else 7)))
+            click.echo(say_models(found[-1]))
+        return [*map(asdict, found)]
+
+    def queries(self) -> Any:
+        if self.smoke:
+            small: Mapping[System, Sequence[int]] = {"prometheus": (1, 5)}
+            found = asyncio.run(measure_queries(Fleet(2, 3), small, 2.0, FAST))
+        else:
+            found = asyncio.run(measure_queries(Fleet(20, 50), _HPAS, 60.0, DEFAULTS))
+        click.echo(say_queries(found))
+        for system in ("scrape", "prometheus"):
+            ours = [one for one in found if one.system == system]
+            if ours and not is_flat(ours):
+                self.missed.append(f"{NAMES[system]} asks Prometheus more often for more HPAs")
+        return [*map(asdict, found)]
+
+    def ticks(self) -> Any:
+        fleet, rounds, pace = (Fleet(8, 5), 2, FAST_TICKS) if self.smoke else (Fleet(200, 50), 7, TickPace())
+        found = asyncio.run(measure_ticks(fleet, rounds, pace))
+        click.echo(say_ticks(found))
+        return asdict(found)
+
+    def delays(self) -> Any:
+        pace = FAST if self.smoke else DEFAULTS
+        fleets, steps = (2, 1) if self.smoke else (16, 4)
+        found = asyncio.run(measure_delays(fleets=fleets, steps=steps, pace=pace, keda=not self.smoke))
+        click.echo(say_delays(found, pace.hpa_sync))
+        return [*map(asdict, found)]
+
+    def triage(self) -> Any:
+        found = asyncio.run(_measure_triage(smoke=self.smoke))
+        self.missed += _late_or_wrong(found)
+        return [*map(asdict, found)]
+
+
+_HPAS: Final[Mapping[System, Sequence[int]]] = {
+    "scrape": (1, 100, 1000),
+    "prometheus": (1, 100, 1000),
+    "keda": (1, 100),
+}
+"""KEDA makes one or two of its HPAs a second at its default rate of requests to the API server: a thousand would take ten
+minutes."""
+_PARTS: Final[Mapping[str, Callable[[Run], Any]]] = {
+    "parser": Run.parser,
+    "api": Run.api,
+    "models": Run.models,
+    "queries": Run.queries,
+    "ticks": Run.ticks,
+    "delays": Run.delays,
+    "triage": Run.triage,
 }
 
 
+def _chosen(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in _PARTS]:
+        raise click.BadParameter(f"there is no {unknown[0]!r}; there are {', '.join(_PARTS)}")
+    return [name for name in _PARTS if name in names]
+
+
 @click.command()
-@click.option("--smoke", is_flag=True, help="few rounds, small fleets: only shows that it runs")
+@click.option("--smoke", is_flag=True, help="few rounds, small fleets, without KEDA: only shows that it runs")
+@click.option(
+    "--only",
+    "parts",
+    default=",".join(_PARTS),
+    callback=_chosen,
+    metavar="PART,...",
+    help=f"of {', '.join(_PARTS)}; all by default",
+)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="write the results here too"
 )
-def main(smoke: bool, json_file: Path | None) -> None:
-    """Measures the parser, the external metrics API and triage. Each number: median (least to most) of its rounds."""
+def main(smoke: bool, parts: list[str], json_file: Path | None) -> None:
+    """Measures the parser, the external metrics API, the sources and triage. Each number: median (least to most) of its rounds."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     machine = describe_machine()
     click.echo("  ".join(f"{name}: {text}" for name, text in machine.items()))
-    parser = measure_parser(rounds=9 if smoke else 15)
-    click.echo(_say_parser(parser))
-    fleets = (Fleet(20, 10), Fleet(40, 25)) if smoke else (Fleet(20, 10), Fleet(200, 50))
-    rounds, seconds = (3, 0.4) if smoke else (7, 2.0)
-    api = []
-    for fleet in fleets:
-        api.append(asyncio.run(measure_api(fleet, rounds=rounds, seconds=seconds)))
-        click.echo(_say_api(api[-1]))
-    models = []
-    for fleet in fleets:
-        models.append(asyncio.run(measure_models(fleet, rounds=rounds)))
-        click.echo(_say_models(models[-1]))
-    triage = asyncio.run(_measure_triage(smoke=smoke))
+    run = Run(smoke=smoke)
+    found = {"machine": machine, "smoke": smoke} | {part: _PARTS[part](run) for part in parts}
     if json_file is not None:
-        found = {"machine": machine, "smoke": smoke, "parser": asdict(parser)}
-        found |= {
-            "api": [*map(asdict, api)],
-            "models": [*map(asdict, models)],
-            "triage": [*map(asdict, triage)],
-        }
         json_file.write_text(json.dumps(found, indent=2) + "\n")
-    missed = [] if smoke else [*_missed(parser, triage)]  # a few rounds beside other work are no measurement
+    missed = [] if smoke else run.missed  # a few rounds beside other work are no measurement
     for goal in missed:
         click.echo(goal, err=True)
     sys.exit(int(bool(missed)))
@@ -72,52 +160,17 @@ async def _measure_triage(*, smoke: bool) -> list[TriageResult]:
     )
     found = []
     async for one in measure_triage(fleet, rounds):
-        click.echo(_say_triage(one))
+        click.echo(say_triage(one))
         found.append(one)
     return found
 
 
-def _missed(parser: ParserResult, triage: Sequence[TriageResult]) -> Iterator[str]:
-    if not parser.fast_enough:
-        yield f"the parser is less than {LEAST_RATIO:g} times as fast as prometheus_client"
+def _late_or_wrong(triage: Sequence[TriageResult]) -> Iterator[str]:
     for one in triage:
         if not one.in_time:
-            yield f"triton-triage p99 is later than its goal with {_SAID[one.sources]}"
+            yield f"triton-triage p99 is later than its goal with {SAID[one.sources]}"
         if one.told < one.report_s.runs:
-            yield f"triton-triage p99 does not name the cause with {_SAID[one.sources]}"
-
-
-def _say_parser(found: ParserResult) -> str:
-    return f"""
-parser, {MODELS} models: {found.lines} lines, {found.samples} samples, {found.page_bytes / 1e6:.1f} MB; identical samples
-  prometheus_client   {found.reference_ms:8.2f} ms
-  first scrape        {found.cold_ms:8.2f} ms   {found.cold_ratio:.1f} times as fast
-  later scrapes       {found.warm_ms:8.2f} ms   {found.warm_ratio:.1f} times as fast"""
-
-
-def _say_api(found: ApiResult) -> str:
-    return f"""
-GET over TLS, {found.fleet}, {found.connections} connections, {found.body_bytes} bytes; the signal alone {found.answer_us:.0f} µs
-                      ours                          bare handler                  ours / bare
-  requests a second   {found.per_second!s:28}  {found.bare_per_second!s:28}  {found.per_second_ratio:.2f}
-  p50 ms              {found.p50_ms!s:28}  {found.bare_p50_ms!s:28}  {found.p50_ratio:.2f}
-  p99 ms              {found.p99_ms!s:28}  {found.bare_p99_ms!s:28}  {found.p99_ratio:.2f}"""
-
-
-def _say_models(found: ModelsResult) -> str:
-    return f"""
-models' states, {found.fleet}: {found.series} series, {found.page_bytes / 1e6:.1f} MB
-                      CPU ms                        longest that the event loop was late, ms
-  one look at all     {found.look_cpu_ms!s:28}  {found.look_late_ms!s}
-  one page            {found.page_cpu_ms!s:28}  {found.page_late_ms!s}"""
-
-
-def _say_triage(found: TriageResult) -> str:
-    first_goal, report_goal = GOALS[found.sources]
-    return f"""
-triton-triage p99, {found.fleet}, {_SAID[found.sources]}; the cause named in {found.told} of {found.report_s.runs} rounds
-  first line s        {found.first_line_s!s:28}  {found.first_line_ratio:.2f} of the goal, {first_goal:g}
-  report s            {found.report_s!s:28}  {found.report_ratio:.2f} of the goal, {report_goal:g}"""
+            yield f"triton-triage p99 does not name the cause with {SAID[one.sources]}"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ async def scraped_autoscaler(fleet: Fleet) -> Autoscaler:
     await site.start()
     base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     targets = Targets()
-    targets.replace({target.key: target for target in _targets(fleet, base)})
+    targets.replace({target.key: target for target in fleet_targets(fleet, base)})
     try:
         async with aiohttp.ClientSession() as session:
             scraper = Scraper(
@@ -80,9 +80,10 @@ async def scraped_autoscaler(fleet: Fleet) -> Autoscaler:
     return Autoscaler(rows, scraper.pods, Settings(), lambda: now[0])
 
 
-def _targets(fleet: Fleet, base: str) -> Iterable[Target]:
+def fleet_targets(fleet: Fleet, base: str, *, pods_a_workload: int = PODS_A_WORKLOAD) -> Iterable[Target]:
+    """Of a server that shows each pod's page and models below `base`/POD."""
     for number in range(fleet.pods):
-        workload = Workload("Deployment", f"chat-{number // PODS_A_WORKLOAD}")
+        workload = Workload("Deployment", f"chat-{number // pods_a_workload}")
         pod = f"{workload.name}-6d4cf56db6-{number:05d}"
         url = f"{base}/{pod}"
         yield Target(

@@ -9,10 +9,13 @@ import random
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_GIVEN: deque[int] = deque(maxlen=1000)
+"""Ports that `free_ports` gave to this process lately, on which somebody may be about to listen."""
 _libc = ctypes.CDLL(None)  # loaded before any fork: the child may only call, not import
 
 
@@ -124,8 +127,8 @@ async def eventually(reached: Callable[[], Awaitable[bool]], *, seconds: float) 
 
 
 def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
-    """Ports that nobody listens on now, outside the range from which the kernel takes outgoing connections'
-    own ports."""
+    """Ports that nobody listens on now and that were not given to anybody else here just before, outside the range from which the
+    kernel takes outgoing connections' own ports."""
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(12000, 32000)
@@ -135,7 +138,8 @@ def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
                 probe.bind((address, port))
             except OSError:
                 continue
-        if port not in found:
+        if port not in _GIVEN:
+            _GIVEN.append(port)
             found.append(port)
     return found
 

@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import signal
-import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,14 +12,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import trustme
-from aiohttp import web
 
 from tests.controlplane.certificates import client_tls
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.hpa_watch import HpaWatch
 from tests.controlplane.kube_client import ApiRefused, KubeClient
-from tests.local_process import LocalProcess, ProcessFailed, eventually, free_ports
+from tests.controlplane.metrics_server import metrics_server
+from tests.local_process import LocalProcess, ProcessFailed, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -177,64 +175,19 @@ asyncio.run(main())
 async def fixed_metric(control_plane: ControlPlane, value: str) -> AsyncIterator[list[str]]:
     """An external metrics server that answers `value` to everything but MISSING; yields the users that asked. Front proxy
     only."""
-    (port,) = free_ports(1)
-    authority = trustme.CA()
-    front_proxies = str(control_plane.certificates.request_header_ca)
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=front_proxies)
-    tls.verify_mode = ssl.CERT_REQUIRED
-    authority.issue_cert("triton-autoscaler.triton-ops.svc").configure_cert(tls)
-    asked: list[str] = []
-    group_version = "external.metrics.k8s.io/v1beta1"
 
-    async def answer(request: web.Request) -> web.Response:
-        if not request.path.startswith(f"/apis/{group_version}/namespaces/"):
-            resource = {
-                "name": "fixed",
-                "namespaced": True,
-                "kind": "ExternalMetricValueList",
-                "verbs": ["get"],
-            }
-            document = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version}
-            return web.json_response(document | {"resources": [resource]})
-        if request.path.endswith(f"/{MISSING}"):
-            status = {
-                "kind": "Status",
-                "apiVersion": "v1",
-                "status": "Failure",
-                "code": 404,
-                "reason": "NotFound",
-            }
-            return web.json_response(status | {"message": "no data"}, status=404)
-        asked.append(request.headers["X-Remote-User"])
-        item = {
-            "metricName": "fixed",
-            "metricLabels": {},
-            "timestamp": "2026-01-01T00:00:00Z",
-            "value": value,
-        }
-        return web.json_response(
-            {"kind": "ExternalMetricValueList", "apiVersion": group_version, "metadata": {}, "items": [item]}
-        )
+    def answer(namespace: str, metric: str) -> str | None:
+        return None if metric == MISSING else value
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-    await control_plane.install_external_metrics(port, ca_bundle=authority.cert_pem.bytes())
-    await control_plane.wait_for_external_metrics()
-    try:
+    async with metrics_server(control_plane, answer) as server:
         certificates = control_plane.certificates
         outsider = client_tls(certificates.cluster_ca, certificates.client("somebody"))
-        outsider.load_verify_locations(cadata=authority.cert_pem.bytes().decode())
+        outsider.load_verify_locations(cadata=server.authority.cert_pem.bytes().decode())
         outsider.check_hostname = False
         async with aiohttp.ClientSession() as http:
             with pytest.raises(aiohttp.ClientError):
-                await http.get(f"https://127.0.0.1:{port}/", ssl=outsider)
-        yield asked
-    finally:
-        await control_plane.remove_external_metrics()
-        await runner.cleanup()
+                await http.get(f"https://127.0.0.1:{server.port}/", ssl=outsider)
+        yield server.askers
 
 
 def _runs(pid: int) -> bool:

@@ -130,11 +130,11 @@ async def real_fleet(
         yield Fleet(control_plane, namespace, tritons, daemon, hpa)
 
 
-def rules_with_window(folder: Path) -> Path:
-    """The rules that ship, with this test's window."""
+def rules_with_window(folder: Path, seconds: float = WINDOW) -> Path:
+    """The rules that ship, with this window."""
     (folder / "signals").mkdir(parents=True)
     for shipped in (CHECKOUT / "rules" / "signals").iterdir():
-        text, windows = re.subn(r"(?m)^window: 30s\b", f"window: {WINDOW:g}s", shipped.read_text())
+        text, windows = re.subn(r"(?m)^window: 30s\b", f"window: {seconds:g}s", shipped.read_text())
         assert windows == 1, shipped
         (folder / "signals" / shipped.name).write_text(text)
     return folder

@@ -48,9 +48,7 @@ class OurAdapter:
 
     async def prepare(self, control_plane: ControlPlane, folder: Path, prometheus: str) -> None:
         self._control_plane = control_plane
-        program = "tests.e2e.short_lived"
-        rules = rules_with_window(folder / "rules")
-        self._daemon = Daemon(control_plane, folder, self._config(prometheus), rules=rules, program=program)
+        self._daemon = self._make_daemon(control_plane, folder, prometheus)
         await control_plane.install_external_metrics(self._daemon.port)
         await self._daemon.__aenter__()
         await control_plane.wait_for_external_metrics()
@@ -79,6 +77,10 @@ class OurAdapter:
         hpa = example_hpa(namespace, f"{target:g}")
         hpa["spec"]["maxReplicas"] = MAX_REPLICAS
         return hpa
+
+    def _make_daemon(self, control_plane: ControlPlane, folder: Path, prometheus: str) -> Daemon:
+        rules, program = rules_with_window(folder / "rules"), "tests.e2e.short_lived"
+        return Daemon(control_plane, folder, self._config(prometheus), rules=rules, program=program)
 
     def _config(self, prometheus: str) -> dict[str, Any]:
         config: dict[str, Any] = {"targets": {"kubernetes": {"selector": "app.kubernetes.io/name=triton"}}}

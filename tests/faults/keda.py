@@ -37,8 +37,10 @@ class Keda:
     own_prometheus = True
     hpa = "keda-hpa-triton"
 
-    def __init__(self, tools: KedaTools) -> None:
+    def __init__(self, tools: KedaTools, *, window: float = WINDOW) -> None:
+        """`window`: seconds of the rates in its queries."""
         self._tools = tools
+        self._window = window
         self._running: list[LocalProcess] = []
 
     async def prepare(self, control_plane: ControlPlane, folder: Path, prometheus: str) -> None:
@@ -122,7 +124,7 @@ class Keda:
         )
 
     def scaler(self, namespace: str, target: float, prometheus: str) -> Object:
-        chosen, window = f'{{namespace="{namespace}"}}', f"{WINDOW:g}s"
+        chosen, window = f'{{namespace="{namespace}"}}', f"{self._window:g}s"
         # What triton_inference_concurrency says, as one query: computing input and output takes no time in these Tritons.
         query = (
             f"sum(rate(nv_inference_compute_infer_duration_us{chosen}[{window}])) / 1e6"

@@ -21,13 +21,21 @@ class Stage:
     """An async context manager: the adapter serves inside. `control_plane` runs, and nobody serves external metrics in it."""
 
     def __init__(
-        self, adapter: Adapter, control_plane: ControlPlane, prometheus: PrometheusTools, folder: Path
+        self,
+        adapter: Adapter,
+        control_plane: ControlPlane,
+        prometheus: PrometheusTools,
+        folder: Path,
+        *,
+        scrape_interval: str = "1s",
     ) -> None:
         self.adapter = adapter
         self.control_plane = control_plane
         self.alone = asyncio.Lock()
         """Held by the row whose fault touches all fleets."""
-        self._prometheus = PrometheusServer(prometheus, folder / "prometheus")
+        self._prometheus = PrometheusServer(
+            prometheus, folder / "prometheus", scrape_interval=scrape_interval
+        )
         self._folder = folder / "adapter"
         self._fleets: dict[str, SyntheticPods] = {}
         self._proxies: dict[str, PrometheusProxy] = {}

@@ -119,7 +119,8 @@ class PrometheusServer:
         async def scraped() -> bool:
             found = await self.ask("query", query="count_over_time(up[1h])")
             counts = {row["metric"]["instance"]: int(row["value"][1]) for row in found["result"]}
-            return all(counts.get(target.address, 0) >= times for target in self._targets)
+            instances = [target.labels.get("instance", target.address) for target in self._targets]
+            return all(counts.get(instance, 0) >= times for instance in instances)
 
         await eventually(scraped, seconds=seconds)
 
@@ -153,6 +154,10 @@ class PrometheusServer:
 
     def resume(self) -> None:
         self._process.thaw()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def _data(self) -> Path:
