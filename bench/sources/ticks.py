@@ -18,7 +18,8 @@ from bench.sources.pages import Pages, serving_pages
 from bench.spread import Spread, spread
 from telemetry.http_body import PlainPages, scrape_session
 from telemetry.prometheus import PrometheusSource
-from telemetry.prometheus_reader import PrometheusSettings, TickReport
+from telemetry.prometheus_queries import TickReport
+from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.prometheus_scrape import PrometheusScraper
 from telemetry.prometheus_vector import Vector
 from telemetry.rules_dir import rules_dir
