@@ -17,12 +17,10 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
+from bench.sources.control_planes import control_plane_in_turn
 from bench.sources.pace import Pace
 from bench.sources.status_watch import StatusWatch
 from bench.sources.systems import KedaAtDefaults, Measured, Ours, Truth
-from tests.controlplane.build_tools import ensure_tools
-from tests.controlplane.components import Options
-from tests.controlplane.control_plane import ControlPlane
 from tests.faults.keda_build import ensure_keda
 from tests.faults.stage import Stage
 from tests.prometheus.build_tools import ensure_prometheus
@@ -71,18 +69,20 @@ async def measure_delays(*, fleets: int, steps: int, pace: Pace, keda: bool) -> 
     systems += [Ours(source, pace) for source in ("scrape", "prometheus")]
     systems += [KedaAtDefaults(ensure_keda(), pace)] if keda else []
     with tempfile.TemporaryDirectory(prefix="triton-ops-bench-") as name:
+        turn = asyncio.Lock()
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_delays(system, Path(name) / str(number), fleets, steps, pace))
+                group.create_task(_delays(system, turn, Path(name) / str(number), fleets, steps, pace))
                 for number, system in enumerate(systems)
             ]
     return [_result(system, task.result()) for system, task in zip(systems, tasks, strict=True)]
 
 
-async def _delays(system: Measured, folder: Path, fleets: int, steps: int, pace: Pace) -> list[_Delay]:
-    options = Options(hpa_sync_seconds=pace.hpa_sync)
+async def _delays(
+    system: Measured, turn: asyncio.Lock, folder: Path, fleets: int, steps: int, pace: Pace
+) -> list[_Delay]:
     async with (
-        ControlPlane(ensure_tools(), folder / "control-plane", options) as control_plane,
+        control_plane_in_turn(turn, folder, pace.hpa_sync) as control_plane,
         Stage(
             system,
             control_plane,

@@ -19,13 +19,12 @@ from urllib.parse import urlencode
 from bench.fleet import NAMESPACE, Fleet
 from bench.page import model_name
 from bench.sources.asking import asking
+from bench.sources.control_planes import control_plane_in_turn
 from bench.sources.counting_proxy import Counting
 from bench.sources.pace import Pace
 from bench.sources.pages import Pages, serving_pages
 from bench.sources.systems import KEDA_WINDOW, SIGNAL
 from bench.triage.proxy import proxy
-from tests.controlplane.build_tools import ensure_tools
-from tests.controlplane.components import Options
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import ApiRefused, KubeClient, Object
 from tests.e2e.daemon import Daemon
@@ -96,17 +95,19 @@ async def measure_queries(
                     scrape_interval=f"{pace.prometheus_scrape:g}s",
                 )
             )
+            turn = asyncio.Lock()
             async with asyncio.TaskGroup() as group:
                 tasks = []
                 for system, counts in hpas.items():
                     folder = Path(name) / system
-                    one = _measure(system, pages, prometheus.url, counts, seconds, pace, folder)
+                    one = _measure(system, turn, pages, prometheus.url, counts, seconds, pace, folder)
                     tasks.append(group.create_task(one))
     return [found for task in tasks for found in task.result()]
 
 
 async def _measure(
     system: System,
+    turn: asyncio.Lock,
     pages: Pages,
     prometheus: str,
     counts: Sequence[int],
@@ -116,10 +117,9 @@ async def _measure(
 ) -> list[QueriesResult]:
     counted = Counting()
     found = []
-    options = Options(hpa_sync_seconds=_NEVER_SECONDS)
     async with (
         proxy(prometheus, counted) as url,
-        ControlPlane(ensure_tools(), folder / "control-plane", options) as control_plane,
+        control_plane_in_turn(turn, folder, _NEVER_SECONDS) as control_plane,
         _serving(system, control_plane, pages, url, pace, folder) as server,
     ):
         for count in counts:
