@@ -1,7 +1,8 @@
 """Where the table stands: docs/faults.json as it came out of the run, and the two pages made of it."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,5 +27,11 @@ def pages(told: Mapping[str, Any]) -> dict[Path, str]:
     return {README: readme, PAGE: between_marks(PAGE.read_text(), f"{short(outcomes)}\n\n{long(outcomes)}")}
 
 
-if __name__ == "__main__":
-    write_pages(json.loads(RECORDED.read_text()))
+def joined(files: Sequence[Path]) -> Mapping[str, Any]:
+    """One run out of several that played other systems, in the order of these files."""
+    runs = [json.loads(file.read_text()) for file in files]
+    return {**runs[0], "outcomes": [outcome for run in runs for outcome in run["outcomes"]]}
+
+
+if __name__ == "__main__":  # with files of `--json`, of systems that were played beside each other; else what is recorded
+    write_pages(joined([Path(name) for name in sys.argv[1:]] or [RECORDED]))
