@@ -150,14 +150,15 @@ def _scale_down_limit(rules: ScalingRules, state: State, current: int, now: floa
     for policy in rules.policies:
         start = replicas_at(state, current, now - policy.period_seconds)
         if policy.type is PolicyType.PODS:
-            limits.append(start - policy.value)
+            limits.append(_int32(start - policy.value))
         else:
             limits.append(int(start * (1 - policy.value / 100)))
     return (max if rules.select_policy is SelectPolicy.MIN else min)(limits, default=current)
 
 
 def _int32(number: int) -> int:
-    """As the controller adds: a policy of 2147483647 pods comes out negative, and allows no scale-up at all."""
+    """As the controller adds: with a policy of 2147483647 pods the sum comes out negative, and no scale-up is allowed;
+    the difference comes out positive where somebody lowered the scale below what the HPA has added since."""
     return (number + 2**31) % 2**32 - 2**31
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry.hpa import Decision, Reading, Readings, decide
-from telemetry.hpa_behavior import State, Step, StepKind
+from telemetry.hpa_behavior import ScaleEvent, State, Step, StepKind
 from telemetry.hpa_spec import (
     DEFAULT_SCALE_DOWN,
     DEFAULT_SCALE_UP,
@@ -73,9 +73,16 @@ def test_a_policy_of_the_largest_number_of_pods_allows_none() -> None:
     assert wanting(50, 10, behavior).replicas == 50
 
 
-def wanting(wanted: int, current: int, behavior: Behavior) -> Decision:
+def test_nor_does_it_take_any_that_somebody_took_before() -> None:
+    """Scaled up by 8 a moment ago, set to 2 by hand: 2 - 8 - 2147483647 comes out positive."""
+    behavior = Behavior(scale_down=ScalingRules((ScalingPolicy(PolicyType.PODS, 2**31 - 1, 15),)))
+    assert wanting(1, 2, behavior, State((), scale_ups=(ScaleEvent(8, NOW - 1),))).replicas == 2
+    assert wanting(1, 2, behavior, State((), scale_ups=(ScaleEvent(1, NOW - 1),))).replicas == 1
+
+
+def wanting(wanted: int, current: int, behavior: Behavior, state: State = FORGETFUL) -> Decision:
     spec = HpaSpec((ExternalMetric("qps", average_value_milli=1000),), 100, 1, behavior)
-    return decide(spec, FORGETFUL, Readings(current, current, current, (Reading((1000 * wanted,)),)), NOW)[1]
+    return decide(spec, state, Readings(current, current, current, (Reading((1000 * wanted,)),)), NOW)[1]
 
 
 def test_a_fleet_comes_back_from_zero_only_if_the_hpa_itself_went_there() -> None:
