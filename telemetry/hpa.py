@@ -1,10 +1,10 @@
 """What a HorizontalPodAutoscaler would do with external metrics: its algorithm as of Kubernetes 1.36, as one
 pure function.
 
-Read in `pkg/controller/podautoscaler` of v1.36.3 and checked against the numbers of its own tests. Covered:
-metrics of type External and everything after them. Not covered: other metric types, and errors outside the
-metrics (no scale, no selector). Values are whole milli-units, as the controller computes; times are seconds
-on any one clock."""
+Read in `pkg/controller/podautoscaler` of v1.36.3, and checked against the numbers of its own tests and against
+the running controller (docs/design/hpa.md). Covered: metrics of type External and everything after them. Not
+covered: other metric types, and errors outside the metrics (no scale, no selector, a write that fails). Values
+are whole milli-units, as the controller computes; times are seconds on any one clock."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -66,7 +66,9 @@ def decide(spec: HpaSpec, state: State, readings: Readings, now: float) -> tuple
         state = replace(state, recommendations=(Recommendation(current, now),))
     if current == 0 and not (spec.scale_to_zero and state.scaled_to_zero):
         step = Step(StepKind.HELD, "scaling is disabled while the target has 0 replicas", 0)
-        return state, Decision(0, 0, (step,))
+        return replace(state, scaled_to_zero=spec.scale_to_zero and state.scaled_to_zero), Decision(
+            0, 0, (step,)
+        )
     if current > spec.max_replicas:
         step = clamped(f"{current} replicas are above maxReplicas", spec.max_replicas)
         return rescaled(spec, state, current, spec.max_replicas, now), Decision(
@@ -85,12 +87,12 @@ def decide(spec: HpaSpec, state: State, readings: Readings, now: float) -> tuple
     hold = _hold(steps, current)
     if hold is not None:
         return state, Decision(current, current, (*steps, hold))
-    wanted = max(0, *_counts(steps))
+    wanted = max(0, _largest(steps))
 
-    stable = stabilise(spec.behavior, state.recommendations or (), current, wanted, now)
+    stable = stabilise(spec, state.recommendations or (), current, wanted, now)
     if stable.replicas != wanted:
         steps.append(stable)
-    state = replace(state, recommendations=recorded(spec.behavior, state.recommendations or (), wanted, now))
+    state = replace(state, recommendations=recorded(spec, state.recommendations or (), wanted, now))
     desired = stable.replicas if stable.replicas is not None else wanted
     bounded = bound(spec, state, current, desired, now)
     if bounded is not None and bounded.replicas is not None:
@@ -104,8 +106,13 @@ def decide(spec: HpaSpec, state: State, readings: Readings, now: float) -> tuple
     return state, Decision(desired, current, tuple(steps))
 
 
-def _counts(steps: Iterable[Step]) -> list[int]:
-    return [step.replicas for step in steps if step.replicas is not None]
+def _largest(steps: Iterable[Step]) -> int:
+    """The largest proposal, except that a zero gives way to what follows it, even to less."""
+    largest = 0
+    for step in steps:
+        if step.replicas is not None and (largest == 0 or step.replicas > largest):
+            largest = step.replicas
+    return largest
 
 
 def _propose(spec: HpaSpec, metric: ExternalMetric, reading: Reading, seen: Readings) -> Step:
@@ -175,6 +182,8 @@ def _quotient(usage: int, divisor: float) -> float:
 
 
 def _whole(replicas: float) -> int:
+    """Rounded up, and at most the largest int32. From zero replicas the controller does not cap a value target's
+    count: what it makes of 2^31 times the target depends on the processor."""
     return _MOST_REPLICAS if replicas > _MOST_REPLICAS else math.ceil(replicas)
 
 
@@ -182,7 +191,7 @@ def _hold(steps: Sequence[Step], current: int) -> Step | None:
     invalid = [step for step in steps if step.kind is StepKind.INVALID]
     if len(invalid) == len(steps):
         return Step(StepKind.HELD, "no metric has a value", current)
-    best = max(_counts(steps))
+    best = _largest(steps)
     if invalid and best < current:
         why = (
             f"{len(invalid)} of {len(steps)} metrics have no value, and the others would scale down to {best}"

@@ -7,8 +7,6 @@ from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
 from telemetry.hpa_spec import (
-    DOWNSCALE_STABILIZATION_SECONDS,
-    Behavior,
     HpaSpec,
     PolicyType,
     ScalingRules,
@@ -25,6 +23,9 @@ class ScaleEvent(NamedTuple):
     change: int
     """Replicas added or removed, always positive."""
     at: float
+    outdated: bool = False
+    """Was once too old for its own direction's policies: the next event may take its slot, whatever the policies
+    say by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +64,21 @@ def clamped(why: str, replicas: int) -> Step:
 
 
 def stabilise(
-    behavior: Behavior | None,
+    spec: HpaSpec,
     recommendations: Sequence[Recommendation],
     current: int,
     wanted: int,
     now: float,
 ) -> Step:
+    behavior = spec.behavior
     if behavior is None:
         # The only window without `behavior` is for scaling down, and an entry exactly at its edge still
         # counts.
-        edge = now - DOWNSCALE_STABILIZATION_SECONDS
+        edge = now - (window := spec.downscale_stabilization_seconds)
         highest = max([wanted, *(r.replicas for r in recommendations if r.at >= edge)])
-        return Step(StepKind.STABILISED, "the highest recommendation of the last 300 s holds", highest)
+        return Step(
+            StepKind.STABILISED, f"the highest recommendation of the last {window:g} s holds", highest
+        )
     up, down = (
         behavior.scale_up.stabilization_window_seconds,
         behavior.scale_down.stabilization_window_seconds,
@@ -88,37 +92,41 @@ def stabilise(
 
 
 def recorded(
-    behavior: Behavior | None, recommendations: Sequence[Recommendation], wanted: int, now: float
+    spec: HpaSpec, recommendations: Sequence[Recommendation], wanted: int, now: float
 ) -> tuple[Recommendation, ...]:
     """With what was wanted before it was stabilised."""
-    window = DOWNSCALE_STABILIZATION_SECONDS
-    if behavior is not None:
-        rules = (behavior.scale_up, behavior.scale_down)
+    window = spec.downscale_stabilization_seconds
+    if spec.behavior is not None:
+        rules = (spec.behavior.scale_up, spec.behavior.scale_down)
         window = max(rule.stabilization_window_seconds for rule in rules)
-    return _stored(recommendations, Recommendation(wanted, now), now - window)
+    old = [each.at < now - window for each in recommendations]
+    return _in_last_old_slot(recommendations, old, Recommendation(wanted, now))
 
 
 def bound(spec: HpaSpec, state: State, current: int, desired: int, now: float) -> Step | None:
     """How the rate of change and the spec's limits move `desired`; None where they do not."""
     if spec.behavior is None:
         ceiling = max(2 * current, 4)
-        rate = f"a scale-up may reach {ceiling}, the larger of 4 and twice the replicas"
-        floor = spec.min_replicas
-    else:
+        if desired < spec.min_replicas:
+            return clamped("minReplicas", spec.min_replicas)
+        if desired > min(spec.max_replicas, ceiling):
+            if spec.max_replicas > ceiling:
+                why = f"a scale-up may reach {ceiling}, the larger of 4 and twice the replicas"
+                return Step(StepKind.LIMITED, why, ceiling)
+            return clamped("maxReplicas", spec.max_replicas)
+        return None
+    if desired > current:
         ceiling = max(current, _scale_up_limit(spec.behavior.scale_up, state, current, now))
+        if desired > min(spec.max_replicas, ceiling):
+            if spec.max_replicas > ceiling:
+                return Step(StepKind.LIMITED, f"behavior.scaleUp allows {ceiling} now", ceiling)
+            return clamped("maxReplicas", spec.max_replicas)
+    elif desired < current:
         floor = min(current, _scale_down_limit(spec.behavior.scale_down, state, current, now))
-        way = "scaleUp" if desired > current else "scaleDown"
-        rate = f"behavior.{way} allows {ceiling if desired > current else floor} now"
-        if desired == current:
-            return None
-    if desired > min(spec.max_replicas, ceiling):
-        if spec.max_replicas > ceiling:
-            return Step(StepKind.LIMITED, rate, ceiling)
-        return clamped("maxReplicas", spec.max_replicas)
-    if desired < max(spec.min_replicas, floor):
-        if spec.min_replicas < floor:
-            return Step(StepKind.LIMITED, rate, floor)
-        return clamped("minReplicas", spec.min_replicas)
+        if desired < max(spec.min_replicas, floor):
+            if spec.min_replicas < floor:
+                return Step(StepKind.LIMITED, f"behavior.scaleDown allows {floor} now", floor)
+            return clamped("minReplicas", spec.min_replicas)
     return None
 
 
@@ -127,9 +135,9 @@ def _scale_up_limit(rules: ScalingRules, state: State, current: int, now: float)
         return current
     limits = []
     for policy in rules.policies:
-        start = _at_period_start(state, current, now - policy.period_seconds)
+        start = replicas_at(state, current, now - policy.period_seconds)
         if policy.type is PolicyType.PODS:
-            limits.append(start + policy.value)
+            limits.append(_int32(start + policy.value))
         else:  # rounded up, or a small fleet would never grow
             limits.append(math.ceil(start * (1 + policy.value / 100)))
     return (min if rules.select_policy is SelectPolicy.MIN else max)(limits, default=current)
@@ -140,15 +148,22 @@ def _scale_down_limit(rules: ScalingRules, state: State, current: int, now: floa
         return current
     limits = []
     for policy in rules.policies:
-        start = _at_period_start(state, current, now - policy.period_seconds)
+        start = replicas_at(state, current, now - policy.period_seconds)
         if policy.type is PolicyType.PODS:
-            limits.append(start - policy.value)
+            limits.append(_int32(start - policy.value))
         else:
             limits.append(int(start * (1 - policy.value / 100)))
     return (max if rules.select_policy is SelectPolicy.MIN else min)(limits, default=current)
 
 
-def _at_period_start(state: State, current: int, start: float) -> int:
+def _int32(number: int) -> int:
+    """As the controller adds: with a policy of 2147483647 pods the sum comes out negative, and no scale-up is allowed;
+    the difference comes out positive where somebody lowered the scale below what the HPA has added since."""
+    return (number + 2**31) % 2**32 - 2**31
+
+
+def replicas_at(state: State, current: int, start: float) -> int:
+    """Those of now without what the HPA itself changed since `start`."""
     added = sum(event.change for event in state.scale_ups if event.at > start)
     removed = sum(event.change for event in state.scale_downs if event.at > start)
     return current - added + removed
@@ -163,24 +178,29 @@ def rescaled(spec: HpaSpec, state: State, current: int, desired: int, now: float
     event = ScaleEvent(abs(desired - current), now)
     if desired > current:
         edge = now - _longest_period(spec.behavior.scale_up)
-        return replace(state, scale_ups=_stored(state.scale_ups, event, edge))
+        return replace(state, scale_ups=_with_event(state.scale_ups, event, edge))
     edge = now - _longest_period(spec.behavior.scale_down)
-    return replace(state, scale_downs=_stored(state.scale_downs, event, edge))
+    return replace(state, scale_downs=_with_event(state.scale_downs, event, edge))
 
 
 def _longest_period(rules: ScalingRules) -> float:
     return max((policy.period_seconds for policy in rules.policies), default=0)
 
 
+def _with_event(events: Sequence[ScaleEvent], event: ScaleEvent, edge: float) -> tuple[ScaleEvent, ...]:
+    marked = [each._replace(outdated=each.outdated or each.at < edge) for each in events]
+    return _in_last_old_slot(marked, [each.outdated for each in marked], event)
+
+
 _Entry = TypeVar("_Entry", bound=Recommendation | ScaleEvent)
 
 
-def _stored(entries: Sequence[_Entry], entry: _Entry, edge: float) -> tuple[_Entry, ...]:
-    """With `entry` in the slot of the last one from before `edge`, else at the end: this bounds the history.
+def _in_last_old_slot(entries: Sequence[_Entry], old: Sequence[bool], entry: _Entry) -> tuple[_Entry, ...]:
+    """With `entry` in the slot of the last old one, else at the end: this bounds the history.
 
     The slot matters: an event that is too old for its own direction's policies, and not for the other's,
     counts until then."""
-    old = [index for index, other in enumerate(entries) if other.at < edge]
-    if not old:
+    if True not in old:
         return (*entries, entry)
-    return (*entries[: old[-1]], entry, *entries[old[-1] + 1 :])
+    slot = len(old) - 1 - list(reversed(old)).index(True)
+    return (*entries[:slot], entry, *entries[slot + 1 :])

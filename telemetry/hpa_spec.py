@@ -68,3 +68,5 @@ class HpaSpec:
     behavior: Behavior | None = None
     scale_to_zero: bool = False
     """The feature gate HPAScaleToZero: off by default in 1.36, on in 1.37."""
+    downscale_stabilization_seconds: float = DOWNSCALE_STABILIZATION_SECONDS
+    """The controller's own window, where there is no `behavior`."""
