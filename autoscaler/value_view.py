@@ -39,7 +39,7 @@ def render_trace(trace: Mapping[str, Any]) -> str:
         first = f"{trace.get('value')}" + ("  (idle)" if trace.get("state") == "idle" else "")
     labels = "  ".join(f"{name}={text}" for name, text in (trace.get("labels") or {}).items())
     lines = filter(None, [asked, first, labels, *_sources(trace), *_pods(trace.get("pods") or [])])
-    return "\n".join(map(printable, lines))
+    return "\n".join(map(_printable, lines))
 
 
 def _sources(trace: Mapping[str, Any]) -> list[str]:
@@ -55,7 +55,7 @@ def _sources(trace: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def printable(line: str) -> str:
+def _printable(line: str) -> str:
     """The line with control characters escaped: a page chooses its models' names, and this ends in somebody's terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from autoscaler.answer import Answer, NoData, Reason
-from autoscaler.trial.proxy import FORBIDDEN
+from autoscaler.trial.refusals import FORBIDDEN
 from telemetry.pod_state import PodState
 from telemetry.target import Phase, Target
 from telemetry.window import SUCCESS

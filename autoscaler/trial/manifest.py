@@ -16,7 +16,7 @@ API_VERSIONS: Final = {
     "Rollout": "argoproj.io/v1alpha1",
 }
 """Kinds that an HPA scales and whose replicas are pods."""
-_WIDTH: Final = 118
+_WIDTH: Final = 98
 
 
 def manifest(seen: Seen) -> str:
@@ -61,7 +61,7 @@ def manifest(seen: Seen) -> str:
         *_without_decoupled(seen),
         "        target:",
         "          type: AverageValue         # the fleet's total, divided by the target: stable while pods load",
-        *(line for reason in what_it_says(seen) for line in _comment(reason, " " * 10)),
+        *(line for reason in what_it_says(seen) for line in _comment(f"- {reason}", " " * 10, "  ")),
         f'          averageValue: "{format_quantity(seen.decision.target)}"',
         "  behavior:",
         "    scaleDown:",
@@ -86,12 +86,12 @@ def _without_decoupled(seen: Seen) -> list[str]:
     ]
 
 
-def _comment(text: str, indent: str = "") -> list[str]:
+def _comment(text: str, indent: str = "", hanging: str = "") -> list[str]:
     return textwrap.wrap(
         text,
         _WIDTH,
         initial_indent=f"{indent}# ",
-        subsequent_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# {hanging}",
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from autoscaler.trial.refusals import say_refusal
 from telemetry.http_body import StatusError
 from telemetry.kubernetes_api import KubernetesError
 from telemetry.target import Target
@@ -18,16 +19,6 @@ AT_ONCE: Final = 5
 CALM_SECONDS: Final = 5.0
 """Nothing is asked for so long after the API server said that it is busy (429)."""
 _CONFIG_AGAIN_SECONDS: Final = 20.0
-_CAUSES: Final = (
-    "connection refused",
-    "i/o timeout",
-    "no route to host",
-    "connection reset by peer",
-    "context deadline exceeded",
-    "EOF",
-)
-FORBIDDEN: Final = "no right to get pods/proxy"
-BUSY: Final = "the API server is busy"
 
 
 class Proxied(Protocol):
@@ -102,34 +93,6 @@ class ProxyPages:
             if error.reason == "Timeout":
                 raise TimeoutError from error
             raise StatusError(say_refusal(error)) from error
-
-
-def say_refusal(error: KubernetesError) -> str:
-    """Why the proxy gave no page, in words without what changes from one time to the next."""
-    match error.status:
-        case None if error.reason == "TooLarge":
-            return "sends more than a page may have"
-        case None if "redirect" in str(error):
-            return "redirects, which is not followed"
-        case None:
-            return "the API server does not answer"
-        case 401:
-            return "the API server does not accept the credentials"
-        case 403 if error.reason:
-            return FORBIDDEN
-        case 429 if error.reason:
-            return BUSY
-        case 503 if error.reason:
-            return f"the API server cannot reach it: {_cause(error.detail)}"
-        case status if error.reason:
-            return f"the API server answers {status}: {error.detail[:80]}"
-        case status:
-            return f"answers HTTP {status}"
-
-
-def _cause(detail: str) -> str:
-    """The last words of Go's chain of causes, without addresses and ports: `dial tcp 10.0.0.7:8002: connect: connection refused`."""
-    return next((cause for cause in _CAUSES if cause in detail), detail.rpartition(": ")[2][:80])
 
 
 def _model_of(url: str) -> str | None:

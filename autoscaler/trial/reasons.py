@@ -12,7 +12,7 @@ from autoscaler.trial.decide import (
     by_model,
 )
 from autoscaler.trial.seen import Seen
-from autoscaler.value_view import printable
+from telemetry.one_line import bounded
 
 _UNEVEN = 2.0
 """The busiest pod has this many times the median's load: an HPA spreads nothing."""
@@ -155,3 +155,8 @@ def _says(seen: Seen, decision: Decision) -> Iterator[str]:
 
 def _pods(count: int) -> str:
     return f"{count} pod{'' if count == 1 else 's'}"
+
+
+def printable(line: str) -> str:
+    """A page chooses its models' names, and this ends in somebody's terminal and manifest."""
+    return bounded(line, 500)

@@ -5,9 +5,8 @@ from typing import Any
 from autoscaler.answer import NoData, Value
 from autoscaler.trial.manifest import manifest
 from autoscaler.trial.points import Part
-from autoscaler.trial.reasons import number, what_it_says, what_was_seen
+from autoscaler.trial.reasons import number, printable, what_it_says, what_was_seen
 from autoscaler.trial.seen import Seen
-from autoscaler.value_view import printable
 
 SCHEMA = "triton-ops/try/v1"
 

@@ -38,6 +38,17 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What one round showed; `at` in seconds since the beginning."""
+
+    at: float
+    fleet: Fleet
+    signals: Mapping[str, Shown]
+    pods: Mapping[str, float | None]
+    """Requests at once by pod; None where nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     fleet: Fleet
     triton: str

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from autoscaler.answer import NoData, Value
-from autoscaler.trial.reasons import number
-from autoscaler.trial.seen import SCALED_ON, Shown
-from autoscaler.trial.watch import Look
-from autoscaler.value_view import printable
+from autoscaler.answer import NoData, Reason, Value
+from autoscaler.trial.reasons import number, printable
+from autoscaler.trial.seen import SCALED_ON, Look, Shown
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHORT_UNITS = {
@@ -58,7 +56,7 @@ def one_line(look: Look, units: dict[str, str], seconds: float) -> str:
     shown = look.signals[SCALED_ON]
     return printable(
         f"{look.at:.0f} of {seconds:.0f} s: {fleet.answered} of {fleet.asked} pods answer, "
-        f"{_said(SCALED_ON, shown, units)} at once{told}"
+        f"requests in Triton at once: {_said(SCALED_ON, shown, units)}{told}"
     )
 
 
@@ -89,6 +87,8 @@ def _signals(looks: Sequence[Look], units: dict[str, str], width: int) -> list[T
 
 def _said(name: str, shown: Shown, units: dict[str, str]) -> str:
     match shown.answer:
+        case NoData(reason=Reason.WARMING_UP):
+            return "measuring ..."
         case NoData(message=message):
             return f"no data: {message}"
         case Value(value=value, idle=idle):

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from autoscaler.answer import NoData, Reason, Value
@@ -22,7 +22,7 @@ from autoscaler.trial.manifest import model_label
 from autoscaler.trial.points import Point, points_of, with_evidence
 from autoscaler.trial.problem import TrialError
 from autoscaler.trial.proxy import PER_SECOND, Proxied, ProxyPages, proxied
-from autoscaler.trial.seen import SCALED_ON, Fleet, Seen, Shown
+from autoscaler.trial.seen import SCALED_ON, Fleet, Look, Seen, Shown
 from telemetry.http_body import StatusError
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.pods import Pod, target_of
@@ -41,17 +41,6 @@ _PAGE_BYTES: Final = 64 * 1024
 
 class Api(KubernetesApi, Proxied, Protocol):
     """Lists pods, and reads their pages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one round showed; `at` in seconds since the beginning."""
-
-    at: float
-    fleet: Fleet
-    signals: Mapping[str, Shown]
-    pods: Mapping[str, float | None]
-    """Requests at once by pod; None where nothing is known."""
 
 
 class Watch:
