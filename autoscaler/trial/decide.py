@@ -19,8 +19,6 @@ from typing import Final
 from autoscaler.trial.limits import ModelLimits
 from autoscaler.trial.points import NOTHING, Part, Point
 
-LITTLE: Final = 0.2
-"""Queue share up to which requests count as waiting little: a quarter of the time for which they are computed."""
 MEASURED_ROOM: Final = 0.8
 CONFIGURED_ROOM: Final = 0.7
 NEAR: Final = 0.5
@@ -34,7 +32,10 @@ _ALIKE: Final = 0.8
 class Basis(StrEnum):
     """What a target rests on."""
 
-    REACHED = "limit reached"  # requests waited: what was computed meanwhile is what a pod can do
+    REACHED = "limit reached"  # requests waited, and the pods were busy: what was computed meanwhile is what a pod can do
+    WAITED = (
+        "waited below the limit"  # requests waited while most of what is configured was free: bursts, mostly
+    )
     SEEN = "seen without waiting"  # the fleet came near its configured limit, and requests waited little
     CONFIGURED = "configuration alone"  # a guess: the fleet was idle or far from its limit
 
@@ -67,15 +68,18 @@ def decide(points: Sequence[Point], limits: Mapping[str, ModelLimits]) -> Decisi
     """None where there is nothing to rest a target on: no load was seen and no configuration read."""
     limit = configured_limit(points, limits)
     most = math.inf if limit is None else limit.requests
-    calm = _calm(points)
-    above = [point for point in points if _waits(point.total) and point.total.concurrency > (calm or 0.0)]
-    waited = sum(point.total.requests for point in above)
+    totals = [point.total for point in points]
+    calm = _calm(totals)
+    above = [part for part in totals if part.waits and part.concurrency > (calm or 0.0)]
+    waited = sum(part.requests for part in above)
     if waited >= ENOUGH:
-        computing = median(point.total.computing for point in above)
+        computing = median(part.computing for part in _fuller_half(above))
         capacity = min(most, max(calm or 0.0, computing))
         if capacity > 0:
-            return Decision(_down(MEASURED_ROOM * capacity), Basis.REACHED, calm, computing, limit, waited)
-    requests = sum(point.total.requests for point in points)
+            full = limit is None or computing >= NEAR * most
+            basis = Basis.REACHED if full else Basis.WAITED
+            return Decision(_down(MEASURED_ROOM * capacity), basis, calm, computing, limit, waited)
+    requests = sum(part.requests for part in totals)
     if calm is not None and (limit is None or calm >= NEAR * most):
         proven = min(calm, most)
         by_configuration = CONFIGURED_ROOM * most if limit else 0.0
@@ -118,28 +122,27 @@ def by_model(points: Sequence[Point]) -> dict[str, Part]:
     return seen
 
 
-def _calm(points: Sequence[Point]) -> float | None:
+def _calm(totals: Sequence[Part]) -> float | None:
     """The largest concurrency around which requests waited little; None where none was."""
-    ordered = sorted((point.total for point in points), key=lambda part: -part.concurrency)
-    for part in ordered:
+    for part in sorted(totals, key=lambda part: -part.concurrency):
         alike = [
-            other for other in ordered if _ALIKE * part.concurrency <= other.concurrency <= part.concurrency
+            other for other in totals if _ALIKE * part.concurrency <= other.concurrency <= part.concurrency
         ]
         together = sum(alike, NOTHING)
-        share = together.queue_share
-        if together.requests >= ENOUGH and share is not None and share <= LITTLE and not _waits(part):
+        if together.requests >= ENOUGH and together.waits is False and part.waits is False:
             return part.concurrency
     return None
 
 
-def _waits(part: Part) -> bool:
-    share = part.queue_share
-    return share is not None and share > LITTLE
+def _fuller_half(totals: Sequence[Part]) -> Sequence[Part]:
+    """Those with the most requests at once: a load that began within a window makes it look emptier than the pod was."""
+    ordered = sorted(totals, key=lambda part: -part.concurrency)
+    return ordered[: (len(ordered) + 1) // 2]
 
 
 def _down(value: float) -> float:
-    """Two digits, never up, at least the thousandth that an HPA can compute with."""
+    """Three digits, never up, at least the thousandth that an HPA can compute with."""
     if value <= 0.001:
         return 0.001
-    digit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    digit = 10.0 ** (math.floor(math.log10(value)) - 2)
     return max(0.001, round(math.floor(value / digit + 1e-9) * digit, 6))

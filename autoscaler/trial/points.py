@@ -22,6 +22,11 @@ COMPUTE: Final = (
     "nv_inference_compute_output_duration_us",
 )
 INFERENCES: Final = "nv_inference_count"
+BEARABLE: Final = 0.25
+"""Waiting, in times of the computation, that counts as little: a fifth of a request's time."""
+BEARABLE_BATCHED: Final = 1.0
+"""The same where requests are batched. One that comes while a batch is executed waits for its end, up to a whole execution, however
+much room there is in the next batch; only a fuller queue makes it wait for a second one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Part:
     requests: float
     failures: float = 0.0
     inferences: float = 0.0
+    bearable_seconds: float = 0.0
+    """The waiting that a Triton with room has too."""
 
     def __add__(self, other: "Part") -> "Part":
         return Part(
@@ -47,6 +54,7 @@ class Part:
             self.requests + other.requests,
             self.failures + other.failures,
             self.inferences + other.inferences,
+            self.bearable_seconds + other.bearable_seconds,
         )
 
     @property
@@ -59,6 +67,11 @@ class Part:
         """The part of a request's time that it waited, 0 to 1; None where none ended."""
         total = self.queue_seconds + self.compute_seconds
         return self.queue_seconds / total if total > 0 else None
+
+    @property
+    def waits(self) -> bool | None:
+        """Longer than a request waits where there is room; None where none ended."""
+        return None if self.queue_share is None else self.queue_seconds > self.bearable_seconds
 
 
 NOTHING: Final = Part(0.0, 0.0, 0.0, 0.0, 0.0)
@@ -112,12 +125,15 @@ def points_of(
 def _part(concurrency: Signal, row: RowWindow, limits: ModelLimits | None) -> Part:
     requests = row.increase.get(SUCCESS, 0.0)
     delay = limits.delay_seconds * requests if limits else 0.0
+    compute_seconds = sum(row.increase.get(family, 0.0) for family in COMPUTE) / 1e6
+    bearable = BEARABLE_BATCHED if limits and limits.batch > 1 else BEARABLE
     return Part(
         concurrency=contribution(concurrency, row) or 0.0,
         waiting=row.mean.get(PENDING, 0.0),
         queue_seconds=max(0.0, row.increase.get(QUEUE, 0.0) / 1e6 - delay),
-        compute_seconds=sum(row.increase.get(family, 0.0) for family in COMPUTE) / 1e6,
+        compute_seconds=compute_seconds,
         requests=requests,
         failures=row.increase.get(FAILURE, 0.0),
         inferences=row.increase.get(INFERENCES, 0.0),
+        bearable_seconds=bearable * compute_seconds,
     )

@@ -1,22 +1,25 @@
 """What was seen and what it says of capacity, in sentences. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autoscaler.trial.decide import (
     CONFIGURED_ROOM,
-    LITTLE,
+    ENOUGH,
     MEASURED_ROOM,
     NEAR,
     Basis,
     Decision,
     by_model,
 )
+from autoscaler.trial.points import Point
 from autoscaler.trial.seen import Seen
 from telemetry.one_line import bounded
 
 _UNEVEN = 2.0
 """The busiest pod has this many times the median's load: an HPA spreads nothing."""
-_IDLE_INSIDE = 0.5
+_LONG = "longer than on a pod with room"
+_SLOWER = 1.5
+_BACKLOG = 0.5
 
 
 def number(value: float) -> str:
@@ -39,6 +42,8 @@ def basis_in_words(decision: Decision) -> str:
     match decision.basis:
         case Basis.REACHED:
             return f"measured at the limit, on {number(decision.requests)} requests that ended while others waited"
+        case Basis.WAITED:
+            return f"below what {number(decision.requests)} requests waited at; the limit itself was not measured"
         case Basis.SEEN:
             return f"seen without waiting, on {number(decision.requests)} requests; the limit itself was not reached"
         case Basis.CONFIGURED:
@@ -60,7 +65,7 @@ def _seen(seen: Seen) -> Iterator[str]:
     early = ", ended early" if seen.ended_early else ""
     yield (
         f"{fleet.workload.kind.lower()}/{fleet.workload.name} in {fleet.namespace}, {seen.seconds:.0f} s{early}: "
-        f"{_pods(fleet.pods)}, {fleet.answered} answered{version}"
+        f"{_count(fleet.pods, 'pod')}, {fleet.answered} answered{version}"
     )
     if fleet.asked < fleet.pods:
         yield (
@@ -76,7 +81,8 @@ def _seen(seen: Seen) -> Iterator[str]:
         about = "decoupled: its counters do not see its work" if limits.decoupled else str(limits)
         if not limits.decoupled and not limits.instances:
             about = "an ensemble: its parts count"
-        idle = "" if loads.get(model) and loads[model].requests else ", no load" if limits.instances else ""
+        quiet = limits.instances and not limits.decoupled and not (loads.get(model) and loads[model].requests)
+        idle = ", no load" if quiet else ""
         yield f"model {model}: {about}{idle}"
     if len(seen.limits) > 8:
         yield f"and {len(seen.limits) - 8} more models"
@@ -114,22 +120,24 @@ def _says(seen: Seen, decision: Decision) -> Iterator[str]:
         case Basis.REACHED:
             assert decision.computing is not None  # noqa: S101 -- of this basis it is
             yield (
-                f"requests waited more than {LITTLE:.0%} of their time while {number(decision.computing)} were computed in a pod: "
+                f"requests waited {_LONG} while {number(decision.computing)} were computed in a pod: "
                 "that is what it can do (Little's law: seconds of computation a second)"
             )
             if decision.calm is not None:
                 yield f"with up to {number(decision.calm)} at once they waited little"
             yield f"{by_configuration}; the target leaves {1 - MEASURED_ROOM:.0%} head room"
-            if limit and decision.computing < _IDLE_INSIDE * limit.requests:
-                yield (
-                    f"they waited although a pod computed only {number(decision.computing)} of {number(limit.requests)}: "
-                    "bursts, or instances that share a GPU; `triton-triage p99` tells"
-                )
+        case Basis.WAITED:
+            assert decision.computing is not None  # noqa: S101 -- of this basis it is
+            yield (
+                f"requests waited {_LONG} although a pod computed only {number(decision.computing)} at once: they come in "
+                "bursts, or something else holds them up (`triton-triage p99` tells)"
+            )
+            yield f"{by_configuration}; {how_to_measure(seen)}"
         case Basis.SEEN:
             assert decision.calm is not None  # noqa: S101 -- of this basis it is
             yield (
-                f"with up to {number(decision.calm)} at once requests waited at most {LITTLE:.0%} of their time: "
-                "the target is no higher"
+                f"with up to {number(decision.calm)} at once requests waited little, no longer than a fifth of their time, or with "
+                "a batcher than the batch before theirs took: the target is no higher"
             )
             yield f"{by_configuration}; {how_to_measure(seen)}"
         case Basis.CONFIGURED:
@@ -140,6 +148,8 @@ def _says(seen: Seen, decision: Decision) -> Iterator[str]:
             )
             yield f"{calm}, less than {NEAR:.0%} of what is configured; {by_configuration}"
             yield f"{CONFIGURED_ROOM:g} of that leaves room for bursts; {how_to_measure(seen)}"
+    if (slower := _slower(seen.points)) is not None:
+        yield slower
     wanted, (low, high) = seen.wanted(), seen.replicas
     if wanted is not None and seen.most_total is not None:
         bounds = ""
@@ -147,14 +157,32 @@ def _says(seen: Seen, decision: Decision) -> Iterator[str]:
             bounds = f"; maxReplicas holds it at {high}: raise it if you have the GPUs"
         elif wanted < low:
             bounds = f"; minReplicas holds it at {low}"
+        together = seen.together
+        if together.waiting > _BACKLOG * together.concurrency:
+            bounds += "; most of it is a backlog, which goes once there are enough pods"
         yield (
-            f"at the most load seen, {number(seen.most_total)} at once in the fleet, the HPA asks for {wanted} replicas{bounds} "
+            f"at the most load seen, {number(seen.most_total)} at once in the fleet, the HPA asks for {_count(wanted, 'replica')}{bounds} "
             f"({seen.fleet.pods} now)"
         )
 
 
-def _pods(count: int) -> str:
-    return f"{count} pod{'' if count == 1 else 's'}"
+def _slower(points: Sequence[Point]) -> str | None:
+    """Whether a computation takes longer the more there are: waiting that no queue shows."""
+    parts = sorted((p.total for p in points if p.total.requests >= ENOUGH), key=lambda part: part.computing)
+    if not parts or parts[-1].computing < 2 * parts[0].computing:
+        return None
+    few, many = (part.compute_seconds / part.requests for part in (parts[0], parts[-1]))
+    if many <= _SLOWER * few:
+        return None
+    return (
+        f"a request was computed for {number(few * 1000)} ms with {number(parts[0].computing)} at once and for "
+        f"{number(many * 1000)} ms with {number(parts[-1].computing)}: larger batches, or instances that share a GPU; "
+        "if the longer time is too long for you, the target is too high"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def printable(line: str) -> str:

@@ -15,7 +15,7 @@ from autoscaler.trial.decide import (
     decide,
 )
 from autoscaler.trial.limits import ModelLimits
-from autoscaler.trial.points import Part, Point
+from autoscaler.trial.points import BEARABLE, Part, Point
 
 TWO = {"m": ModelLimits(instances=2)}
 
@@ -29,8 +29,9 @@ def part(
     batch: float = 1.0,
 ) -> Part:
     """Ten seconds of a model; of the time of its requests it waited `share`."""
+    compute = (1 - share) * requests
     return Part(
-        concurrency, waiting, share * requests, (1 - share) * requests, requests, 0.0, requests * batch
+        concurrency, waiting, share * requests, compute, requests, 0.0, requests * batch, BEARABLE * compute
     )
 
 
@@ -46,12 +47,29 @@ def test_a_fleet_at_its_limit_is_measured_there() -> None:
     )
 
 
-def test_instances_that_share_a_gpu_do_less_than_configured() -> None:
-    """Eight instances; requests wait while three are computed, and did not wait with two and a half."""
+def test_pods_that_do_less_than_configured_count_by_what_they_do() -> None:
+    """Eight instances; requests wait while five are computed, and did not wait with four."""
+    points = [point(part(4.0)), point(part(8.0, waiting=3.0, share=0.5))]
+    found = decide(points, {"m": ModelLimits(instances=8)})
+    assert found is not None
+    assert (found.basis, found.calm, found.computing, found.target) == (Basis.REACHED, 4.0, 5.0, 4.0)
+
+
+def test_waits_while_most_is_free_are_bursts_and_measure_no_limit() -> None:
+    """Eight instances of which three are busy on average: the target stays below what waited, and is called no capacity."""
     points = [point(part(2.5)), point(part(6.0, waiting=3.0, share=0.5))]
     found = decide(points, {"m": ModelLimits(instances=8)})
     assert found is not None
-    assert (found.basis, found.calm, found.computing, found.target) == (Basis.REACHED, 2.5, 3.0, 2.4)
+    assert (found.basis, found.calm, found.computing, found.target) == (Basis.WAITED, 2.5, 3.0, 2.4)
+
+
+def test_a_load_that_begins_within_a_window_does_not_lower_what_a_pod_can_do() -> None:
+    points = [
+        point(part(c, waiting=c - k, share=0.6)) for c, k in ((3.0, 1.2), (4.0, 1.3), (8.0, 2.0), (9.0, 2.0))
+    ]
+    found = decide(points, TWO)
+    assert found is not None
+    assert (found.computing, found.target) == (2.0, 1.6)
 
 
 def test_more_at_once_without_waiting_than_computed_at_the_limit_counts() -> None:
@@ -59,7 +77,7 @@ def test_more_at_once_without_waiting_than_computed_at_the_limit_counts() -> Non
     points = [point(part(1.9)), point(part(3.0, waiting=2.0, share=0.6))]
     found = decide(points, TWO)
     assert found is not None
-    assert (found.basis, found.target) == (Basis.REACHED, 1.5)
+    assert (found.basis, found.target) == (Basis.REACHED, 1.52)
 
 
 def test_what_was_computed_is_bounded_by_the_configuration() -> None:
@@ -117,7 +135,7 @@ def test_a_few_requests_prove_nothing() -> None:
 def test_one_lucky_window_among_those_that_waited_is_no_capacity() -> None:
     lucky = point(part(3.9, share=0.1, requests=30))
     waited = [point(part(c, waiting=c / 2, share=0.5)) for c in (3.5, 3.6, 3.8)]
-    found = decide([lucky, *waited], {"m": ModelLimits(4)})
+    found = decide([lucky, *waited], {"m": ModelLimits(3)})
     assert found is not None
     assert (found.basis, found.calm) == (Basis.REACHED, None)
 
@@ -154,7 +172,12 @@ def test_requests_of_several_inferences_fill_a_batch_sooner() -> None:
 
 _parts = st.builds(
     lambda computing, waiting, share, requests: Part(
-        computing + waiting, waiting, share * requests, (1 - share) * requests, requests
+        computing + waiting,
+        waiting,
+        share * requests,
+        (1 - share) * requests,
+        requests,
+        bearable_seconds=BEARABLE * (1 - share) * requests,
     ),
     st.floats(0, 50),
     st.floats(0, 50),
@@ -172,7 +195,7 @@ def test_no_target_is_above_its_evidence(parts: list[Part], instances: int, batc
     assert found.limit is not None
     assert 0.001 <= found.target <= _up_to(MEASURED_ROOM * found.limit.requests)
     match found.basis:
-        case Basis.REACHED:
+        case Basis.REACHED | Basis.WAITED:
             assert found.computing is not None
             assert found.target <= _up_to(MEASURED_ROOM * max(found.calm or 0.0, found.computing))
         case Basis.SEEN:

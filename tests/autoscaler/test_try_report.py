@@ -53,7 +53,7 @@ def seen(
 def at(concurrency: float, waiting: float = 0.0, *, pod: str = "a", model: str = "m") -> Point:
     """A hundred requests; half of their time was waiting where any waited."""
     queue = 5.0 if waiting else 0.0
-    return Point(pod, 0.0, {model: Part(concurrency, waiting, queue, 5.0, 100.0)})
+    return Point(pod, 0.0, {model: Part(concurrency, waiting, queue, 5.0, 100.0, bearable_seconds=1.0)})
 
 
 def test_the_manifest_is_the_example_with_this_fleets_numbers() -> None:
@@ -148,8 +148,24 @@ def test_what_it_says_tells_how_many_replicas_the_load_seen_asks_for() -> None:
         "at the most load seen, 3.9 at once in the fleet, the HPA asks for 3 replicas (3 now)",
         "at the most load seen, 12 at once in the fleet, the HPA asks for 8 replicas; maxReplicas holds it at 6: raise it if you "
         "have the GPUs (3 now)",
-        "at the most load seen, 1 at once in the fleet, the HPA asks for 1 replicas; minReplicas holds it at 2 (3 now)",
+        "at the most load seen, 1 at once in the fleet, the HPA asks for 1 replica; minReplicas holds it at 2 (3 now)",
     ]
+
+
+def test_computation_that_grows_with_the_load_is_told() -> None:
+    """No queue shows it: instances that share a GPU compute each other's requests more slowly."""
+    alone, crowded = (
+        Part(c, 0.0, 0.0, s, 100.0, bearable_seconds=1.0) for c, s in ((1.0, 10.0), (4.0, 40.0))
+    )
+    said = what_it_says(
+        seen(Point("a", 0.0, {"m": alone}), Point("b", 0.0, {"m": crowded}), limits={"m": ModelLimits(4)})
+    )
+    assert any("computed for 100 ms with 1 at once and for 400 ms with 4" in line for line in said)
+
+
+def test_a_backlog_is_called_one() -> None:
+    said = what_it_says(seen(at(50.0, 48.0), total=150.0))[-1]
+    assert "most of it is a backlog, which goes once there are enough pods" in said
 
 
 def test_without_a_target_there_is_a_reason_and_no_manifest() -> None:
@@ -197,6 +213,16 @@ def test_points_are_made_of_pods_that_answer_without_the_delay_that_is_on_purpos
     assert total.concurrency == pytest.approx(0.25 + 6.0 / WINDOW)
     assert total.computing == pytest.approx(0.2)
     assert total.queue_share == pytest.approx(1.2 / 7.2)
+    assert total.waits is False
+
+
+@pytest.mark.parametrize(("batch", "waits"), [(1, True), (8, False)])
+def test_a_request_may_wait_for_the_batch_before_its_own(batch: int, waits: bool) -> None:
+    """Half a computation: too long where each request has an instance of its own, and what a batcher does with room to spare."""
+    state = pod("a", row(30, queue_ms=100, compute_s=6.0))
+    limits = {"m": ModelLimits(1, batch)}
+    [found] = points_of(SIGNALS[CONCURRENCY], [state], parse_selector(""), Settings(), limits, NOW)
+    assert found.total.waits is waits
 
 
 def test_a_large_fleet_is_sampled_evenly() -> None:
