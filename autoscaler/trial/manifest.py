@@ -31,13 +31,7 @@ def manifest(seen: Seen) -> str:
             f"From `triton-autoscaler try`: {seen.seconds:.0f} s of {fleet.workload.kind.lower()}/{name}, {fleet.pods} pods."
         ),
         *_comment('It needs triton-autoscaler in the cluster: README.md, "On a cluster".'),
-        *(
-            line
-            for other in seen.other_scalers
-            for line in _comment(
-                f"HPA {other} scales this workload already: delete it first, two of them stop each other."
-            )
-        ),
+        *(line for other in seen.other_scalers for line in _comment(f"{say_other(other, name)}.")),
         "apiVersion: autoscaling/v2",
         "kind: HorizontalPodAutoscaler",
         "metadata:",
@@ -68,6 +62,13 @@ def manifest(seen: Seen) -> str:
         "      stabilizationWindowSeconds: 300",
     ]
     return "\n".join(lines) + "\n"
+
+
+def say_other(other: str, name: str) -> str:
+    """What is to be done about an HPA that scales the workload already; the manifest's own is called like the workload."""
+    if other == name:
+        return f"HPA {other} scales this workload already: this one takes its place"
+    return f"HPA {other} scales this workload already: delete it first, for two of them stop each other"
 
 
 def model_label(model: str) -> str:

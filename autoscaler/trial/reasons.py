@@ -161,8 +161,8 @@ def _says(seen: Seen, decision: Decision) -> Iterator[str]:
         if together.waiting > _BACKLOG * together.concurrency:
             bounds += "; most of it is a backlog, which goes once there are enough pods"
         yield (
-            f"at the most load seen, {number(seen.most_total)} at once in the fleet, the HPA asks for {_count(wanted, 'replica')}{bounds} "
-            f"({seen.fleet.pods} now)"
+            f"at the most load seen, {number(seen.most_total)} at once in the fleet, "
+            f"the HPA asks for {_count(wanted, 'replica')}{bounds} ({seen.fleet.pods} now)"
         )
 
 

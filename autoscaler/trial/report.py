@@ -3,7 +3,7 @@
 from typing import Any
 
 from autoscaler.answer import NoData, Value
-from autoscaler.trial.manifest import manifest
+from autoscaler.trial.manifest import manifest, say_other
 from autoscaler.trial.points import Part
 from autoscaler.trial.reasons import number, printable, what_it_says, what_was_seen
 from autoscaler.trial.seen import Seen
@@ -18,10 +18,7 @@ def as_text(seen: Seen) -> str:
         "\n".join(["SIGNALS, at the end", *(f"  {line}" for line in signal_lines(seen))]),
         "\n".join(["CAPACITY", *_listed(what_it_says(seen))]),
     ]
-    parts += [
-        f"HPA {other} scales this workload already: two of them stop each other"
-        for other in seen.other_scalers
-    ]
+    parts += [say_other(other, seen.fleet.workload.name) for other in seen.other_scalers]
     if seen.decision is not None:
         parts.append("The HPA, ready to apply once triton-autoscaler is installed (-o yaml prints it alone):")
         parts.append(manifest(seen).rstrip())

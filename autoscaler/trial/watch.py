@@ -37,6 +37,7 @@ _LONGEST: Final = 5.0
 MOST_PODS: Final = int(PER_SECOND * _LONGEST)
 _REFRESH_SECONDS: Final = 15.0
 _PAGE_BYTES: Final = 64 * 1024
+_VERSION_PROBES: Final = 2
 
 
 class Api(KubernetesApi, Proxied, Protocol):
@@ -78,14 +79,14 @@ class Watch:
         self._begin = time.monotonic()
         self._limits: dict[str, ModelLimits] = {}
         self._version = ""
+        self._version_probes = _VERSION_PROBES
 
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self._begin
 
     async def run(self) -> None:
-        """Rounds until cancelled. Raises `TrialError` when nothing will ever be seen, `KubernetesError` when pods cannot be listed
-        any more."""
+        """Rounds until cancelled. Raises `TrialError` when nothing will ever be seen."""
         listed = time.monotonic()
         due = listed
         rounds = 0
@@ -99,8 +100,7 @@ class Watch:
             lost = hopeless(states, rounds)
             if lost is not None:
                 raise TrialError(explain(lost, self._namespace, await self._probe(lost.target.http_url)))
-            if not self._version and (url := self._url_of_one()) is not None:
-                self._version = (await self._probe(url)).version
+            await self._read_version()
             self.looks.append(self._look())
             if now - listed > _REFRESH_SECONDS:
                 listed = now
@@ -232,9 +232,13 @@ class Watch:
         longest = max((window for window, _ in values), default=0.0)
         return max((value for window, value in values if window == longest), default=None)
 
-    def _url_of_one(self) -> str | None:
+    async def _read_version(self) -> None:
+        """Of one pod; a closed HTTP port is not asked for ever."""
         states = self._scraper.pods(self._namespace)
-        return next((s.target.http_url for s in states if s.windows and s.failure is None), None)
+        url = next((s.target.http_url for s in states if s.windows and s.failure is None), None)
+        if not self._version and url is not None and self._version_probes > 0:
+            self._version_probes -= 1
+            self._version = (await self._probe(url)).version
 
     async def _probe(self, http_url: str | None) -> Probe:
         """Whether Triton is behind a pod's HTTP port."""

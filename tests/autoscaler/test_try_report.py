@@ -120,6 +120,16 @@ def test_the_target_says_in_the_manifest_what_it_rests_on() -> None:
     assert "guess" not in measured
 
 
+def test_an_hpa_that_is_there_already_is_told() -> None:
+    base = replace(seen(at(4.0, 2.0)), other_scalers=("triton", "web"))
+    comments = [line for line in manifest(base).splitlines() if line.startswith("# HPA")]
+    assert comments == [
+        "# HPA triton scales this workload already: this one takes its place.",
+        "# HPA web scales this workload already: delete it first, for two of them stop each other.",
+    ]
+    assert "HPA web scales this workload already" in as_text(base)
+
+
 def test_a_models_name_cannot_write_into_the_manifest_or_the_terminal() -> None:
     hostile = seen(at(4.0, 2.0, model=EVIL), limits={EVIL: ModelLimits(2)})
     assert yaml.safe_load(manifest(hostile)) == yaml.safe_load(manifest(seen(at(4.0, 2.0))))
