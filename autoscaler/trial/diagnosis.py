@@ -18,7 +18,6 @@ _PORTS = (
 )
 _FOR_GOOD = (
     Reason.FAMILY_ABSENT,
-    Reason.MODEL_KIND_UNKNOWN,
     Reason.CANNOT_TELL_IDLE,
     Reason.DECOUPLED,
     Reason.AMBIGUOUS_MODEL,
@@ -104,6 +103,12 @@ def why_no_target(answer: Answer, decoupled: Sequence[str], served: Sequence[str
         return (
             f"every model here is decoupled ({', '.join(decoupled)}): Triton's counters end when execute() returns and do not see "
             "their work. Scale on triton_request_rate with a rate that you measured, or on the backend's own metrics"
+        )
+    if isinstance(answer, NoData) and answer.reason is Reason.MODEL_KIND_UNKNOWN:
+        what = answer.message.partition("; open that port")[0]
+        return (
+            f"no target: {what}. That path must lead to Triton's HTTP port ({_PORTS}), and the API server's proxy carries no model "
+            "name with a / in it"
         )
     if isinstance(answer, NoData) and answer.reason in _FOR_GOOD:
         return f"no target: an HPA would get no number here: {answer.message}"

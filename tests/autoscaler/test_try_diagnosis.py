@@ -83,4 +83,10 @@ def test_decoupled_models_alone_bear_no_target() -> None:
     assert why_no_target(Value(1.0, 1.0, 30), ["llm"], ["llm", "m"]) == ""
     old = NoData(Reason.FAMILY_ABSENT, "pod a does not show X: this gauge needs Triton 23.09 or newer")
     assert "an HPA would get no number here: pod a does not show X" in why_no_target(old, [], ["m"])
+    closed = NoData(
+        Reason.MODEL_KIND_UNKNOWN, "pod a: could not be read from P; open that port to the autoscaler, or"
+    )
+    assert why_no_target(closed, [], []).startswith(
+        "no target: pod a: could not be read from P. That path must lead"
+    )
     assert why_no_target(NoData(Reason.WARMING_UP, "not yet"), [], ["m"]) == ""

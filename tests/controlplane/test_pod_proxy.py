@@ -26,6 +26,7 @@ async def plane(control_plane: ControlPlane) -> AsyncIterator[ControlPlane]:
     async with control_plane.pod_addresses[address]:
         app = web.Application()
         app.router.add_get("/metrics", _metrics)
+        app.router.add_get("/raw/{rest:.*}", _raw)
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, address, 8002).start()
@@ -39,6 +40,11 @@ async def test_a_page_comes_as_the_pod_sent_it(plane: ControlPlane) -> None:
     assert await page(plane, "web:8002", "metrics?a=b") == PAGE + "a=b"
     with pytest.raises(ApiRefused, match="404"):
         await page(plane, "web:8002", "nowhere")
+
+
+async def test_a_slash_that_is_escaped_does_not_stay_so(plane: ControlPlane) -> None:
+    """So Triton cannot be asked through the proxy about a model whose name has one."""
+    assert await page(plane, "web:8002", "raw/org%2Fname%3Av2") == "/raw/org/name:v2"
 
 
 async def test_a_port_on_which_nobody_listens_is_unavailable(plane: ControlPlane) -> None:
@@ -78,3 +84,7 @@ async def _runs(plane: ControlPlane, name: str) -> bool:
 
 async def _metrics(request: web.Request) -> web.Response:
     return web.Response(text=PAGE + request.query_string)
+
+
+async def _raw(request: web.Request) -> web.Response:
+    return web.Response(text=request.raw_path)
