@@ -19,6 +19,7 @@ _PORTS = (
 _FOR_GOOD = (
     Reason.FAMILY_ABSENT,
     Reason.CANNOT_TELL_IDLE,
+    Reason.COUNTERS_OFF,
     Reason.DECOUPLED,
     Reason.AMBIGUOUS_MODEL,
 )

@@ -4,7 +4,7 @@ A pod's points are the evidence for a target: each says that with so many reques
 waiting."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from autoscaler.pooling import contribution
@@ -13,9 +13,8 @@ from autoscaler.selector import Selector
 from autoscaler.signal import Signal
 from autoscaler.trial.limits import ModelLimits
 from telemetry.pod_state import PodState
-from telemetry.window import FAILURE, PENDING, SUCCESS, Families, RowWindow
+from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, Families, RowWindow
 
-QUEUE: Final = "nv_inference_queue_duration_us"
 COMPUTE: Final = (
     "nv_inference_compute_input_duration_us",
     "nv_inference_compute_infer_duration_us",
@@ -92,7 +91,7 @@ class Point:
 
 def with_evidence(families: Families) -> Families:
     """What to keep of a page so that points can be made of it."""
-    return Families(families.counters | {QUEUE, INFERENCES, *COMPUTE}, families.gauges, families.quantiles)
+    return replace(families, counters=families.counters | {QUEUE, INFERENCES, *COMPUTE})
 
 
 def points_of(
@@ -116,19 +115,20 @@ def points_of(
             continue
         models: dict[str, Part] = {}
         for key, row in rows.items():
-            part = _part(concurrency, row, limits.get(key.model))
+            at_once = contribution(concurrency, row, facts.of(pod, key.model))
+            part = _part(row, at_once or 0.0, limits.get(key.model))
             models[key.model] = models.get(key.model, NOTHING) + part
         points.append(Point(pod.name, pod.window.at, models))
     return points
 
 
-def _part(concurrency: Signal, row: RowWindow, limits: ModelLimits | None) -> Part:
+def _part(row: RowWindow, concurrency: float, limits: ModelLimits | None) -> Part:
     requests = row.increase.get(SUCCESS, 0.0)
     delay = limits.delay_seconds * requests if limits else 0.0
     compute_seconds = sum(row.increase.get(family, 0.0) for family in COMPUTE) / 1e6
     bearable = BEARABLE_BATCHED if limits and limits.batch > 1 else BEARABLE
     return Part(
-        concurrency=contribution(concurrency, row) or 0.0,
+        concurrency=concurrency,
         waiting=row.mean.get(PENDING, 0.0),
         queue_seconds=max(0.0, row.increase.get(QUEUE, 0.0) / 1e6 - delay),
         compute_seconds=compute_seconds,

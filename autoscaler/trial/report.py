@@ -1,12 +1,13 @@
 """What a look ends with: sentences and the HPA for a person, or all of the evidence as JSON. Pure."""
 
+import textwrap
 from typing import Any
 
 from autoscaler.answer import NoData, Value
 from autoscaler.trial.manifest import manifest, say_other
 from autoscaler.trial.points import Part
 from autoscaler.trial.reasons import number, printable, what_it_says, what_was_seen
-from autoscaler.trial.seen import Seen
+from autoscaler.trial.seen import Seen, is_absent
 
 SCHEMA = "triton-ops/try/v1"
 
@@ -26,10 +27,13 @@ def as_text(seen: Seen) -> str:
 
 
 def signal_lines(seen: Seen) -> list[str]:
-    """One line a signal: the number that an HPA would get, or why none."""
-    width = max(map(len, seen.signals), default=0)
+    """One line a signal: the number that an HPA would get, or why none; those that these Tritons do not show stand together."""
+    absent = [name for name, shown in seen.signals.items() if is_absent(shown)]
+    width = max((len(name) for name in seen.signals if name not in absent), default=0)
     lines = []
     for name, shown in seen.signals.items():
+        if name in absent:
+            continue
         match shown.answer:
             case NoData(message=message):
                 said = f"no data: {message}"
@@ -38,6 +42,9 @@ def signal_lines(seen: Seen) -> list[str]:
                     ", idle" if idle else ""
                 )
         lines.append(printable(f"{name:<{width}}  {said}"))
+    if absent:
+        lines.append("not shown by these Tritons (`triton-autoscaler signals` says what each needs):")
+        lines += textwrap.wrap(", ".join(absent), 100, initial_indent="  ", subsequent_indent="  ")
     return lines
 
 

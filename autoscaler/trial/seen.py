@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from autoscaler.answer import Answer
+from autoscaler.answer import Answer, NoData, Reason
 from autoscaler.trial.decide import Decision
 from autoscaler.trial.limits import ModelLimits
 from autoscaler.trial.points import NOTHING, Part, Point
@@ -22,6 +22,14 @@ class Shown:
 
     answer: Answer
     window: float
+
+
+def is_absent(shown: Shown) -> bool:
+    """The signal is made of what these servers do not show, such as another backend's metrics."""
+    return isinstance(shown.answer, NoData) and shown.answer.reason in (
+        Reason.FAMILY_ABSENT,
+        Reason.NO_SUMMARIES,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,22 @@ from rich.text import Text
 
 from autoscaler.answer import NoData, Reason, Value
 from autoscaler.trial.reasons import number, printable
-from autoscaler.trial.seen import SCALED_ON, Look, Shown
+from autoscaler.trial.seen import SCALED_ON, Look, Shown, is_absent
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHORT_UNITS = {
     "requests a second": "req/s",
     "milliseconds": "ms",
     "milliseconds a request": "ms",
+    "microseconds a request": "µs",
+    "inferences a second": "inf/s",
+    "inferences an execution": "inf/exec",
     "ratio, 0 to 1": "ratio",
 }
 _BAR_WIDTH = 24
-_FIXED = 8  # lines that are neither of a signal nor of a pod
+_FIXED = 9  # lines that are neither of a signal nor of a pod
+_FEW_PODS = 3
+"""So many pods have a line of their own before the last signals have."""
 
 
 def screen(
@@ -37,7 +42,7 @@ def screen(
             style="dim",
         ),
         Text(),
-        *_signals(looks, units, width),
+        *_signals(looks, units, width, height - _FIXED - min(len(now.pods), _FEW_PODS)),
         Text(),
     ]
     room = max(1, height - len(lines) - 4)
@@ -60,8 +65,8 @@ def one_line(look: Look, units: dict[str, str], seconds: float) -> str:
     )
 
 
-def _signals(looks: Sequence[Look], units: dict[str, str], width: int) -> list[Text]:
-    names = list(looks[-1].signals)
+def _signals(looks: Sequence[Look], units: dict[str, str], width: int, room: int) -> list[Text]:
+    names, absent = _told(looks, room)
     wide = max(map(len, names))
     history = max(0, width - wide - 24)
     lines = [Text(f"{'SIGNAL':<{wide}}  {'NOW':<20}  SO FAR", style="dim")]
@@ -82,7 +87,21 @@ def _signals(looks: Sequence[Look], units: dict[str, str], width: int) -> list[T
             line.append(f"{printable(_said(name, shown, units))[:20]:<20}  ", style=style)
             line.append(_history([look.signals[name] for look in looks[-history:]]) if history else "")
         lines.append(line)
+    if absent:
+        lines.append(Text(f"without a number here: {len(absent)} more signals", style="dim"))
     return lines
+
+
+def _told(looks: Sequence[Look], room: int) -> tuple[list[str], list[str]]:
+    """The signals that get a line of their own, and the others: those that these Tritons do not show, and, of few lines, those that
+    are not seen yet."""
+    now = looks[-1].signals
+    absent = [name for name, shown in now.items() if is_absent(shown)]
+    told = [name for name in now if name not in absent]
+    seen = {name for name in told if any(isinstance(look.signals[name].answer, Value) for look in looks)}
+    first = sorted(told, key=lambda name: (name != SCALED_ON, name not in seen, list(now).index(name)))
+    kept = set(first[: max(1, room)])
+    return [name for name in told if name in kept], [name for name in now if name not in kept]
 
 
 def _said(name: str, shown: Shown, units: dict[str, str]) -> str:

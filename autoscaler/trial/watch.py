@@ -13,7 +13,7 @@ from autoscaler.answer import NoData, Reason, Value
 from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.selector import Selector, parse_selector
-from autoscaler.signal import Signal, Total, needed_families
+from autoscaler.signal import Pods, Signal, Total, needed_families
 from autoscaler.trial.decide import decide
 from autoscaler.trial.diagnosis import Probe, explain, hopeless, parse_server, why_no_target
 from autoscaler.trial.find import FleetFinder
@@ -210,7 +210,7 @@ class Watch:
         if isinstance(answer, NoData) and answer.reason is Reason.WARMING_UP and row.window > POINT_SECONDS:
             answer = self._early.answer(self._namespace, name, selector, explain=False)
             window = POINT_SECONDS
-        if isinstance(answer, Value) and isinstance(row.formula, Total):
+        if isinstance(answer, Value) and isinstance(row.formula, Total | Pods):
             answer = replace(answer, value=answer.value * share)
         return Shown(answer, window)
 

@@ -16,7 +16,7 @@ from autoscaler.trial.limits import ModelLimits
 from autoscaler.trial.manifest import manifest
 from autoscaler.trial.points import Part, Point, points_of
 from autoscaler.trial.reasons import what_it_says, what_was_seen
-from autoscaler.trial.report import as_document, as_text
+from autoscaler.trial.report import as_document, as_text, signal_lines
 from autoscaler.trial.seen import SCALED_ON, Fleet, Look, Seen, Shown
 from autoscaler.trial.view import one_line, screen
 from autoscaler.trial.watch import MOST_PODS, evenly
@@ -281,3 +281,32 @@ def test_a_line_says_the_same_where_nobody_watches_a_screen() -> None:
     assert said == (
         "10 of 60 s: 1 of 2 pods answer, requests in Triton at once: 4 requests; pod a: timed out"
     )
+
+
+def test_signals_that_these_tritons_do_not_show_stand_together_at_the_end() -> None:
+    absent = NoData(Reason.FAMILY_ABSENT, "pod a does not show vllm:num_requests_waiting")
+    signals = {
+        "triton_vllm_waiting_requests": Shown(absent, 30.0),
+        SCALED_ON: Shown(Value(6.0, 1.0, 30), 30.0),
+        "triton_request_rate": Shown(NoData(Reason.STALLED, "it may hang"), 30.0),
+    }
+    assert signal_lines(replace(seen(), signals=signals)) == [
+        "triton_inference_concurrency  6 requests, over 30 s",
+        "triton_request_rate           no data: it may hang",
+        "not shown by these Tritons (`triton-autoscaler signals` says what each needs):",
+        "  triton_vllm_waiting_requests",
+    ]
+
+
+def test_a_small_screen_shows_the_signals_that_have_a_number() -> None:
+    """First of all the one that a fleet is scaled on; and the last line says how to end it."""
+    pending = NoData(Reason.WARMING_UP, "not yet")
+    signals = {name: Shown(pending, 30.0) for name in SIGNALS}
+    signals |= {name: Shown(Value(1.0, 1.0, 30), 30.0) for name in ("triton_request_rate", SCALED_ON)}
+    one = replace(look(10.0, Value(4.0, 1.0, 30)), signals=signals)
+    lines = screen([one], UNITS, 60.0, 12.0, 79, 18).plain.splitlines()
+    assert len(lines) <= 18
+    told = [name for name in SIGNALS if any(line.split()[:1] == [name] for line in lines)]
+    assert {SCALED_ON, "triton_request_rate"} <= set(told)
+    assert f"without a number here: {len(SIGNALS) - len(told)} more signals" in lines
+    assert lines[-1].startswith("Ctrl-C")
