@@ -10,6 +10,7 @@ from autoscaler.trial.reasons import number, printable, what_it_says, what_was_s
 from autoscaler.trial.seen import Seen, is_absent
 
 SCHEMA = "triton-ops/try/v1"
+_WIDTH = 100
 
 
 def as_text(seen: Seen) -> str:
@@ -38,13 +39,12 @@ def signal_lines(seen: Seen) -> list[str]:
             case NoData(message=message):
                 said = f"no data: {message}"
             case Value(value=value, idle=idle):
-                said = f"{number(value)} {seen.units[name]}, over {shown.window:g} s" + (
-                    ", idle" if idle else ""
-                )
+                over = f", over {shown.window:g} s" if shown.answer.window_seconds else ""
+                said = f"{number(value)} {seen.units[name]}{over}{', idle' if idle else ''}"
         lines.append(printable(f"{name:<{width}}  {said}"))
     if absent:
         lines.append("not shown by these Tritons (`triton-autoscaler signals` says what each needs):")
-        lines += textwrap.wrap(", ".join(absent), 100, initial_indent="  ", subsequent_indent="  ")
+        lines += textwrap.wrap(", ".join(absent), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     return lines
 
 
@@ -107,7 +107,13 @@ def as_document(seen: Seen) -> dict[str, Any]:
 
 
 def _listed(lines: list[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
+    ]
 
 
 def _part(part: Part) -> dict[str, Any]:
