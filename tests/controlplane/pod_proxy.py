@@ -90,11 +90,12 @@ class PodProxy:
             await writer.drain()
             return
         writer.write(b"\x05\x00\x00\x01" + bytes(6))
-        sending = asyncio.create_task(_copy(reader, to_pod))
+        ways = [asyncio.create_task(_copy(reader, to_pod)), asyncio.create_task(_copy(from_pod, writer))]
         try:
-            await _copy(from_pod, writer)
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)  # the end of one is the end of both
         finally:
-            sending.cancel()
+            for way in ways:
+                way.cancel()
             to_pod.close()
 
 
