@@ -111,6 +111,69 @@ def value(
         sys.exit(CANNOT_TELL)
 
 
+@main.command("try")
+@click.argument("workload")
+@click.option(
+    "-n", "--namespace", default="", help="Its namespace; the kubeconfig context's own if not given."
+)
+@click.option(
+    "--seconds", type=click.IntRange(10, 3600), default=60, show_default=True, help="How long to look."
+)
+@_kubeconfig
+@_context
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "yaml", "json"]),
+    default="text",
+    show_default=True,
+    help="yaml: the HPA alone; json: the evidence.",
+)
+@_rules
+def try_(
+    workload: str,
+    namespace: str,
+    seconds: int,
+    kubeconfig: str | None,
+    context: str | None,
+    output: str,
+    rules_folder: Path | None,
+) -> None:
+    """Look at WORKLOAD (NAME, deployment/NAME, statefulset/NAME) for a minute, and end with an HPA made for it.
+
+    Nothing has to be installed and nothing is changed: pods' pages are read through the API server, with your rights (list pods,
+    get pods/proxy), 20 requests a second at most."""
+    from autoscaler.trial.find import parse_asked
+    from autoscaler.trial.manifest import manifest
+    from autoscaler.trial.problem import TrialError
+    from autoscaler.trial.report import as_document, as_text
+    from autoscaler.trial.run import look
+    from telemetry.kubernetes_api import KubernetesError
+    from telemetry.logs import silence_logs
+
+    rows = _load_rows(rules_folder)
+    silence_logs()
+    try:
+        asked = parse_asked(workload)
+        seen = asyncio.run(
+            look(asked, rows, namespace=namespace, seconds=seconds, kubeconfig=kubeconfig, context=context)
+        )
+    except TrialError as error:
+        _fail(str(error), 2 if error.usage else CANNOT_TELL)
+    except KubernetesError as error:
+        _fail(str(error), CANNOT_TELL)
+    except KeyboardInterrupt:
+        _fail("ended", 130)
+    if output == "json":
+        _print_json(as_document(seen))
+    elif output == "text":
+        click.echo(as_text(seen))
+    elif seen.decision is not None:
+        click.echo(manifest(seen), nl=False)
+    if seen.decision is None:
+        _fail(seen.why_none, CANNOT_TELL)
+
+
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @_rules

@@ -24,3 +24,8 @@ def configure_logs(*processors: Processor) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def silence_logs() -> None:
+    """For a command that tells what happens in its own words."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

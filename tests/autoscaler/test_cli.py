@@ -17,7 +17,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["value", "--help"], ["serve", "-h"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["value", "--help"], ["serve", "-h"], ["try", "-h"]])
 def test_help_imports_neither_kubernetes_nor_aiohttp(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom autoscaler.cli import main\n"
@@ -76,6 +76,22 @@ def test_a_wrong_configuration_does_not_serve(tmp_path: Path) -> None:
 def test_a_value_without_a_cluster_could_not_look(tmp_path: Path) -> None:
     done = run("value", "triton_request_rate", "--kubeconfig", str(tmp_path / "nowhere"))
     assert (done.exit_code, isinstance(done.exception, SystemExit)) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["pod/x"], 2, "an HPA scales no pod; accepted: NAME, deployment/NAME"),
+        (["x", "--seconds", "5"], 2, "5 is not in the range 10<=x<=3600"),
+        (["x", "-n", "prod"], 3, "no usable Kubernetes credentials"),
+        (["x"], 3, "cannot read the kubeconfig's contexts"),
+    ],
+)
+def test_a_look_without_a_cluster_or_at_nothing_says_what_to_do(
+    tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    done = run("try", *words, "--kubeconfig", str(tmp_path / "nowhere"))
+    assert (done.exit_code, said in done.stderr, done.stdout) == (code, True, ""), done.stderr
 
 
 POD = {

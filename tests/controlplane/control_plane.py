@@ -7,10 +7,11 @@ Every simulated pod has a loopback address of its own, which a process of this m
 import asyncio
 import base64
 import json
+import os
 import re
 import socket
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from tests.controlplane.certificates import KeyPair, client_tls, make_certificat
 from tests.controlplane.components import Options, Ports
 from tests.controlplane.kube_client import KubeClient, Object
 from tests.controlplane.kubelet import LOGS_CRD, Kubelet, held_back
+from tests.controlplane.pod_proxy import PodProxy
 from tests.local_process import LocalProcess, free_ports
 
 READY_SECONDS = 90.0  # 4.3 s when nothing else runs
@@ -78,6 +80,7 @@ class ControlPlane:
         )
         self.pod_network = self._take_pod_network()
         self.kubelet = Kubelet(self.api, self.folder / "pod-logs")
+        self.pod_proxy = await self._resources.enter_async_context(PodProxy(self.api, self.pod_network))
 
         ports, options = self._ports, self.options
         await self._run("etcd", components.etcd(self._tools, ports, self.folder / "etcd"))
@@ -246,12 +249,18 @@ class ControlPlane:
 
     async def _run_api_server(self) -> LocalProcess:
         command = components.api_server(self._tools, self._ports, self.certificates, self.options)
-        return await self._run("kube-apiserver", command, f"{self.server}/readyz")
+        environment = os.environ | self.pod_proxy.environment
+        return await self._run("kube-apiserver", command, f"{self.server}/readyz", environment)
 
     async def _run(
-        self, name: str, command: components.Command, ready_url: str | None = None
+        self,
+        name: str,
+        command: components.Command,
+        ready_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> LocalProcess:
-        process = await LocalProcess.start(name, command, log=self.logs / f"{name}.log")
+        log = self.logs / f"{name}.log"
+        process = await LocalProcess.start(name, command, log=log, environment=environment)
         self._resources.push_async_callback(process.stop, seconds=STOP_SECONDS)
         if ready_url:
             await process.wait_until(lambda: self._answers(ready_url), seconds=READY_SECONDS)
