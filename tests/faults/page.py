@@ -33,5 +33,7 @@ def joined(files: Sequence[Path]) -> Mapping[str, Any]:
     return {**runs[0], "outcomes": [outcome for run in runs for outcome in run["outcomes"]]}
 
 
-if __name__ == "__main__":  # with files of `--json`, of systems that were played beside each other; else what is recorded
+if (
+    __name__ == "__main__"
+):  # with files of `--json`, of systems that were played beside each other; else what is recorded
     write_pages(joined([Path(name) for name in sys.argv[1:]] or [RECORDED]))
