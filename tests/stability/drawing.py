@@ -1,0 +1,100 @@
+"""A load's runs as one SVG: what the load asks for, the replicas that the HPA wanted and those that were ready, and the seconds
+over the objective. Pure; a row for each system, a column for each behaviour."""
+
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Final
+
+from tests.stability.fleet_queue import MEAN_OBJECTIVE
+from tests.stability.loads import Load
+from tests.stability.outcome import Outcome
+from tests.stability.systems import BEHAVIOURS, MAX_REPLICAS, SYSTEMS
+
+WIDTH: Final = 440
+HEIGHT: Final = 120
+LEFT: Final = 34
+TOP: Final = 50
+GAP: Final = 34
+STRIP: Final = 6
+"""Height of the line of seconds over the objective, under the replicas."""
+COLOURS: Final = {
+    "asked": "#d5d9de",
+    "wanted": "#0b5fb4",
+    "ready": "#2c9a5b",
+    "over": "#c8102e",
+    "text": "#24292f",
+}
+LEGEND: Final = (
+    ("asked", "pods that the load asks for"),
+    ("wanted", "replicas that the HPA wants"),
+    ("ready", "pods ready"),
+    ("over", "seconds over the objective"),
+)
+
+Point = tuple[float, float]
+
+
+def draw(load: Load, outcomes: Sequence[Outcome]) -> str:
+    found = {(one.system, one.behaviour): one for one in outcomes if one.load == load.name}
+    height = TOP + len(SYSTEMS) * (HEIGHT + GAP)
+    width = len(BEHAVIOURS) * (WIDTH + LEFT) + 10
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        *_legend(),
+    ]
+    for row, system in enumerate(SYSTEMS):
+        for column, behaviour in enumerate(BEHAVIOURS):
+            x, y = LEFT + column * (WIDTH + LEFT), TOP + row * (HEIGHT + GAP)
+            title = f"{system.says.replace('`', '')}; {behaviour.says}"
+            lines.append(f'<g transform="translate({x},{y})">')
+            lines.append(f'<text x="0" y="-5" fill="{COLOURS["text"]}">{escape(title)}</text>')
+            if (outcome := found.get((system.name, behaviour.name))) is not None:
+                lines += _panel(load, outcome)
+            lines.append("</g>")
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _panel(load: Load, outcome: Outcome) -> Iterable[str]:
+    def x(at: float) -> float:
+        return at / load.seconds * WIDTH
+
+    def y(replicas: float) -> float:
+        return HEIGHT * (1 - replicas / MAX_REPLICAS)
+
+    for count in range(0, MAX_REPLICAS + 1, 5):
+        yield f'<path d="M0 {y(count):.0f}H{WIDTH}" stroke="#eeeeee"/>'
+        yield f'<text x="-4" y="{y(count) + 4:.0f}" text-anchor="end" fill="{COLOURS["text"]}">{count}</text>'
+    asked = [(x(at), y(load.pods(at))) for at in range(round(load.seconds) + 1)]
+    yield f'<path d="M0 {HEIGHT}{_through(asked)}V{HEIGHT}Z" fill="{COLOURS["asked"]}"/>'
+    for kind, read in _LINES:
+        steps = [(x(step.at), y(read(step.wanted, step.ready))) for step in outcome.steps]
+        path = f"M{steps[0][0]:.1f} {steps[0][1]:.1f}" + "".join(f"H{a:.1f}V{b:.1f}" for a, b in steps[1:])
+        yield f'<path d="{path}H{WIDTH}" fill="none" stroke="{COLOURS[kind]}" stroke-width="1.5"/>'
+    one = WIDTH / load.seconds
+    for at, wait in enumerate(outcome.waits_ms):
+        if wait is None or wait > MEAN_OBJECTIVE * 1000:
+            yield (
+                f'<rect x="{x(at):.1f}" y="{HEIGHT + 2}" width="{one:.1f}" height="{STRIP}" fill="{COLOURS["over"]}"/>'
+            )
+    for at in range(0, round(load.seconds) + 1, 60):
+        yield (
+            f'<text x="{x(at):.0f}" y="{HEIGHT + STRIP + 13}" text-anchor="middle" fill="{COLOURS["text"]}">{at} s</text>'
+        )
+
+
+_LINES: Final[tuple[tuple[str, Callable[[int, int], int]], ...]] = (
+    ("ready", lambda wanted, ready: ready),
+    ("wanted", lambda wanted, ready: wanted),
+)
+
+
+def _through(points: Iterable[Point]) -> str:
+    return "".join(f"L{a:.1f} {b:.1f}" for a, b in points)
+
+
+def _legend() -> Iterable[str]:
+    for place, (kind, said) in enumerate(LEGEND):
+        x = LEFT + place * 210
+        yield f'<rect x="{x}" y="10" width="14" height="8" fill="{COLOURS[kind]}"/>'
+        yield f'<text x="{x + 19}" y="18" fill="{COLOURS["text"]}">{escape(said)}</text>'
