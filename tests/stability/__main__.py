@@ -48,12 +48,8 @@ def main(loads: tuple[str, ...], systems: tuple[str, ...], file: Path | None, sm
 
     chosen = [SMOKE] if smoke else [load for load in LOADS if not loads or load.name in loads]
     wanted = systems or (SMOKE_SYSTEMS if smoke else ())
-    runs = [
-        (system, behaviour)
-        for system in SYSTEMS
-        if not wanted or system.name in wanted
-        for behaviour in (BEHAVIOURS[:1] if smoke else BEHAVIOURS)
-    ]
+    behaviours = BEHAVIOURS[:1] if smoke else BEHAVIOURS
+    runs = [(s, behaviour) for s in SYSTEMS if not wanted or s.name in wanted for behaviour in behaviours]
     played = asyncio.run(_play(chosen, runs, say))
     outcomes = [outcome for load in chosen for outcome in (*references(load), *played[load.name])]
     for load in chosen:
@@ -77,9 +73,15 @@ async def _play(
         async with ControlPlane(ensure_tools(), folder / "control-plane", options) as control_plane:
             prometheus = ensure_prometheus()
             return {
-                load.name: await play(load, runs, control_plane, prometheus, places[load.name], say)
+                load.name: await play(
+                    load, _meeting(load, runs), control_plane, prometheus, places[load.name], say
+                )
                 for load in loads
             }
+
+
+def _meeting(load: Load, runs: Sequence[tuple[System, Behaviour]]) -> list[tuple[System, Behaviour]]:
+    return [(system, behaviour) for system, behaviour in runs if system.only in ("", load.name)]
 
 
 def _is_defect(outcome: Outcome) -> bool:

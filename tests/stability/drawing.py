@@ -36,14 +36,15 @@ Point = tuple[float, float]
 
 def draw(load: Load, outcomes: Sequence[Outcome]) -> str:
     found = {(one.system, one.behaviour): one for one in outcomes if one.load == load.name}
-    height = TOP + len(SYSTEMS) * (HEIGHT + GAP)
+    systems = [system for system in SYSTEMS if system.only in ("", load.name)]
+    height = TOP + len(systems) * (HEIGHT + GAP)
     width = len(BEHAVIOURS) * (WIDTH + LEFT) + 10
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         *_legend(),
     ]
-    for row, system in enumerate(SYSTEMS):
+    for row, system in enumerate(systems):
         for column, behaviour in enumerate(BEHAVIOURS):
             x, y = LEFT + column * (WIDTH + LEFT), TOP + row * (HEIGHT + GAP)
             title = f"{system.says.replace('`', '')}; {behaviour.says}"

@@ -11,12 +11,10 @@ from tests.stability.queueing import mean_wait
 SERVICE_SECONDS: Final = 0.04
 VARIATION: Final = 0.3
 """Of the service time, lognormal: standard deviation over mean, as of requests that are much alike."""
-AIM: Final = 0.65
-"""How busy a pod is where all targets are: a queue share of one half, the upper end of what its row recommends."""
+AIM: Final = 0.5
+"""How busy a pod is where the targets are: requests in a pod at once are then three quarters of its one instance."""
 POD_RATE: Final = AIM / SERVICE_SECONDS
 """Requests a second for one pod of one instance."""
-WAIT: Final = mean_wait(POD_RATE, SERVICE_SECONDS, VARIATION)
-"""Mean seconds in the queue there."""
 BASE: Final = 2 * POD_RATE
 """Requests a second before and after all peaks: two pods."""
 WARM_UP: Final = 25.0
@@ -41,6 +39,11 @@ class Load:
     def pods(self, at: float) -> float:
         """How many this load asks for."""
         return self.rate(at) / POD_RATE
+
+
+def wait_at(busy: float) -> float:
+    """Mean seconds in the queue of a pod that is so busy."""
+    return mean_wait(busy / SERVICE_SECONDS, SERVICE_SECONDS, VARIATION)
 
 
 class Arrival(NamedTuple):

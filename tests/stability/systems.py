@@ -4,13 +4,13 @@ All times of a real cluster are divided by PACE, so that five minutes pass in on
 stabilization, windows, scrapes, and the loading of a model. The service time too is a fifth of that of the model for which a run
 stands, so that as many requests fall into a window as there; nothing but the machine's own delays is out of proportion."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.controlplane.kube_client import Object
 from tests.e2e.fleet import example_hpa
-from tests.stability.loads import AIM, SERVICE_SECONDS, WAIT
+from tests.stability.loads import AIM, POD_RATE, SERVICE_SECONDS, wait_at
 
 PACE: Final = 5
 SYNC_SECONDS: Final = 15 / PACE
@@ -21,8 +21,10 @@ LOADING_SECONDS: Final = 60 / PACE
 STABILIZATION_SECONDS: Final = 300 // PACE
 POLICY_SECONDS: Final = 15 // PACE
 MAX_REPLICAS: Final = 20
-GUARD_MS: Final = 400
-"""For the p99: what it is at AIM is three quarters of it."""
+HIGH_AIM: Final = 0.65
+"""How busy a pod is where the higher targets are: a queue share of one half."""
+GUARD_MS: Final = 280
+"""For the p99: at AIM it is seven tenths of that, as measured on the queue."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class System:
     metrics: tuple[Mapping[str, Any], ...]
     of_chart: bool = False
     """NVIDIA's: a metric of pods, which another server answers."""
+    only: str = ""
+    """The one load that it meets; empty: all."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +54,41 @@ def external(signal: str, kind: str, target: float) -> Mapping[str, Any]:
     }
 
 
-CONCURRENCY: Final = external(
-    "triton_inference_concurrency", "AverageValue", AIM * (1 + WAIT / SERVICE_SECONDS)
-)
-SHARE: Final = external("triton_queue_share", "Value", WAIT / (WAIT + SERVICE_SECONDS))
-DURATION: Final = external("triton_queue_duration_ms", "Value", WAIT * 1000)
-GUARD: Final = external("triton_request_duration_p99_ms", "Value", GUARD_MS)
-CHART: Final = {
-    "type": "Pods",
-    "pods": {
-        "metric": {"name": "avg_time_queue_us"},
-        "target": {"type": "AverageValue", "averageValue": f"{WAIT * 1e6:.0f}"},
-    },
-}
+def concurrency(busy: float) -> float:
+    """Requests in a pod that is so busy, by Little's law."""
+    return busy * (1 + wait_at(busy) / SERVICE_SECONDS)
 
-SYSTEMS: Final = (
-    System("concurrency", "`triton_inference_concurrency`, AverageValue", (CONCURRENCY,)),
-    System("guarded", "the same, and `triton_request_duration_p99_ms`, Value", (CONCURRENCY, GUARD)),
-    System("share", "`triton_queue_share`, Value", (SHARE,)),
-    System("duration", "`triton_queue_duration_ms`, Value", (DURATION,)),
-    System("chart", "NVIDIA's chart: its `avg_time_queue_us`, Pods", (CHART,), of_chart=True),
-)
+
+def share(busy: float) -> float:
+    return wait_at(busy) / (wait_at(busy) + SERVICE_SECONDS)
+
+
+def _systems() -> Iterator[System]:
+    rate = external("triton_request_rate", "AverageValue", POD_RATE)
+    guard = external("triton_request_duration_p99_ms", "Value", GUARD_MS)
+    for busy, suffix, only in ((AIM, "", ""), (HIGH_AIM, "-high", "step")):
+        inside, waiting, ms = concurrency(busy), share(busy), wait_at(busy) * 1000
+        total = external("triton_inference_concurrency", "AverageValue", inside)
+        says = f"`triton_inference_concurrency`, AverageValue {inside:.2f}"
+        yield System(f"concurrency{suffix}", says, (total,), only=only)
+        if not suffix:
+            said = f"{says}, and `triton_request_duration_p99_ms`, Value {GUARD_MS}"
+            yield System("guarded", said, (total, guard))
+            said = f"{says}, and `triton_request_rate`, AverageValue {POD_RATE:g}"
+            yield System("paired", said, (total, rate))
+            yield System("rate", f"`triton_request_rate` alone, AverageValue {POD_RATE:g}", (rate,))
+        metric = external("triton_queue_share", "Value", waiting)
+        yield System(f"share{suffix}", f"`triton_queue_share`, Value {waiting:.2f}", (metric,), only=only)
+        metric = external("triton_queue_duration_ms", "Value", ms)
+        yield System(f"duration{suffix}", f"`triton_queue_duration_ms`, Value {ms:.0f}", (metric,), only=only)
+    microseconds = f"{wait_at(AIM) * 1e6:.0f}"
+    target = {"type": "AverageValue", "averageValue": microseconds}
+    pods = {"type": "Pods", "pods": {"metric": {"name": "avg_time_queue_us"}, "target": target}}
+    says = f"NVIDIA's chart: its `avg_time_queue_us`, Pods AverageValue {microseconds}"
+    yield System("chart", says, (pods,), of_chart=True)
+
+
+SYSTEMS: Final = tuple(_systems())
 BEHAVIOURS: Final = (
     Behaviour("example", "the example's behaviour", STABILIZATION_SECONDS),
     Behaviour("unstabilized", "no stabilization", 0),

@@ -7,16 +7,17 @@ import pytest
 
 from tests.stability.fleet_queue import FleetQueue
 from tests.stability.loads import (
+    AIM,
     BASE,
     LOADS,
     POD_RATE,
     SERVICE_SECONDS,
     VARIATION,
-    WAIT,
     WARM_UP,
     Load,
     arrivals,
     lognormal,
+    wait_at,
 )
 from tests.stability.queueing import Queue, mean_wait, page
 
@@ -86,6 +87,6 @@ def test_a_fleet_spreads_its_requests_and_refuses_without_pods() -> None:
     requests = sum(second.requests for second in seconds)
     assert fleet.seconds[-round(WARM_UP)].refused == fleet.seconds[-round(WARM_UP)].requests > 0
     assert requests == pytest.approx(BASE * (4000 + WARM_UP - 2), rel=0.02)
-    assert sum(second.waited for second in seconds) / requests == pytest.approx(WAIT, rel=0.1)
+    assert sum(second.waited for second in seconds) / requests == pytest.approx(wait_at(AIM), rel=0.1)
     done = [pod.counters(4001.0).success for pod in pods.values()]
     assert done == pytest.approx([4025 * POD_RATE] * 2, rel=0.03)
