@@ -50,20 +50,19 @@ def main(loads: tuple[str, ...], systems: tuple[str, ...], file: Path | None, sm
     wanted = systems or (SMOKE_SYSTEMS if smoke else ())
     behaviours = BEHAVIOURS[:1] if smoke else BEHAVIOURS
     runs = [(s, behaviour) for s in SYSTEMS if not wanted or s.name in wanted for behaviour in behaviours]
-    played = asyncio.run(_play(chosen, runs, say))
-    outcomes = [outcome for load in chosen for outcome in (*references(load), *played[load.name])]
-    for load in chosen:
-        click.echo(f"\n{load.name}: {load.says}\n\n{table(load, outcomes)}\n")
+    outcomes = asyncio.run(_play(chosen, runs, say))
     if file is not None:
         file.write_text(to_json(outcomes))
     if not (smoke or loads or systems):
         write_pages(to_json(outcomes))
-    sys.exit(int(any(_is_defect(one) for found in played.values() for one in found)))
+    sys.exit(int(any(_is_defect(outcome) for outcome in outcomes if outcome.behaviour)))
 
 
 async def _play(
     loads: Sequence[Load], runs: Sequence[tuple[System, Behaviour]], say: Callable[[str], None]
-) -> dict[str, list[Outcome]]:
+) -> list[Outcome]:
+    """One load after the other, each told when it is over."""
+    outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="triton-ops-stability-") as name:
         folder = Path(name)
         places = {load.name: folder / load.name for load in loads}
@@ -72,16 +71,20 @@ async def _play(
         options = Options(hpa_sync_seconds=SYNC_SECONDS)
         async with ControlPlane(ensure_tools(), folder / "control-plane", options) as control_plane:
             prometheus = ensure_prometheus()
-            return {
-                load.name: await play(
-                    load, _meeting(load, runs), control_plane, prometheus, places[load.name], say
-                )
-                for load in loads
-            }
+            for load in loads:
+                outcomes += references(load)
+                meeting = _meeting(load, runs)
+                outcomes += await play(load, meeting, control_plane, prometheus, places[load.name], say)
+                click.echo(f"\n{load.name}: {load.says}\n\n{table(load, outcomes)}\n")
+    return outcomes
 
 
 def _meeting(load: Load, runs: Sequence[tuple[System, Behaviour]]) -> list[tuple[System, Behaviour]]:
-    return [(system, behaviour) for system, behaviour in runs if system.only in ("", load.name)]
+    return [
+        (system, behaviour)
+        for system, behaviour in runs
+        if not system.aside or (load.name == "step" and not behaviour.stabilization_seconds)
+    ]
 
 
 def _is_defect(outcome: Outcome) -> bool:

@@ -1,6 +1,7 @@
 """A load's runs as one SVG: what the load asks for, the replicas that the HPA wanted and those that were ready, and the seconds
-over the objective. Pure; a row for each system, a column for each behaviour."""
+over the objective. Pure."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Final
@@ -8,8 +9,10 @@ from typing import Final
 from tests.stability.fleet_queue import MEAN_OBJECTIVE
 from tests.stability.loads import Load
 from tests.stability.outcome import Outcome
-from tests.stability.systems import BEHAVIOURS, MAX_REPLICAS, SYSTEMS
+from tests.stability.systems import MAX_REPLICAS
+from tests.stability.table import said_of, says
 
+COLUMNS: Final = 2
 WIDTH: Final = 440
 HEIGHT: Final = 120
 LEFT: Final = 34
@@ -35,24 +38,23 @@ Point = tuple[float, float]
 
 
 def draw(load: Load, outcomes: Sequence[Outcome]) -> str:
-    found = {(one.system, one.behaviour): one for one in outcomes if one.load == load.name}
-    systems = [system for system in SYSTEMS if system.only in ("", load.name)]
-    height = TOP + len(systems) * (HEIGHT + GAP)
-    width = len(BEHAVIOURS) * (WIDTH + LEFT) + 10
+    """Two panels a row, in the order of the outcomes."""
+    found = [one for one in outcomes if one.load == load.name and one.behaviour]
+    height = TOP + math.ceil(len(found) / COLUMNS) * (HEIGHT + GAP)
+    width = COLUMNS * (WIDTH + LEFT) + 10
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         *_legend(),
     ]
-    for row, system in enumerate(systems):
-        for column, behaviour in enumerate(BEHAVIOURS):
-            x, y = LEFT + column * (WIDTH + LEFT), TOP + row * (HEIGHT + GAP)
-            title = f"{system.says.replace('`', '')}; {behaviour.says}"
-            lines.append(f'<g transform="translate({x},{y})">')
-            lines.append(f'<text x="0" y="-5" fill="{COLOURS["text"]}">{escape(title)}</text>')
-            if (outcome := found.get((system.name, behaviour.name))) is not None:
-                lines += _panel(load, outcome)
-            lines.append("</g>")
+    for place, outcome in enumerate(found):
+        row, column = divmod(place, COLUMNS)
+        lines.append(
+            f'<g transform="translate({LEFT + column * (WIDTH + LEFT)},{TOP + row * (HEIGHT + GAP)})">'
+        )
+        title = f"{says(outcome.system)}; {said_of(outcome.behaviour)}".replace("`", "")
+        lines.append(f'<text x="0" y="-5" fill="{COLOURS["text"]}">{escape(title)}</text>')
+        lines += [*_panel(load, outcome), "</g>"]
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 

@@ -65,7 +65,7 @@ class FleetQueue:
             second.long += 1
             return
         pod = self._serving[int(request.place * len(self._serving))]
-        waited = pod.offer(request.at, request.service)
+        waited = pod.offer(request.at, request.service * self._instances)
         second.waited += waited
         second.long += waited > LONG_WAIT
 

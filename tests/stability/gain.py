@@ -7,33 +7,41 @@ and too many pods, which stabilization can slow and not mend (the fixed point of
 Chaos, chapter 10). Windows, syncs and loading pods are delays, which only make it worse."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tests.stability.loads import SERVICE_SECONDS, wait_at
-from tests.stability.systems import concurrency, share
+from tests.stability.loads import SERVICE_SECONDS
+from tests.stability.systems import concurrency, duration_ms, share
 
 STEP: Final = 1e-4
 
-SIGNALS: Final[Mapping[str, Callable[[float], float]]] = {
-    "triton_request_rate": lambda busy: busy / SERVICE_SECONDS,
-    "triton_queue_share": share,
+SIGNALS: Final[Mapping[str, Callable[[float, int], float]]] = {
+    "triton_request_rate": lambda busy, instances: busy / SERVICE_SECONDS,
     "triton_inference_concurrency": concurrency,
-    "triton_queue_duration_ms": lambda busy: wait_at(busy) * 1000,
+    "triton_queue_share": share,
+    "triton_queue_duration_ms": duration_ms,
 }
-"""Each of one pod, by how busy it is. avg_time_queue_us and triton:queue_compute:ratio are queue_duration_ms times a constant."""
+"""Each of one pod, by how busy it is and its instances. avg_time_queue_us and triton:queue_compute:ratio are queue_duration_ms
+times a constant."""
 
 
-def slope(signal: Callable[[float], float], busy: float) -> float:
-    up, down = signal(busy * (1 + STEP)), signal(busy * (1 - STEP))
+def slope(signal: Callable[[float, int], float], busy: float, instances: int = 1) -> float:
+    up, down = signal(busy * (1 + STEP), instances), signal(busy * (1 - STEP), instances)
     return 1 - (math.log(up) - math.log(down)) / (math.log1p(STEP) - math.log1p(-STEP))
 
 
-def table(aims: tuple[float, ...]) -> str:
-    """A row for each signal: the target for each of `aims`, and the slope there."""
-    heads = [f"busy {busy:g}: target | slope" for busy in aims]
-    lines = [f"| signal of a pod | {' | '.join(heads)} |", "|---" * (1 + 2 * len(aims)) + "|"]
+def table(aims: Sequence[tuple[float, int]]) -> str:
+    """A row for each signal: its target at each (busy, instances) of `aims`, and the slope there."""
+    heads = [f"{busy:.0%} busy, {many} instance{'s' * (many > 1)}".replace("%", " %") for busy, many in aims]
+    lines = [f"| signal of a pod | {' | '.join(f'{head}: target | slope' for head in heads)} |"]
+    lines.append("|---" * (1 + 2 * len(aims)) + "|")
     for name, signal in SIGNALS.items():
-        cells = [f"{signal(busy):.3g} | {slope(signal, busy) + 0.0:.2f}" for busy in aims]
+        cells = [f"{signal(*aim):.3g} | {_told(slope(signal, *aim))}" for aim in aims]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _told(slope: float) -> str:
+    """Bold where it hunts; what the difference is off by is no minus."""
+    said = f"{round(slope, 2) + 0.0:.2f}"
+    return f"**{said}**" if slope <= -1 + STEP else said

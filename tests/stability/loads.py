@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from tests.stability.queueing import mean_wait
 
 SERVICE_SECONDS: Final = 0.04
+"""Of a pod with one instance; one of N computes N requests at once, each N times as long, so that it can do as much."""
 VARIATION: Final = 0.3
 """Of the service time, lognormal: standard deviation over mean, as of requests that are much alike."""
 AIM: Final = 0.5
@@ -41,9 +42,9 @@ class Load:
         return self.rate(at) / POD_RATE
 
 
-def wait_at(busy: float) -> float:
-    """Mean seconds in the queue of a pod that is so busy."""
-    return mean_wait(busy / SERVICE_SECONDS, SERVICE_SECONDS, VARIATION)
+def wait_at(busy: float, instances: int = 1) -> float:
+    """Mean seconds in the queue of a pod that is so busy; with more instances each is as much slower."""
+    return mean_wait(busy / SERVICE_SECONDS, SERVICE_SECONDS * instances, VARIATION, instances)
 
 
 class Arrival(NamedTuple):

@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.table import between_marks
+from tests.stability import gain
 from tests.stability.drawing import draw
-from tests.stability.loads import LOADS
+from tests.stability.loads import AIM, LOADS
+from tests.stability.systems import HIGH_AIM, MANY
 from tests.stability.table import from_json, summary, table
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 RECORDED: Final = DOCS / "stability.json"
 PAGE: Final = DOCS / "stability.md"
 MARKS: Final = ("<!-- stability: made by `make stability` -->", "<!-- stability end -->")
+
+AIMS: Final = ((AIM, 1), (HIGH_AIM, 1), (HIGH_AIM, MANY))
 
 
 def write_pages(recorded: str) -> None:
@@ -22,10 +26,10 @@ def write_pages(recorded: str) -> None:
 
 
 def pages(recorded: str) -> dict[Path, str]:
-    """docs/stability.md with the tables of this record, and a drawing for each load."""
+    """docs/stability.md with the slopes and the tables of this record, and a drawing for each load."""
     outcomes = from_json(recorded)
     made = {DOCS / "stability" / f"{load.name}.svg": draw(load, outcomes) for load in LOADS}
-    parts = [summary(LOADS, outcomes)]
+    parts = [summary(LOADS, outcomes), "## By arithmetic", gain.table(AIMS)]
     for load in LOADS:
         title = f"## {load.name.capitalize()}: {load.says}"
         drawing = f"![load, replicas and waits over time](stability/{load.name}.svg)"

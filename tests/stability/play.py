@@ -86,7 +86,8 @@ async def play(
             await stack.enter_async_context(ChartAdapter(control_plane, scraper, pods_of))
         for system, behaviour in runs:
             namespace = f"{load.name}-{system.name}-{behaviour.name}"
-            pods = await _pods(control_plane, namespace, load, retarget, stack)
+            queue = FleetQueue(arrivals(load, SEED), system.instances, summary_seconds=SUMMARY_SECONDS)
+            pods = await _pods(control_plane, namespace, queue, retarget, stack)
             watch = await stack.enter_async_context(HpaWatch(control_plane, namespace, "triton", "triton"))
             fleets[namespace] = _Fleet(system, behaviour, pods, watch)
             retarget()
@@ -100,14 +101,13 @@ async def play(
 async def _pods(
     control_plane: ControlPlane,
     namespace: str,
-    load: Load,
+    queue: FleetQueue,
     changed: Callable[[], None],
     stack: AsyncExitStack,
 ) -> QueueingPods:
     """The fleet at its base size, and no HPA yet."""
     await control_plane.create_namespace(namespace)
     stack.push_async_callback(control_plane.delete_namespace, namespace)
-    queue = FleetQueue(arrivals(load, SEED), summary_seconds=SUMMARY_SECONDS)
     pods = await stack.enter_async_context(QueueingPods(control_plane, namespace, changed, queue=queue))
     workload = deployment(namespace)
     workload["spec"]["replicas"] = round(BASE / POD_RATE)

@@ -91,11 +91,21 @@ def _quantile(ordered: list[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def mean_wait(rate: float, service: float, variation: float) -> float:
-    """Seconds in the queue of one instance with random arrivals, `rate` a second: Pollaczek and Khinchine's formula (Kleinrock
-    1975, Queueing Systems, volume 1, chapter 5). `variation` is the service time's standard deviation over its mean."""
-    busy = rate * service
-    return busy * service * (1 + variation**2) / (2 * (1 - busy)) if busy < 1 else math.inf
+def mean_wait(rate: float, service: float, variation: float, instances: int = 1) -> float:
+    """Seconds in the queue with random arrivals, `rate` a second. `variation` is the service time's standard deviation over its
+    mean.
+
+    One instance: Pollaczek and Khinchine's formula (Kleinrock 1975, Queueing Systems, volume 1, chapter 5). More: Erlang's C for
+    the chance to wait (chapter 3 there), and Allen and Cunneen's (1 + variation^2) / 2 where service times are not exponential
+    (Allen 1990, Probability, Statistics and Queueing Theory, chapter 5), which is an approximation."""
+    offered = rate * service
+    busy = offered / instances
+    if busy >= 1:
+        return math.inf
+    below = sum(offered**n / math.factorial(n) for n in range(instances))
+    full = offered**instances / math.factorial(instances) / (1 - busy)
+    waits = full / (below + full)
+    return waits * service / (instances * (1 - busy)) * (1 + variation**2) / 2
 
 
 def page(queue: Queue, model: str, now: float) -> Iterable[str]:

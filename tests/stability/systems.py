@@ -23,6 +23,8 @@ POLICY_SECONDS: Final = 15 // PACE
 MAX_REPLICAS: Final = 20
 HIGH_AIM: Final = 0.65
 """How busy a pod is where the higher targets are: a queue share of one half."""
+MANY: Final = 4
+"""Instances in the pods of some; each is as much slower, so that a pod can do as much."""
 GUARD_MS: Final = 280
 """For the p99: at AIM it is seven tenths of that, as measured on the queue."""
 
@@ -34,8 +36,10 @@ class System:
     metrics: tuple[Mapping[str, Any], ...]
     of_chart: bool = False
     """NVIDIA's: a metric of pods, which another server answers."""
-    only: str = ""
-    """The one load that it meets; empty: all."""
+    instances: int = 1
+    """Of the model in each pod."""
+    aside: bool = False
+    """It shows where a target does not hold: under the step alone, and without stabilization, which would hide that."""
 
 
 @dataclass(frozen=True)
@@ -54,38 +58,68 @@ def external(signal: str, kind: str, target: float) -> Mapping[str, Any]:
     }
 
 
-def concurrency(busy: float) -> float:
+def concurrency(busy: float, instances: int = 1) -> float:
     """Requests in a pod that is so busy, by Little's law."""
-    return busy * (1 + wait_at(busy) / SERVICE_SECONDS)
+    return busy * (instances + wait_at(busy, instances) / SERVICE_SECONDS)
 
 
-def share(busy: float) -> float:
-    return wait_at(busy) / (wait_at(busy) + SERVICE_SECONDS)
+def share(busy: float, instances: int = 1) -> float:
+    waits = wait_at(busy, instances)
+    return waits / (waits + SERVICE_SECONDS * instances)
+
+
+def duration_ms(busy: float, instances: int = 1) -> float:
+    return wait_at(busy, instances) * 1000
 
 
 def _systems() -> Iterator[System]:
+    total, inside = _concurrency(AIM)
     rate = external("triton_request_rate", "AverageValue", POD_RATE)
     guard = external("triton_request_duration_p99_ms", "Value", GUARD_MS)
-    for busy, suffix, only in ((AIM, "", ""), (HIGH_AIM, "-high", "step")):
-        inside, waiting, ms = concurrency(busy), share(busy), wait_at(busy) * 1000
-        total = external("triton_inference_concurrency", "AverageValue", inside)
-        says = f"`triton_inference_concurrency`, AverageValue {inside:.2f}"
-        yield System(f"concurrency{suffix}", says, (total,), only=only)
-        if not suffix:
-            said = f"{says}, and `triton_request_duration_p99_ms`, Value {GUARD_MS}"
-            yield System("guarded", said, (total, guard))
-            said = f"{says}, and `triton_request_rate`, AverageValue {POD_RATE:g}"
-            yield System("paired", said, (total, rate))
-            yield System("rate", f"`triton_request_rate` alone, AverageValue {POD_RATE:g}", (rate,))
-        metric = external("triton_queue_share", "Value", waiting)
-        yield System(f"share{suffix}", f"`triton_queue_share`, Value {waiting:.2f}", (metric,), only=only)
-        metric = external("triton_queue_duration_ms", "Value", ms)
-        yield System(f"duration{suffix}", f"`triton_queue_duration_ms`, Value {ms:.0f}", (metric,), only=only)
-    microseconds = f"{wait_at(AIM) * 1e6:.0f}"
+    yield System("concurrency", inside, (total,))
+    yield System(
+        "guarded", f"{inside}, and `triton_request_duration_p99_ms`, Value {GUARD_MS}", (total, guard)
+    )
+    yield System("paired", f"{inside}, and `triton_request_rate`, AverageValue {POD_RATE:g}", (total, rate))
+    yield System("rate", f"`triton_request_rate` alone, AverageValue {POD_RATE:g}", (rate,))
+    for name, (metric, says) in {"share": _share(AIM), "duration": _duration(AIM)}.items():
+        yield System(name, says, (metric,))
+    microseconds = f"{duration_ms(AIM) * 1000:.0f}"
     target = {"type": "AverageValue", "averageValue": microseconds}
     pods = {"type": "Pods", "pods": {"metric": {"name": "avg_time_queue_us"}, "target": target}}
     says = f"NVIDIA's chart: its `avg_time_queue_us`, Pods AverageValue {microseconds}"
     yield System("chart", says, (pods,), of_chart=True)
+    for suffix, instances in (("high", 1), ("many", MANY)):
+        targets = (
+            _concurrency(HIGH_AIM, instances),
+            _share(HIGH_AIM, instances),
+            _duration(HIGH_AIM, instances),
+        )
+        more = f", pods of {instances} instances" if instances > 1 else ""
+        for name, (metric, says) in zip(("concurrency", "share", "duration"), targets, strict=True):
+            yield System(f"{name}-{suffix}", f"{says}{more}", (metric,), instances=instances, aside=True)
+
+
+Target = tuple[Mapping[str, Any], str]
+"""A metric of an HPA, and what it is in words."""
+
+
+def _concurrency(busy: float, instances: int = 1) -> Target:
+    target = concurrency(busy, instances)
+    metric = external("triton_inference_concurrency", "AverageValue", target)
+    return metric, f"`triton_inference_concurrency`, AverageValue {target:.2f}"
+
+
+def _share(busy: float, instances: int = 1) -> Target:
+    target = share(busy, instances)
+    return external("triton_queue_share", "Value", target), f"`triton_queue_share`, Value {target:.2f}"
+
+
+def _duration(busy: float, instances: int = 1) -> Target:
+    target = duration_ms(busy, instances)
+    return external(
+        "triton_queue_duration_ms", "Value", target
+    ), f"`triton_queue_duration_ms`, Value {target:.0f}"
 
 
 SYSTEMS: Final = tuple(_systems())

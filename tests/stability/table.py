@@ -42,12 +42,18 @@ def summary(loads: Sequence[Load], outcomes: Sequence[Outcome]) -> str:
         rows.setdefault((outcome.system, outcome.behaviour), {})[outcome.load] = outcome
     for (system, behaviour), found in rows.items():
         cells = [_cell(found[load.name]) if load.name in found else "" for load in loads]
-        lines.append(f"| {says(system)} | {_behaviour(behaviour)} | {' | '.join(cells)} |")
+        lines.append(f"| {says(system)} | {said_of(behaviour)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def says(system: str) -> str:
+    """In words."""
     return SAYS.get(system) or next(one.says for one in SYSTEMS if one.name == system)
+
+
+def said_of(behaviour: str) -> str:
+    """In words; empty for none."""
+    return next((one.says for one in BEHAVIOURS if one.name == behaviour), "")
 
 
 def to_json(outcomes: Sequence[Outcome]) -> str:
@@ -68,7 +74,7 @@ def _row(load: Load, outcome: Outcome) -> str:
     reference = outcome.system in SAYS
     cells = [
         says(outcome.system),
-        _behaviour(outcome.behaviour),
+        said_of(outcome.behaviour),
         "" if reference else str(len(outcome.scalings)),
         "" if reference else str(flaps(outcome, SYNC_SECONDS)),
         "" if reference else str(downs_into_overload(outcome, load)),
@@ -85,7 +91,3 @@ def _cell(outcome: Outcome) -> str:
     if outcome.system in SAYS:
         return f"– / {outcome.over_seconds} / {outcome.replica_minutes:.0f}"
     return f"{flaps(outcome, SYNC_SECONDS)} / {outcome.over_seconds} / {outcome.replica_minutes:.0f}"
-
-
-def _behaviour(name: str) -> str:
-    return next((one.says for one in BEHAVIOURS if one.name == name), "")

@@ -31,7 +31,15 @@ def test_a_queue_share_never_hunts(busy: float) -> None:
 def test_concurrency_hunts_above_its_limit() -> None:
     """At half busy a pod of one instance holds three quarters of a request, and the HPA settles; where it holds one, it hunts."""
     concurrency = SIGNALS["triton_inference_concurrency"]
-    assert concurrency(0.5) == pytest.approx(0.7725)
+    assert concurrency(0.5, 1) == pytest.approx(0.7725)
     assert slope(concurrency, 0.5) > -0.75
-    assert concurrency(0.58) == pytest.approx(1.016, abs=0.01)
+    assert concurrency(0.58, 1) == pytest.approx(1.016, abs=0.01)
     assert slope(concurrency, 0.58) < -1.0
+
+
+def test_with_more_instances_waits_hunt_and_concurrency_settles() -> None:
+    """A queue before four instances is gone sooner than it is before one: what is measured of it overshoots the more."""
+    found = {name: slope(signal, 0.65, 4) for name, signal in SIGNALS.items()}
+    assert found["triton_inference_concurrency"] > -0.6
+    assert found["triton_queue_share"] < -2.0
+    assert found["triton_queue_duration_ms"] < -2.0
