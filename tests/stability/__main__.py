@@ -1,7 +1,8 @@
 """`python -m tests.stability`: step, ramp and bursts on the real HPA, with each signal as its target.
 
 A run of all loads with all systems writes docs/stability.json, docs/stability.md and its drawings. Exit 1 when a run could not be
-played, and when a fleet on the signal that `signals` recommends did not follow its load or flapped with the example's behaviour."""
+played, when a fleet did not follow its load, and when what `signals` recommends took pods from one that needed them, with
+the example's behaviour."""
 
 import asyncio
 import sys
@@ -17,14 +18,14 @@ from tests.controlplane.components import Options
 from tests.controlplane.control_plane import ControlPlane
 from tests.prometheus.build_tools import ensure_prometheus
 from tests.stability.loads import LOADS, SMOKE, Load
-from tests.stability.outcome import Outcome, flaps
+from tests.stability.outcome import Outcome, downs_into_overload
 from tests.stability.page import write_pages
 from tests.stability.play import play
 from tests.stability.reference import references
 from tests.stability.systems import BEHAVIOURS, SYNC_SECONDS, SYSTEMS, Behaviour, System
 from tests.stability.table import table, to_json
 
-RECOMMENDED = ("concurrency", "guarded")
+RECOMMENDED = ("concurrency", "guarded", "paired")
 SMOKE_SYSTEMS = ("concurrency", "share", "chart")
 
 
@@ -88,11 +89,10 @@ def _meeting(load: Load, runs: Sequence[tuple[System, Behaviour]]) -> list[tuple
 
 
 def _is_defect(outcome: Outcome) -> bool:
-    """Nothing followed the load; or what is recommended, as it is recommended, flapped on a load that turns once."""
-    recommended = (
-        outcome.system in RECOMMENDED and outcome.behaviour == "example" and outcome.load != "bursts"
-    )
-    return not outcome.scalings or (recommended and flaps(outcome, SYNC_SECONDS) > 0)
+    """Nothing followed the load; or what is recommended, as it is recommended, made too small what the load needs."""
+    load = next(load for load in (*LOADS, SMOKE) if load.name == outcome.load)
+    recommended = outcome.system in RECOMMENDED and outcome.behaviour == "example"
+    return not outcome.added or (recommended and downs_into_overload(outcome, load) > 0)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ class Outcome:
         return [(b.at, a.wanted, b.wanted) for a, b in moves if a.wanted != b.wanted]
 
     @property
+    def added(self) -> int:
+        """Pods that were asked for beside those that were there: each loads its model."""
+        return sum(max(0, after - before) for _, before, after in self.scalings)
+
+    @property
     def most(self) -> int:
         return max(step.wanted for step in self.steps)
 

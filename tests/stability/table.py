@@ -13,11 +13,11 @@ from tests.stability.systems import BEHAVIOURS, SYNC_SECONDS, SYSTEMS
 COLUMNS: Final = (
     "target",
     "behaviour",
-    "scalings",
     "flaps",
+    "pods added",
     "downs into overload",
     "seconds over the objective",
-    "requests that waited long",
+    "waited long",
     "most replicas",
     "replica-minutes",
     "no value",
@@ -75,8 +75,8 @@ def _row(load: Load, outcome: Outcome) -> str:
     cells = [
         says(outcome.system),
         said_of(outcome.behaviour),
-        "" if reference else str(len(outcome.scalings)),
         "" if reference else str(flaps(outcome, SYNC_SECONDS)),
+        str(outcome.added),
         "" if reference else str(downs_into_overload(outcome, load)),
         str(outcome.over_seconds),
         f"{outcome.long / outcome.requests:.1%}".replace("%", " %"),

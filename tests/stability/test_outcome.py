@@ -26,6 +26,10 @@ def test_a_scale_down_below_what_computes_the_load_is_told() -> None:
     assert downs_into_overload(outcome, LOAD) == 1
 
 
+def test_every_pod_that_was_added_counts() -> None:
+    assert run((-5, 2), (12, 8), (20, 4), (25, 5)).added == 7
+
+
 def test_replica_minutes_are_those_of_the_run() -> None:
     assert run((-5, 2), (30, 4), (70, 9)).replica_minutes == 3.0
 
