@@ -4,6 +4,7 @@ over the objective. Pure."""
 import math
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from itertools import groupby
 from typing import Final
 
 from tests.stability.fleet_queue import MEAN_OBJECTIVE
@@ -17,7 +18,7 @@ WIDTH: Final = 440
 HEIGHT: Final = 120
 LEFT: Final = 34
 TOP: Final = 50
-GAP: Final = 34
+GAP: Final = 40
 STRIP: Final = 6
 """Height of the line of seconds over the objective, under the replicas."""
 COLOURS: Final = {
@@ -28,13 +29,11 @@ COLOURS: Final = {
     "text": "#24292f",
 }
 LEGEND: Final = (
-    ("asked", "pods that the load asks for"),
+    ("asked", "pods that the load keeps half busy"),
     ("wanted", "replicas that the HPA wants"),
     ("ready", "pods ready"),
     ("over", "seconds over the objective"),
 )
-
-Point = tuple[float, float]
 
 
 def draw(load: Load, outcomes: Sequence[Outcome]) -> str:
@@ -43,8 +42,9 @@ def draw(load: Load, outcomes: Sequence[Outcome]) -> str:
     height = TOP + math.ceil(len(found) / COLUMNS) * (HEIGHT + GAP)
     width = COLUMNS * (WIDTH + LEFT) + 10
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="10">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<defs><path id="asked" d="{_asked(load)}" fill="{COLOURS["asked"]}"/></defs>',
         *_legend(),
     ]
     for place, outcome in enumerate(found):
@@ -52,7 +52,7 @@ def draw(load: Load, outcomes: Sequence[Outcome]) -> str:
         lines.append(
             f'<g transform="translate({LEFT + column * (WIDTH + LEFT)},{TOP + row * (HEIGHT + GAP)})">'
         )
-        title = f"{says(outcome.system)}; {said_of(outcome.behaviour)}".replace("`", "")
+        title = f"{_short(says(outcome.system))}; {said_of(outcome.behaviour)}"
         lines.append(f'<text x="0" y="-5" fill="{COLOURS["text"]}">{escape(title)}</text>')
         lines += [*_panel(load, outcome), "</g>"]
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -68,18 +68,14 @@ def _panel(load: Load, outcome: Outcome) -> Iterable[str]:
     for count in range(0, MAX_REPLICAS + 1, 5):
         yield f'<path d="M0 {y(count):.0f}H{WIDTH}" stroke="#eeeeee"/>'
         yield f'<text x="-4" y="{y(count) + 4:.0f}" text-anchor="end" fill="{COLOURS["text"]}">{count}</text>'
-    asked = [(x(at), y(load.pods(at))) for at in range(round(load.seconds) + 1)]
-    yield f'<path d="M0 {HEIGHT}{_through(asked)}V{HEIGHT}Z" fill="{COLOURS["asked"]}"/>'
+    yield '<use href="#asked"/>'
     for kind, read in _LINES:
         steps = [(x(step.at), y(read(step.wanted, step.ready))) for step in outcome.steps]
         path = f"M{steps[0][0]:.1f} {steps[0][1]:.1f}" + "".join(f"H{a:.1f}V{b:.1f}" for a, b in steps[1:])
         yield f'<path d="{path}H{WIDTH}" fill="none" stroke="{COLOURS[kind]}" stroke-width="1.5"/>'
-    one = WIDTH / load.seconds
-    for at, wait in enumerate(outcome.waits_ms):
-        if wait is None or wait > MEAN_OBJECTIVE * 1000:
-            yield (
-                f'<rect x="{x(at):.1f}" y="{HEIGHT + 2}" width="{one:.1f}" height="{STRIP}" fill="{COLOURS["over"]}"/>'
-            )
+    for since, until in _over(outcome.waits_ms):
+        place = f'x="{x(since):.1f}" y="{HEIGHT + 2}" width="{x(until - since):.1f}" height="{STRIP}"'
+        yield f'<rect {place} fill="{COLOURS["over"]}"/>'
     for at in range(0, round(load.seconds) + 1, 60):
         yield (
             f'<text x="{x(at):.0f}" y="{HEIGHT + STRIP + 13}" text-anchor="middle" fill="{COLOURS["text"]}">{at} s</text>'
@@ -92,8 +88,27 @@ _LINES: Final[tuple[tuple[str, Callable[[int, int], int]], ...]] = (
 )
 
 
-def _through(points: Iterable[Point]) -> str:
-    return "".join(f"L{a:.1f} {b:.1f}" for a, b in points)
+def _over(waits_ms: Sequence[int | None]) -> Iterable[tuple[int, int]]:
+    """From which second until which it was over the objective."""
+    over = [wait is None or wait > MEAN_OBJECTIVE * 1000 for wait in waits_ms]
+    for bad, seconds in groupby(range(len(over)), key=over.__getitem__):
+        together = list(seconds)
+        if bad:
+            yield together[0], together[-1] + 1
+
+
+def _asked(load: Load) -> str:
+    """The area under the pods that the load asks for, the same in each panel."""
+    heights = [HEIGHT * (1 - load.pods(at) / MAX_REPLICAS) for at in range(round(load.seconds) + 1)]
+    points = [f"L{at / load.seconds * WIDTH:.1f} {y:.1f}" for at, y in enumerate(heights)]
+    return f"M0 {HEIGHT}{''.join(points)}V{HEIGHT}Z"
+
+
+def _short(said: str) -> str:
+    """Without what every title has."""
+    for word in ("`", "triton_", "AverageValue ", "Value "):
+        said = said.replace(word, "")
+    return said
 
 
 def _legend() -> Iterable[str]:
