@@ -8,7 +8,7 @@ from tests.stability import gain
 from tests.stability.drawing import draw
 from tests.stability.loads import AIM, LOADS
 from tests.stability.systems import HIGH_AIM, MANY
-from tests.stability.table import from_json, summary, table
+from tests.stability.table import SUMMARY, from_json, summary, table
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 RECORDED: Final = DOCS / "stability.json"
@@ -29,7 +29,7 @@ def pages(recorded: str) -> dict[Path, str]:
     """docs/stability.md with the slopes and the tables of this record, and a drawing for each load."""
     outcomes = from_json(recorded)
     made = {DOCS / "stability" / f"{load.name}.svg": draw(load, outcomes) for load in LOADS}
-    parts = [summary(LOADS, outcomes), "## By arithmetic", gain.table(AIMS)]
+    parts = [SUMMARY, summary(LOADS, outcomes), "## By arithmetic", gain.table(AIMS)]
     for load in LOADS:
         title = f"## {load.name.capitalize()}: {load.says}"
         drawing = f"![load, replicas and waits over time](stability/{load.name}.svg)"

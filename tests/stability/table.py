@@ -22,6 +22,7 @@ COLUMNS: Final = (
     "replica-minutes",
     "no value",
 )
+SUMMARY: Final = "Flaps / pods added / seconds over the objective / replica-minutes, of each load:"
 
 
 def table(load: Load, outcomes: Sequence[Outcome]) -> str:
@@ -32,7 +33,7 @@ def table(load: Load, outcomes: Sequence[Outcome]) -> str:
 
 
 def summary(loads: Sequence[Load], outcomes: Sequence[Outcome]) -> str:
-    """A row for each system and behaviour: flaps / seconds over / replica-minutes, a column for each load."""
+    """A row for each system and behaviour, a column for each load; each cell as SUMMARY says."""
     lines = [
         f"| target | behaviour | {' | '.join(load.name for load in loads)} |",
         "|---" * (len(loads) + 2) + "|",
@@ -88,6 +89,5 @@ def _row(load: Load, outcome: Outcome) -> str:
 
 
 def _cell(outcome: Outcome) -> str:
-    if outcome.system in SAYS:
-        return f"– / {outcome.over_seconds} / {outcome.replica_minutes:.0f}"
-    return f"{flaps(outcome, SYNC_SECONDS)} / {outcome.over_seconds} / {outcome.replica_minutes:.0f}"
+    counted = "–" if outcome.system in SAYS else str(flaps(outcome, SYNC_SECONDS))
+    return f"{counted} / {outcome.added} / {outcome.over_seconds} / {outcome.replica_minutes:.0f}"
