@@ -2,10 +2,12 @@
 
 Requests come when the load generator sent them. Each occupies its instance for as long as the test model recorded, and where the
 next one waited until that began: what lies between two executions is not free. What is left is a request's way from the sender to
-Triton's queue and from there to the model, `way`: its mean is seen on the requests that found the instance free. Where a request
-waits, Triton's clock starts later and ends sooner by parts of that way; where none does, Triton may count some of it."""
+Triton's queue and from there to the model, which shows on the requests that found the instance free. The queue knows no way, so it
+begins each busy period earlier by that of its first request, and all that wait in it. And where a request waits, Triton's clock
+starts later and ends sooner by parts of its own way; where none does, Triton may count some of it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -48,13 +50,14 @@ async def test_a_real_queue_is_as_long(busy: float, triton_install: TritonInstal
         queue.offer(run.sent, (following.started if following and waited_for else run.ended) - run.started)
     simulated = queue.counters(runs[-1].ended + 60.0)
     assert simulated.success == real.success == len(moments)
-    way = mean(run.started - run.sent for before, run in pairwise(runs) if run.sent > before.ended)
+    ways = list(_ways(runs))
     waits = simulated.queue_seconds / len(moments), real.queue_seconds / len(moments)
+    error = mean(way for way, _ in ways) + mean(way for way, first in ways if first)
     print(
-        f"busy {busy:g}: mean wait {waits[0] * 1000:.1f} ms, Triton's {waits[1] * 1000:.1f}, way {way * 1000:.1f}"
+        f"busy {busy:g}: mean wait {waits[0] * 1000:.1f} ms, Triton's {waits[1] * 1000:.1f}, tolerated {error * 1000:.1f}"
     )
-    assert waits[0] == pytest.approx(waits[1], abs=way)
-    assert way < waits[0] / 2, "this machine is too busy to tell a queue from it"
+    assert error < waits[0] / 2, "this machine is too busy to tell a queue from the way to it"
+    assert waits[0] == pytest.approx(waits[1], abs=error)
 
 
 class _Run(NamedTuple):
@@ -68,6 +71,15 @@ class _Run(NamedTuple):
 def _moments(execution: Execution) -> tuple[float, float]:
     assert execution.ended_ns is not None
     return execution.started_ns / 1e9, execution.ended_ns / 1e9
+
+
+def _ways(runs: Sequence[_Run]) -> Iterator[tuple[float, bool]]:
+    """For each request the seconds on its way of the first of its busy period, and whether it is that one."""
+    way, free = 0.0, -math.inf
+    for run in runs:
+        first = run.sent > free
+        way, free = (run.started - run.sent if first else way), run.ended
+        yield way, first
 
 
 def _series(page: str) -> dict[str, float]:
