@@ -14,6 +14,12 @@ from tests.stability.loads import SERVICE_SECONDS
 from tests.stability.systems import concurrency, duration_ms, share
 
 STEP: Final = 1e-4
+SAYS: Final = (
+    "A fleet that is off the right number of pods by one is proposed a number that is off by the slope. At 0 the first proposal is "
+    "right; between -1 and 1 each is nearer than the one before; at -1 and below (bold) each correction is larger than the error, "
+    "and the fleet hunts. Random arrivals, steady load, no delays: windows, syncs and loading pods can only make it worse "
+    "([gain.py](../tests/stability/gain.py))."
+)
 
 SIGNALS: Final[Mapping[str, Callable[[float, int], float]]] = {
     "triton_request_rate": lambda busy, instances: busy / SERVICE_SECONDS,

@@ -29,7 +29,7 @@ def pages(recorded: str) -> dict[Path, str]:
     """docs/stability.md with the slopes and the tables of this record, and a drawing for each load."""
     outcomes = from_json(recorded)
     made = {DOCS / "stability" / f"{load.name}.svg": draw(load, outcomes) for load in LOADS}
-    parts = [SUMMARY, summary(LOADS, outcomes), "## By arithmetic", gain.table(AIMS)]
+    parts = [SUMMARY, summary(LOADS, outcomes), "## By arithmetic", gain.SAYS, gain.table(AIMS)]
     for load in LOADS:
         title = f"## {load.name.capitalize()}: {load.says}"
         drawing = f"![load, replicas and waits over time](stability/{load.name}.svg)"
