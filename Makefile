@@ -7,7 +7,7 @@ MADE := .venv/made-from-$(shell cksum < requirements/dev.txt | cut -d' ' -f1)
 INSTALLED := .venv/installed-from-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: all .venv preflight tools triton manifests docs demo check test groundtruth accuracy incidents soak storm faults hpa fuzz bench clean
+.PHONY: all .venv preflight tools triton manifests docs demo check test groundtruth accuracy incidents soak storm faults hpa stability fuzz bench clean
 .DEFAULT_GOAL := all
 
 all: check test
@@ -93,6 +93,11 @@ faults: .venv tools
 # HPA="--scenarios 50 --seed 7" plays others. `make test` plays 20.
 hpa: .venv tools
 	$(BIN)/python -m tests.hpa $(HPA)
+
+# Step, ramp and bursts in closed loop on the real HPA, with each signal as its target: docs/stability.md, twenty minutes.
+# STABILITY=--smoke shows in a minute that it runs; STABILITY="--load step --system share" plays less.
+stability: .venv tools
+	$(BIN)/python -m tests.stability $(STABILITY)
 
 # The daemon between hostile Tritons, clients and configurations, ten minutes: FUZZ="--seconds 60 --seed 7" runs another.
 fuzz: .venv

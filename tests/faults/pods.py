@@ -73,10 +73,18 @@ class SyntheticPods:
 
     def are(self, count: int) -> bool:
         """Whether there are exactly so many, and all serve; raises what kept one from starting."""
+        self.raise_failures()
+        return len(self.tritons) == count == len(self.serving)
+
+    def raise_failures(self) -> None:
+        """What kept a pod from living."""
         for task in [self._watching, *self._pods.values()]:
             if task.done() and not task.cancelled():
                 task.result()
-        return len(self.tritons) == count == len(self.serving)
+
+    def _triton(self, address: str) -> SyntheticTriton:
+        """A new pod's server."""
+        return SyntheticTriton(address, loading=True)
 
     def _spread(self) -> None:
         chosen = [self.only] if self.only in self.tritons else list(self.serving)
@@ -95,7 +103,7 @@ class SyntheticPods:
 
     async def _live(self, name: str) -> None:
         """One pod's life; its end is a cancellation. The pod is held: what a kubelet tells of it is told here."""
-        async with SyntheticTriton(next(self._addresses), loading=True) as triton:
+        async with self._triton(next(self._addresses)) as triton:
             await self._report(name, triton)
             self.tritons[name] = triton
             self._came_or_went()

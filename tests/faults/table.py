@@ -124,9 +124,9 @@ def _names(outcomes: Sequence[Outcome]) -> tuple[list[str], dict[str, str]]:
     return list(dict.fromkeys(o.system for o in outcomes)), {o.row: o.says for o in outcomes}
 
 
-def between_marks(text: str, table: str) -> str:
+def between_marks(text: str, table: str, marks: tuple[str, str] = MARKS) -> str:
     """`text` with the table in its place. Raises ValueError where the place is not marked once."""
-    first, last = MARKS
+    first, last = marks
     if text.count(first) != 1 or text.count(last) != 1:
         raise ValueError(f"the place of the table is between one {first} and one {last}")
     head, rest = text.split(first)
