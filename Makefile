@@ -63,8 +63,10 @@ check: .venv
 test: .venv tools triton
 	$(BIN)/python -m tests.run
 
-# Every rate, reload and restart against what the load and the models recorded; `make test` runs the shortest of them.
+# Every signal against what the load and the models recorded, beside NVIDIA's rules: writes docs/accuracy.md, a quarter of an hour.
+# GROUNDTRUTH="--scenario '20/s, 1 pod'" plays one and writes nothing; `make test` plays the shortest.
 groundtruth: .venv tools triton
+	$(BIN)/python -m tests.groundtruth $(GROUNDTRUTH)
 	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus/test_side_by_side.py tests/tritons/test_index_on_triton.py
 
 # How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.

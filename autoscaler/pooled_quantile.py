@@ -1,15 +1,16 @@
 """One distribution out of many: a quantile of all requests, where each server tells some quantiles, or counts by bucket, of its
 own.
 
-A summary says that a share q of its requests took at most v; a histogram says the same of its bounds. So each source k gives points
-of its distribution function F_k, and the fleet's is F = sum of w_k F_k, with w_k its part of the requests. Between two points F_k
-is anywhere from the lower to the upper of both, which bounds F and so its quantile; the estimate takes it for a straight line.
+A summary says that a share q of its requests took at most v, give or take some in rank; a histogram says the same of its bounds,
+to the request. So each source k gives points of its distribution function F_k, and the fleet's is F = sum of w_k F_k, with w_k its
+part of the requests. Between two points F_k is anywhere from the lower to the upper of both, which bounds F and so its quantile;
+the estimate takes it for a straight line.
 Averaging the sources' quantiles would give a number that no request need have come near.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Points:
 
     weight: float
     points: Sequence[tuple[float, float]]
+    off: Sequence[float] = ()
+    """By how much each point's share may be wrong; empty where none is."""
+
+    def off_by(self, index: int) -> float:
+        return self.off[index] if self.off else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ def pool_quantile(sources: Iterable[Points], quantile: float) -> Estimate | None
     total = sum(source.weight for source in weighed)
     if total <= 0:
         return None
-    parts = [Points(source.weight / total, source.points) for source in weighed]
+    parts = [replace(source, weight=source.weight / total) for source in weighed]
     value = _cross([step for part in parts for step in _line(part)], quantile)
     upper = _step([step for part in parts for step in _least(part)], quantile)
     lower = _step([step for part in parts for step in _most(part)], quantile)
@@ -50,17 +56,20 @@ _ROUNDING = 1e-12
 def _least(part: Points) -> Iterable[tuple[float, float]]:
     """(at, rise) of the least that F may be: at each point the share that is known to lie below."""
     before = 0.0
-    for share, at in part.points:
-        yield at, part.weight * (share - before)
-        before = share
+    for index, (share, at) in enumerate(part.points):
+        known = max(before, share - part.off_by(index))
+        yield at, part.weight * (known - before)
+        before = known
 
 
 def _most(part: Points) -> Iterable[tuple[float, float]]:
     """(at, rise) of the most that F may be: just below each point no more than its share."""
-    yield 0.0, part.weight * part.points[0][0]
-    shares = [share for share, _ in part.points[1:]] + [1.0]
-    for (share, at), following in zip(part.points, shares, strict=True):
-        yield at, part.weight * (following - share)
+    before = 0.0
+    shares = [min(1.0, share + part.off_by(index)) for index, (share, _) in enumerate(part.points)]
+    for at, share in zip([0.0, *(at for _, at in part.points)], [*shares, 1.0], strict=True):
+        following = max(before, share)
+        yield at, part.weight * (following - before)
+        before = following
 
 
 def _step(rises: Sequence[tuple[float, float]], wanted: float) -> float:

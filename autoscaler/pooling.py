@@ -20,6 +20,10 @@ from telemetry.two_sources import PROMETHEUS
 from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, RowKey, RowWindow
 
 _MAX_MILLI: Final = 2**63 - 1
+_SUMMARY_RANK_ERRORS: Final = {0.5: 0.05, 0.9: 0.01}
+_SUMMARY_RANK_ERROR: Final = 0.001
+"""Of a Triton summary's quantiles, as a share of its requests, those not named above: the defaults of `--metrics-config
+summary_quantiles` (triton-inference-server/core: src/metric_model_reporter.cc)."""
 
 
 class Refusal(Exception):
@@ -232,7 +236,14 @@ def _points(signal: Signal, formula: Quantile, pod: str, row: RowWindow, facts: 
     if any(math.isnan(at) for _, at in shown):  # no traffic in Triton's own 60 s
         shown, weight = [], 0.0
     rising = [(share, max(at for _, at in shown[: index + 1])) for index, (share, _) in enumerate(shown)]
-    return Points(weight, rising)
+    return Points(weight, rising, [_rank_error(share, weight) for share, _ in rising])
+
+
+def _rank_error(share: float, requests: float) -> float:
+    """Also up to two whole requests: a summary rounds the rank down, and takes what came since its last page for one rank more
+    than it is (prometheus-cpp: core/src/detail/ckms_quantiles.cc, get and insertBatch). `requests` of the window are no more than
+    those of the summary's minute."""
+    return _SUMMARY_RANK_ERRORS.get(share, _SUMMARY_RANK_ERROR) + (2 / requests if requests > 0 else 0.0)
 
 
 def _histogram(

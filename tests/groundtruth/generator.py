@@ -1,6 +1,6 @@
 """Requests at random moments drawn beforehand, from a process of its own: the schedule waits for no answer.
 
-`python -m tests.groundtruth.generator URL MODEL PER_SECOND SECONDS SEED` prints one JSON line a request when all are over.
+`python -m tests.groundtruth.generator STREAM` takes a Stream as JSON, and prints one JSON line a request when all are over.
 Raw connections that are kept, because a client that costs a millisecond a request measures itself. Moments are
 exponentially spaced (independent users), so that a queue forms below full load. Loopback only."""
 
@@ -16,6 +16,24 @@ from urllib.parse import urlsplit
 
 DRAIN_SECONDS = 20.0
 REFUSED, BROKEN = "refused", "broken"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Requests to one server. `at`: the monotonic second at which it begins. Its requests are numbered from `first` on, and no
+    two numbers to one server may be the same; of each `new_every` requests one asks something new, and the others
+    all ask the same."""
+
+    url: str
+    model: str
+    per_second: float
+    seconds: float
+    seed: int
+    at: float
+    first: int = 0
+    new_every: int = 1
+    batched: bool = False
+    """The model takes batches: its shapes begin with their size."""
 
 
 @dataclass
@@ -90,15 +108,14 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
-async def generate(url: str, model: str, moments: Sequence[float]) -> list[Request]:
-    """Sends one request at each moment and returns them when the last is over."""
-    address = urlsplit(url)
+async def generate(stream: Stream, moments: Sequence[float]) -> list[Request]:
+    """Sends one request at each moment, in seconds after the stream's beginning, and returns them when the last is over."""
+    url, address = stream.url, urlsplit(stream.url)
     host, port = address.hostname or "", address.port or 80
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"{url}: load is sent to loopback only")
     idle: list[_Connection] = []
     tasks: list[asyncio.Task[None]] = []
-    start = time.monotonic() + 0.1
 
     async def one(request: Request) -> None:
         try:
@@ -107,14 +124,17 @@ async def generate(url: str, model: str, moments: Sequence[float]) -> list[Reque
             request.sent = request.done = time.monotonic()
             request.error = REFUSED
             return
-        connection.send(request, _message(host, port, model, request.number))
+        connection.send(request, _message(host, port, stream, request.number))
         await connection.over.wait()
 
-    requests = [Request(number, start + moment) for number, moment in enumerate(moments)]
+    requests = [
+        Request(number, stream.at + moment) for number, moment in enumerate(moments, start=stream.first)
+    ]
     for request in requests:
         await asyncio.sleep(max(0.0, request.due - time.monotonic()))
         tasks.append(asyncio.create_task(one(request)))
-    await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+    if tasks:
+        await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
     return requests
 
 
@@ -123,17 +143,19 @@ async def _connect(host: str, port: int, idle: list[_Connection]) -> _Connection
     return (await loop.create_connection(lambda: _Connection(idle), host, port))[1]
 
 
-def _message(host: str, port: int, model: str, number: int) -> bytes:
-    tensor = {"name": "INPUT", "datatype": "FP32", "shape": [1], "data": [number]}
+def _message(host: str, port: int, stream: Stream, number: int) -> bytes:
+    shape = [1, 1] if stream.batched else [1]
+    value = number if number % stream.new_every == 0 else 0
+    tensor = {"name": "INPUT", "datatype": "FP32", "shape": shape, "data": [value]}
     body = json.dumps({"inputs": [tensor]}).encode()
-    head = f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /v2/models/{stream.model}/infer HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Content-Type: application/json\r\n\r\n".encode() + body
 
 
 def main() -> None:
-    url, model, per_second, seconds, seed = sys.argv[1:]
-    moments = schedule(float(per_second), float(seconds), int(seed))
-    for request in asyncio.run(generate(url, model, moments)):
+    stream = Stream(**json.loads(sys.argv[1]))
+    moments = schedule(stream.per_second, stream.seconds, stream.seed)
+    for request in asyncio.run(generate(stream, moments)):
         print(json.dumps(asdict(request)))
 
 

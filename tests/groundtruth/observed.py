@@ -2,29 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
-import aiohttp
-
-from autoscaler.answer import Answer, Value
+from autoscaler.answer import Answer
 from autoscaler.core import Autoscaler
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.signal import Signal, load_signals, needed_families
-from telemetry.http_body import PlainPages
+from telemetry.http_body import PlainPages, scrape_session
 from telemetry.scrape import Scraper, ScrapeSettings
-from telemetry.target import Phase, PodKey, Target, Targets
-from tests.groundtruth.truth import Scrape, Window
-from tests.tritons.server import TritonServer
+from telemetry.target import Target as Pod
+from telemetry.target import Targets
+from tests.groundtruth.records import Scrape, Window
 
-QUEUE, CONCURRENCY, RATE = "triton_queue_duration_ms", "triton_inference_concurrency", "triton_request_rate"
-MODEL = "measured"
-SIGNALS = (QUEUE, CONCURRENCY, RATE)
-RULES = Path(__file__).parents[2] / "rules/signals"
-NAMESPACE = "groundtruth"
+RULES: Final = Path(__file__).parents[2] / "rules/signals"
+NAMESPACE: Final = "groundtruth"
 
 
 @dataclass(frozen=True)
@@ -32,97 +29,110 @@ class Reading:
     """One answer, and the moment at which it was asked for."""
 
     signal: str
+    selector: str
     asked_at: float
     answer: Answer
-
-    @property
-    def sampled_at(self) -> float:
-        assert isinstance(self.answer, Value)
-        return self.asked_at - self.answer.sample_age_seconds
 
 
 @dataclass
 class Observed:
-    """What the program said, and when it sampled."""
+    """What the program said, and when it sampled which pod."""
 
     interval: float
+    window: float
     readings: list[Reading] = field(default_factory=list)
-    scrapes: list[Scrape] = field(default_factory=list)
+    scrapes: dict[str, list[Scrape]] = field(default_factory=lambda: defaultdict(list))
 
-    def windows(self, reading: Reading) -> list[Window]:
-        """The window of an answer with a value, by its own trace; two where the trace leaves it open.
+    def windows(self, reading: Reading, row: Mapping[str, Any]) -> list[Window]:
+        """The window of a pod's row in an answer's trace; two where the trace leaves it open.
 
         While requests wait and none completes, the answer keeps the increases of the sample before the first such one, and the
         highest mean of the gauge since. That has lasted for `stalled_seconds`, 0 at the first such sample as in a row that
         moves: then the window may be the one of the sample before, if nothing completed since."""
-        assert isinstance(reading.answer, Value)
-        (row,) = reading.answer.trace
-        at, stalled = reading.sampled_at, row["stalled_seconds"]
-        newest = max(scrape.at for scrape in self.scrapes if scrape.at <= at + 0.001)
-        before = max(
-            (scrape.at for scrape in self.scrapes if scrape.at < newest - stalled - 0.002), default=at
-        )
-        length = reading.answer.window_seconds
+        scrapes = self.scrapes[row["pod"]]
+        stalled = row["stalled_seconds"]
+        at = _sampled_at(scrapes, reading.asked_at - row["age_seconds"])
+        end = _sampled_at(scrapes, at - stalled)
+        before = max((scrape.at for scrape in scrapes if scrape.at < end - 0.002), default=at)
         gauges = [
-            self._gauges(scrape.at, length)
-            for scrape in self.scrapes[1:]
+            self._gauges(scrapes, scrape.at)
+            for scrape in scrapes
             if before - 0.001 <= scrape.at <= at + 0.001
         ]
+        # A sample stands for the interval before it, the first one too.
+        lived = min(1.0, (at - scrapes[0].at + self.interval) / row["window_seconds"])
         return [
-            Window(at, end, self._exactly(end, row["window_seconds"]), gauges if held else gauges[-1:])
-            for end, held in ((at - stalled, stalled > 0), (before, True))
+            Window(
+                at,
+                ended,
+                ended - _sampled_at(scrapes, ended - row["window_seconds"]),
+                gauges if held else (gauges[-1:] or [()]),
+                lived,
+            )
+            for ended, held in ((end, stalled > 0), (before, True))
         ]
 
-    def _gauges(self, at: float, length: float) -> list[Scrape]:
-        since = at - length + self.interval / 2
-        return [scrape for scrape in self.scrapes[1:] if since < scrape.at <= at + 0.001]
+    def _gauges(self, scrapes: Sequence[Scrape], at: float) -> list[Scrape]:
+        since = at - self.window + self.interval / 2
+        return [scrape for scrape in scrapes if since < scrape.at <= at + 0.001]
 
-    def _exactly(self, end: float, seconds: float) -> float:
-        """The span from its first sample, where there is one: the trace says milliseconds."""
-        started = (scrape.at for scrape in self.scrapes if abs(end - scrape.at - seconds) < 0.002)
-        return end - next(started, end - seconds)
+
+def _sampled_at(scrapes: Sequence[Scrape], about: float) -> float:
+    """The moment of the sample that was taken about then, where there is one: a trace says milliseconds."""
+    return next((scrape.at for scrape in scrapes if abs(scrape.at - about) < 0.002), about)
 
 
 @asynccontextmanager
 async def observing(
-    server: TritonServer, *, window: float, interval: float, every: float
+    targets: Targets, questions: Collection[tuple[str, str]], *, window: float, interval: float, every: float
 ) -> AsyncIterator[Observed]:
-    """Scrapes the server each `interval` seconds and asks for the three signals each `every` seconds, while inside."""
-    rows = _rows(window)
-    key = PodKey(NAMESPACE, "triton", "uid")
-    target = Target(key, server.metrics_url, server.url, Phase.RUNNING, ready=True)
-    targets = Targets()
-    targets.replace({key: target})
-    observed, sampled = Observed(interval), asyncio.Event()
+    """Scrapes the targets each `interval` seconds and asks the questions (signal and selector) each `every` seconds, while
+    inside."""
+    rows = _rows({signal for signal, _ in questions}, window)
+    observed, sampled = Observed(interval, window), asyncio.Event()
 
-    def note(target: Target, failure: str | None, seconds: float) -> None:
+    def note(pod: Pod, failure: str | None, seconds: float) -> None:
         if failure is None:
-            observed.scrapes.append(Scrape(time.monotonic() - seconds, seconds))
+            observed.scrapes[pod.key.pod].append(Scrape(time.monotonic() - seconds, seconds))
             sampled.set()
 
-    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-        settings = ScrapeSettings(interval=interval, timeout=0.9 * interval)
+    async with scrape_session() as session, asyncio.TaskGroup() as group:
+        settings = ScrapeSettings(interval, 0.9 * interval, statistics=True)
         families, windows = needed_families(rows), {row.window for row in rows.values()}
         scraper = Scraper(targets, families, windows, settings, PlainPages(session), time.monotonic, note)
-        running = [group.create_task(scraper.run()), group.create_task(_ask(rows, scraper, observed, every))]
+        running = [
+            group.create_task(scraper.run()),
+            group.create_task(_ask(rows, scraper, observed, questions, every)),
+        ]
         await sampled.wait()  # an idle server first: its counters are zero, and its windows start here
         yield observed
         for task in running:
             task.cancel()
 
 
-async def _ask(rows: Mapping[str, Signal], scraper: Scraper, observed: Observed, every: float) -> None:
+async def _ask(
+    rows: Mapping[str, Signal],
+    scraper: Scraper,
+    observed: Observed,
+    questions: Collection[tuple[str, str]],
+    every: float,
+) -> None:
     asked_at = 0.0
     autoscaler = Autoscaler(rows, scraper.pods, Settings(), lambda: asked_at)
-    selector = parse_selector(f"model={MODEL}")
     while True:
         await asyncio.sleep(every)
         asked_at = time.monotonic()
-        for signal in SIGNALS:
-            answer = autoscaler.answer(NAMESPACE, signal, selector, explain=True)
-            observed.readings.append(Reading(signal, asked_at, answer))
+        for signal, selector in questions:
+            answer = autoscaler.answer(NAMESPACE, signal, parse_selector(selector), explain=True)
+            observed.readings.append(Reading(signal, selector, asked_at, answer))
 
 
-def _rows(window: float) -> Mapping[str, Signal]:
-    rows = {name: row for name, row in load_signals(RULES).items() if name in SIGNALS}
-    return {name: row.model_copy(update={"window": window}) for name, row in rows.items()}
+def _rows(signals: Collection[str], window: float) -> Mapping[str, Signal]:
+    """By what is asked for: a signal, or `SIGNAL over SECONDS s`."""
+    rows = load_signals(RULES)
+    found = {}
+    for asked in signals:
+        name, _, over = asked.partition(" over ")
+        seconds = float(over.removesuffix(" s")) if over else window
+        found[asked] = rows[name].model_copy(update={"window": seconds})
+    return found

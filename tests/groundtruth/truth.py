@@ -1,86 +1,29 @@
-"""What really happened in a window, by the load generator's and the test model's own records, and how far an answer
-read from
-Triton's counters may be from it.
+"""The true number behind each signal, and how far an answer read from Triton's counters may be from it.
 
-No number here comes from Triton or from the program under test, but for the moments at which it took its samples. A
-tolerance
-is a sum of named errors that nobody who reads these counters at these moments can avoid; each is worked out from the
-records of the same window, so a slow machine widens it by as much as it was slow.
+No number here comes from Triton or from the program under test, but for the moments at which it took its samples. A tolerance
+is a sum of named errors that nobody who reads these counters at these moments can avoid; each is worked out from the records of
+the same window, so a slow machine widens it by as much as it was slow:
 
-For request *i*: `sent` <= `entered` Triton's queue <= leaves it <= `started` <= `ended` <= `counted_by` Triton. An instance
-is busy until its request before has ended, so *i* certainly waits from entering until then (`free`). What lies between
-`max(entered, free)` and `started` (front end, copying in, waking the model's process) is *unseen*: partly in Triton's
-queue time
-and partly not.
-
-`entered` is no earlier than `sent`, and no earlier than the sending of any request that was executed before: the queue
-is first
-in, first out. Nor did any request enter before one to which the server said that it has no such model. It matters while
-a model
-is loaded by call: the call holds one of Triton's HTTP threads, and requests on connections of that thread stand still before
-the queue, seconds long, where no counter can see them. One that was sent during a call and not answered before the call
-ended
-may have stood there for all of its time (`stood_still`).
+- edges: a request that ended around a sample, that a removal hid, or that nobody saw end, may be counted or not;
+- unseen: time between processes (served.py), which Triton's durations may hold or not, and its whole microseconds; of a request
+  that had to wait the front end's part is hidden behind the wait, and taken for the others' mean and three of its errors;
+- sampling: a gauge is read at moments (`_sampling`);
+- crediting: a request's computation counts whole when it completes (`_crediting`);
+- failures: Triton adds nothing of a failed request to any duration; the Python backend counts its execution and no inference;
+- duplicates: of requests to a cache that ask the same and wait together, only the one whose answer is stored counts as a miss.
 """
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from tests.groundtruth.generator import BROKEN, Request
+from tests.groundtruth.records import Record, Scrape, Window
+from tests.groundtruth.served import Served
 
-REPORT_SECONDS: Final = 0.01
-"""Triton's Python backend counts a request just after it has sent the answer: a scheduler's slice or two on a busy machine."""
 MICROSECOND: Final = 1e-6
 """Triton's counters are whole microseconds, truncated a request."""
-
-NO_SUCH_MODEL: Final = (400, 404)
-NEVER: Final = float("-inf")
 TRACE_SECONDS: Final = 0.001
 """An answer's trace gives its times in whole milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A request that the model executed. Times in monotonic seconds."""
-
-    sent: float
-    entered: float
-    started: float
-    ended: float
-    counted_by: float
-    """Triton has counted it by then: its answer was read, or its instance had begun another."""
-    answered: bool
-    free: float
-    """When its instance had ended the request before it; before all times for the instance's first."""
-    stood_still: bool
-
-    @property
-    def queued(self) -> float:
-        return self.started - self.entered
-
-    @property
-    def unseen(self) -> float:
-        return self.queued if self.stood_still else self.started - max(self.entered, self.free)
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """When a request was in the server's queue and then in its model: all that were executed, and those that a crash took."""
-
-    entered: float
-    started: float
-    ended: float
-
-
-class Scrape(NamedTuple):
-    """A successful sample: the page was made between `at` and `at + took`."""
-
-    at: float
-    took: float
 
 
 class Truth(NamedTuple):
@@ -90,209 +33,214 @@ class Truth(NamedTuple):
     tolerance: float
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What an answer of the sample at `at` rested on. Counters moved in (`end - seconds`, `end`]; `gauges`: the samples of the
-    gauge's mean, several sets where the answer may be the mean of any of them."""
+class Part(NamedTuple):
+    """One pod's share in an answer."""
 
-    at: float
-    end: float
-    seconds: float
-    gauges: Sequence[Sequence[Scrape]]
+    record: Record
+    window: Window
 
 
-@dataclass(slots=True)
-class Disturbance:
-    """What was done to the server meanwhile, in monotonic seconds."""
-
-    calls: list[tuple[float, float]] = field(default_factory=list)
-    """From when until when a load or unload call ran."""
-    removals: list[float] = field(default_factory=list)
-    """When counters began to be taken away, by an unload or a crash."""
+def request_rate(record: Record, window: Window) -> Truth:
+    """Requests finished a second, failed ones too."""
+    return _finished(record, window, lambda served: True)
 
 
-class Record:
-    """One run: every request, every execution, every sample, and when models or servers went away."""
+def throughput(record: Record, window: Window) -> Truth:
+    """Inferences done a second: every request is one here, and one that failed or came out of the cache is none."""
+    return _finished(record, window, lambda served: not (served.failed or served.cached))
 
-    def __init__(
-        self,
-        requests: Iterable[Request],
-        executions: Sequence[Sequence[tuple[int, float, float]]],
-        scrapes: Sequence[Scrape],
-        disturbance: Disturbance,
-        instances: int,
-    ) -> None:
-        """`executions`: number, start and end of each request of one instance's life, a life a sequence."""
-        self.requests = list(requests)
-        self.scrapes = scrapes
-        self._instances = instances
-        executed = {number for life in executions for number, _, _ in life}
-        by_number = {request.number: request for request in self.requests}
-        turned_away = [request for request in self.requests if request.status in NO_SUCH_MODEL]
-        self.served = _serve(by_number, executions, turned_away, disturbance)
-        taken = [
-            request
-            for number, request in by_number.items()
-            if request.error == BROKEN and number not in executed
-        ]
-        self.present = [Presence(s.entered, s.started, s.ended) for s in self.served]
-        self.present += [Presence(r.sent, r.done, r.done) for r in taken if r.done is not None]
-        self.hidden = {id(served) for served in self.served if self._is_hidden(served, disturbance.removals)}
-        found_free = [s.unseen for s in self.served if s.free <= s.sent == s.entered and not s.stood_still]
-        self.front_end_seconds = sum(found_free) / len(found_free)
-        """Mean time from sending to executing of the requests that found a free instance: nothing but overhead."""
 
-    def longest_stall(self) -> float:
-        """Seconds for which a request stood before the queue while later ones passed it."""
-        return max(served.entered - served.sent for served in self.served)
+def _finished(record: Record, window: Window, counts: Callable[[Served], bool]) -> Truth:
+    counted, uncertain = record.completed(window)
+    rate = sum(map(counts, counted)) / window.seconds
+    return Truth(rate, (sum(map(counts, uncertain)) + rate * TRACE_SECONDS) / window.seconds)
 
-    def lateness(self) -> float:
-        """Seconds by which the latest request missed its schedule."""
-        return max(request.sent - request.due for request in self.requests)
 
-    def moved(self, window: Window) -> bool:
-        """True if a request may have completed between the window's end and the sample."""
-        return any(
-            s.counted_by > window.end and s.ended < window.at + self._took(window.at) for s in self.served
+def pending(record: Record, window: Window) -> Truth:
+    """Requests waiting, averaged over the window's time."""
+    start, end = window.at - window.seconds, window.at
+    present = record.present_in(start, end)
+    waiting = sum(_overlap(p.entered, p.started, start, end) for p in present) / window.seconds
+    return Truth(waiting, _sampling(record, window, start, end))
+
+
+def concurrency(record: Record, window: Window) -> Truth:
+    """Requests waiting or executing, averaged over the window's time."""
+    start, end = window.at - window.seconds, window.at
+    present = record.present_in(start, end)
+    value = sum(_overlap(p.entered, p.ended, start, end) for p in present) / window.seconds
+    counted, _ = record.completed(window)
+    overheads = sum(s.unseen + s.reporting + 3 * MICROSECOND for s in counted) / window.seconds
+    failed = sum(s.executed for s in counted if s.failed) / window.seconds
+    named = _sampling(record, window, start, end), _crediting(record, window), overheads, failed
+    return Truth(value, sum(named))
+
+
+def _sampling(record: Record, window: Window, start: float, end: float) -> float:
+    """The gauge is read at moments: what that costs here, and requests that entered or left around those moments."""
+    present = record.present_in(start, end)
+    lasting = sum(_overlap(p.entered, p.started, start, end) for p in present) / window.seconds
+    errors = [0.0]
+    for gauges in filter(None, window.gauges):
+        seen = sum(
+            p.entered <= scrape.at < p.started
+            for scrape in gauges
+            for p in record.present_in(scrape.at, scrape.at)
         )
+        unsure = sum(_unsure(record, scrape) for scrape in gauges)
+        mean = window.lived * seen / len(gauges)
+        rounded = (mean + lasting) * TRACE_SECONDS / window.seconds
+        errors.append(abs(mean - lasting) + window.lived * unsure / len(gauges) + rounded)
+    return max(errors)
 
-    def rate(self, window: Window) -> Truth:
-        """Answers a second. An answer near a sample may fall on either side of it; one that a removal hid is lost."""
-        counted, uncertain = self._completed(window)
-        rate = len(counted) / window.seconds
-        return Truth(rate, (len(uncertain) + rate * TRACE_SECONDS) / window.seconds)
 
-    def queue_ms(self, window: Window) -> Truth | None:
-        """Mean from sending to executing over the requests answered, None without any. What is unseen may be missing from
-        Triton's number, and for one that had to wait also the front end's time, hidden behind the wait."""
-        counted, uncertain = self._completed(window)
-        certain = [served for served in counted if served not in uncertain]
-        if not certain:
+def _unsure(record: Record, scrape: Scrape) -> int:
+    """Requests of which nobody can say whether the gauge counted them at this sample."""
+    until = scrape.at + scrape.took
+    possible = sum(p.entered <= until and p.started > scrape.at for p in record.present_in(scrape.at, until))
+    sure = sum(
+        s.entered + record.front_end_seconds <= scrape.at and s.due > until
+        for s in record.served_in(scrape.at, until)
+        if not s.stood_still
+    )
+    return possible - sure
+
+
+def _crediting(record: Record, window: Window) -> float:
+    """At each end of the window at most one service time an instance is moved; a stalled row's window is moved by the stall; what
+    a removal hid is missing."""
+    counted, uncertain = record.completed(window)
+    longest = max((s.executed for s in counted), default=0.0)
+    moved = record.instances * (longest + window.at - window.end)
+    return (moved + sum(s.executed for s in uncertain)) / window.seconds
+
+
+class _Item(NamedTuple):
+    """What one request adds above and below the line of a ratio, and how much of each may be missing or too much."""
+
+    above: float
+    below: float
+    above_slack: float = 0.0
+    below_slack: float = 0.0
+    above_spread: float = 0.0
+    """Standard deviation of what may be missing above."""
+    perhaps: bool = False
+    """Triton may not have counted it at all."""
+
+
+def _of_all(item: Callable[[Record, Served], _Item]) -> Callable[[Sequence[Part]], Truth | None]:
+    """The ratio of sums over all pods' requests in their windows; None without any. A request that may be counted or not, of
+    which there are few, moves the ratio by what it differs from the others; or by what it adds to one side alone, where the page
+    was made while Triton added it to one counter after the other."""
+
+    def ratio(parts: Sequence[Part]) -> Truth | None:
+        certain: list[_Item] = []
+        uncertain: list[_Item] = []
+        counted: list[_Item] = []
+        for record, window in parts:
+            inside, unsure = record.completed(window)
+            unsure_ids = {id(served) for served in unsure}
+            counted += [item(record, served) for served in inside]
+            uncertain += [item(record, served) for served in unsure]
+            for served in inside:
+                if id(served) not in unsure_ids:
+                    each = item(record, served)
+                    (uncertain if each.perhaps else certain).append(each)
+        below, least = sum(i.below for i in counted), sum(i.below for i in certain)
+        if least <= 0:
             return None
-        mean = sum(served.queued for served in counted) / len(counted)
-        waited = sum(served.free > served.sent for served in counted)
-        overhead = sum(served.unseen for served in counted) + waited * self.front_end_seconds
-        edges = sum(abs(served.queued - mean) for served in uncertain) / len(certain)
-        return Truth(mean * 1000, (overhead / len(counted) + edges + MICROSECOND) * 1000)
-
-    def concurrency(self, window: Window) -> Truth:
-        """Requests waiting or executing, averaged over the window's time. See `_sampling` and `_crediting`."""
-        start, end = window.at - window.seconds, window.at
-        value = sum(_overlap(p.entered, p.ended, start, end) for p in self.present) / window.seconds
-        return Truth(
-            value, self._sampling(window, start, end) + self._crediting(window) + self._overheads(window)
+        value = max(0.0, sum(i.above for i in counted)) / below
+        edges = sum(
+            max(abs(i.above), value * abs(i.below), abs(i.above - value * i.below)) for i in uncertain
         )
+        slack = sum(i.above_slack + value * i.below_slack for i in (*certain, *uncertain))
+        spread = 3 * math.sqrt(sum(i.above_spread**2 for i in (*certain, *uncertain)))
+        return Truth(value, (edges + slack + spread) / least)
 
-    def _sampling(self, window: Window, start: float, end: float) -> float:
-        """The gauge is read at moments: what that costs here, and requests that entered or left around those moments."""
-        lasting = sum(_overlap(p.entered, p.started, start, end) for p in self.present) / window.seconds
-        # Before the first sample of all nothing waited: that part of the window is seen, as zero.
-        lived = (end - max(start, self.scrapes[0].at)) / window.seconds
-        errors = [0.0]
-        for gauges in filter(None, window.gauges):
-            seen = sum(p.entered <= scrape.at < p.started for p in self.present for scrape in gauges)
-            unsure = sum(self._unsure(scrape) for scrape in gauges)
-            errors.append(abs(lived * seen / len(gauges) - lasting) + lived * unsure / len(gauges))
-        return max(errors)
+    return ratio
 
-    def _unsure(self, scrape: Scrape) -> int:
-        """Requests of which nobody can say whether the gauge counted them at this sample."""
-        until = scrape.at + scrape.took
-        possible = sum(p.entered <= until and p.started > scrape.at for p in self.present)
-        sure = sum(
-            s.entered + self.front_end_seconds <= scrape.at and max(s.entered, s.free) > until
-            for s in self.served
-            if not s.stood_still
-        )
-        return possible - sure
 
-    def _crediting(self, window: Window) -> float:
-        """A request's computation counts whole when it completes, so at each end at most one service time an instance is
-        moved; a stalled row's window is moved by the stall; what a removal hid is missing."""
-        counted, uncertain = self._completed(window)
-        longest = max((s.ended - s.started for s in counted), default=0.0)
-        moved = self._instances * (longest + window.at - window.end)
-        return (moved + sum(s.ended - s.started for s in uncertain)) / window.seconds
+def _queued_slack(record: Record, served: Served) -> float:
+    """Of a request's wait: what lies between processes, and for one that had to wait also the front end's time, behind it."""
+    return served.unseen + (record.front_end_seconds if served.due > served.sent else 0.0) + MICROSECOND
 
-    def _overheads(self, window: Window) -> float:
-        """Time between processes before and after executing, which Triton's computation may or may not hold."""
-        counted, _ = self._completed(window)
-        return sum(s.unseen + s.counted_by - s.ended + 3 * MICROSECOND for s in counted) / window.seconds
 
-    def _completed(self, window: Window) -> tuple[list[Served], list[Served]]:
-        """Answered in the window; and those that the counters' increase may count otherwise, inside or outside it."""
+def _spread(record: Record, served: Served) -> float:
+    return record.front_end_spread if served.due > served.sent else 0.0
+
+
+def _queue_duration(record: Record, served: Served) -> _Item:
+    if served.failed:
+        return _Item(0.0, 0.0)
+    return _Item(served.queued, 1.0, _queued_slack(record, served), above_spread=_spread(record, served))
+
+
+def _queue_to_compute(record: Record, served: Served) -> _Item:
+    if served.failed:
+        return _Item(0.0, 0.0)
+    computing = served.unseen + served.reporting
+    slack, spread = _queued_slack(record, served), _spread(record, served)
+    return _Item(served.queued, served.executed, slack, computing, spread)
+
+
+def _queue_share(record: Record, served: Served) -> _Item:
+    if served.failed:
+        return _Item(0.0, 0.0)
+    waited = served.queued - record.batching.delay_seconds
+    slack = _queued_slack(record, served)
+    spread = _spread(record, served)
+    return _Item(waited, waited + served.executed, slack, slack + served.reporting, spread)
+
+
+def _failure(record: Record, served: Served) -> _Item:
+    return _Item(float(served.failed), 1.0)
+
+
+def _cache_hit(record: Record, served: Served) -> _Item:
+    duplicate = not served.cached and served.number % record.new_every != 0
+    return _Item(float(served.cached), 1.0, perhaps=duplicate)
+
+
+def _batch_size(record: Record, served: Served) -> _Item:
+    """Each of a batch of k is a k-th of an execution."""
+    one = 1.0 / served.batch
+    return _Item(0.0, 0.0, below_slack=one) if served.failed else _Item(1.0, one)
+
+
+def busy_fraction(parts: Sequence[Part]) -> Truth | None:
+    """Time in which instances executed over the time that they had."""
+    above = below = tolerance = 0.0
+    for record, window in parts:
         start, end = window.end - window.seconds, window.end
-        opened, closed = self._took(start), self._took(end)
-        counted: list[Served] = []
-        uncertain: list[Served] = []
-        for served in self.served:
-            if served.answered and start < served.ended <= end:
-                counted.append(served)
-            possible = served.counted_by > start and served.ended < end + closed
-            sure = served.ended > start + opened and served.counted_by < end
-            if possible and (not sure or id(served) in self.hidden or not served.answered):
-                uncertain.append(served)
-        return counted, uncertain
-
-    def _took(self, at: float) -> float:
-        return next((scrape.took for scrape in self.scrapes if abs(scrape.at - at) < 0.002), 0.0)
-
-    def _is_hidden(self, served: Served, removals: Sequence[float]) -> bool:
-        """True where no sample was taken between its completion and the removal of its counters: nobody can have seen it."""
-        for removed in removals:
-            last = max((scrape.at for scrape in self.scrapes if scrape.at < removed), default=NEVER)
-            if served.counted_by > last and served.sent < removed:
-                return True
-        return False
+        above += sum(_overlap(s.started, s.ended, start, end) / s.batch for s in record.served_in(start, end))
+        below += record.instances * window.seconds
+        counted, _ = record.completed(window)
+        overheads = sum((s.unseen + s.reporting) / s.batch + 3 * MICROSECOND for s in counted)
+        failed = sum(s.executed / s.batch for s in counted if s.failed)
+        tolerance += _crediting(record, window) * window.seconds + overheads + failed
+    return Truth(above / below, tolerance / below) if below else None
 
 
-def read_lives(folder: Path) -> list[list[tuple[int, float, float]]]:
-    """The model's records: one list for each life of an instance."""
-    lives: dict[Path, list[tuple[int, float, float]]] = defaultdict(list)
-    for file in folder.glob("*.jsonl"):
-        for line in file.read_text().splitlines():
-            number, started, ended = json.loads(line)
-            lives[file].append((number, started, ended))
-    return list(lives.values())
-
-
-def _serve(
-    requests: Mapping[int, Request],
-    lives: Iterable[Sequence[tuple[int, float, float]]],
-    turned_away: Sequence[Request],
-    disturbance: Disturbance,
-) -> list[Served]:
-    """The executed requests in the order of execution."""
-    executions: list[tuple[float, float, float, float, float, Request]] = []
-    for life in lives:
-        ordered = sorted(life, key=lambda execution: execution[1])
-        born = max((r.sent for r in turned_away if (r.done or 0.0) < ordered[0][1]), default=NEVER)
-        ends = [NEVER, *(ended for _, _, ended in ordered)]
-        begins = [*(started for _, started, _ in ordered[1:]), -NEVER]
-        for (number, started, ended), free, following in zip(ordered, ends, begins, strict=False):
-            executions.append((started, ended, free, following, born, requests[number]))
-    served: list[Served] = []
-    entered = NEVER
-    for started, ended, free, following, born, request in sorted(executions, key=lambda found: found[0]):
-        entered = max(entered, request.sent, born)
-        read = ended if request.done is None else request.done
-        counted_by = max(ended, min(read + REPORT_SECONDS, following))
-        served.append(
-            Served(
-                request.sent,
-                entered,
-                started,
-                ended,
-                counted_by,
-                request.status == 200,
-                free,
-                any(
-                    begun <= request.sent <= over and read > over - REPORT_SECONDS
-                    for begun, over in disturbance.calls
-                ),
-            )
-        )
-    return served
+RATIOS: Final[Mapping[str, Callable[[Sequence[Part]], Truth | None]]] = {
+    "triton_queue_duration_ms": _of_all(_queue_duration),
+    "avg_time_queue_us": _of_all(_queue_duration),
+    "triton_queue_share": _of_all(_queue_share),
+    "triton:queue_compute:ratio": _of_all(_queue_to_compute),
+    "triton_failure_ratio": _of_all(_failure),
+    "triton_batch_size": _of_all(_batch_size),
+    "triton_cache_hit_ratio": _of_all(_cache_hit),
+    "triton_busy_fraction": busy_fraction,
+}
+"""Over the pods that answered."""
+SCALES: Final = {"triton_queue_duration_ms": 1e3, "avg_time_queue_us": 1e6}
+"""From seconds into the signal's unit; 1 for all others."""
+TOTALS: Final[Mapping[str, Callable[[Record, Window], Truth]]] = {
+    "triton_inference_concurrency": concurrency,
+    "triton_pending_requests": pending,
+    "triton_request_rate": request_rate,
+    "triton_inference_throughput": throughput,
+}
+"""Of one pod; a fleet's is the sum."""
 
 
 def _overlap(begin: float, finish: float, start: float, end: float) -> float:

@@ -1,4 +1,6 @@
-"""Sleeps `service_ms` a request and writes down which request ran when: INPUT is the request's number.
+"""Sleeps `service_ms` an execution and writes down which requests ran when: INPUT is the request's number.
+
+Every `fail_every`th request, by its number, makes it raise, once it has slept; 0 and without it: none.
 
 The times are CLOCK_MONOTONIC, which every process of the machine shares, and owe nothing to Triton's own clocks."""
 
@@ -15,6 +17,7 @@ from tests.tritons.model_io import ModelArguments, echo, input_of, parameter
 class TritonPythonModel:
     def initialize(self, arguments: ModelArguments) -> None:
         self._service_seconds = float(parameter(arguments, "service_ms") or 0) / 1000
+        self._fail_every = int(parameter(arguments, "fail_every") or 0)
         # One file a process: an instance before a reload or restart is another one than after it.
         name = f"{arguments['model_instance_name']}.{os.getpid()}"
         folder = Path(os.environ[FOLDER_VARIABLE]) / "requests"
@@ -22,11 +25,13 @@ class TritonPythonModel:
         self._record = (folder / f"{name}.jsonl").open("a", buffering=1)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        responses = []
-        for request in requests:
-            started = time.monotonic()
-            time.sleep(self._service_seconds)
-            responses.append(echo(request))
-            ended = time.monotonic()
-            self._record.write(json.dumps([int(input_of(request)), started, ended]) + "\n")
+        started = time.monotonic()
+        time.sleep(self._service_seconds)
+        responses = [echo(request) for request in requests]
+        ended = time.monotonic()
+        numbers = [int(input_of(request)) for request in requests]
+        for number in numbers:
+            self._record.write(json.dumps([number, started, ended]) + "\n")
+        if self._fail_every and any(number % self._fail_every == 0 for number in numbers):
+            raise RuntimeError("asked to fail")
         return responses
