@@ -13,6 +13,7 @@ import structlog
 
 from telemetry.cross_check import Samples
 from telemetry.exposition import Series, SeriesTable, parse_in_blocks
+from telemetry.gpu_numbers import GpuNumbers
 from telemetry.http_body import FAILURES, TIMED_OUT, Pages, say_failure
 from telemetry.kept_pods import KeptPod, KeptPods
 from telemetry.model_config_reader import ModelConfigReader
@@ -62,7 +63,8 @@ class Scraper:
         self._on_page = on_page
         self._names = families.names()
         self._kept = KeptPods(targets, families, windows, settings.interval, clock, "not scraped yet")
-        self._tables: dict[PodKey, SeriesTable] = {}
+        self._series = SeriesTable(self._names)
+        self._gpus: dict[PodKey, GpuNumbers] = {}
         self._statistics = StatisticsReader(
             pages, windows, interval=settings.interval, timeout=settings.timeout
         )
@@ -93,12 +95,13 @@ class Scraper:
     async def scrape_all(self) -> None:
         """One round over all current targets."""
         current = self._kept.begin_round()
-        self._tables = {key: self._tables.get(key) or SeriesTable(self._names) for key in current}
+        self._gpus = {key: self._gpus.get(key) or GpuNumbers() for key in current}
         self._statistics.keep(current.keys())
         async with asyncio.TaskGroup() as group:
             for kept in current.values():
                 if kept.target.phase is Phase.RUNNING and kept.target.metrics_url is not None:
                     group.create_task(self._scrape(kept, kept.target.metrics_url))
+        self._series.end_round()
         self.last_round_at = self._clock()
 
     async def _scrape(self, kept: KeptPod, url: str) -> None:
@@ -133,7 +136,8 @@ class Scraper:
         not hold up an answer."""
         async with self._reading:
             samples: list[tuple[Series, float]] = []
-            for _ in parse_in_blocks(page.decode(), self._tables[kept.target.key], samples):
+            text = self._gpus[kept.target.key].put_into(page.decode())
+            for _ in parse_in_blocks(text, self._series, samples):
                 await asyncio.sleep(0)
             windows = kept.history.add(at, samples, kept.known_since)
             self._on_page(kept.target.key, at, samples)
