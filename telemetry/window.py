@@ -108,6 +108,7 @@ class PodWindow:
 class _Row:
     """Running state of one row."""
 
+    since: float  # samples from before it say nothing of it: they may be of an earlier load of the model
     waiting_since: float | None = None  # requests were seen waiting, and none has completed since
     stalled: bool = False
     held: dict[float, RowWindow] = field(default_factory=dict)  # by window: as it was when the row stalled
@@ -174,7 +175,7 @@ class PodHistory:
             self._born_at = None
         from_zero = not first or self._born_at is not None
         last = _Sample(at, _NO_ROWS, _NO_ROWS) if first else self._samples[-1]
-        new = {key: _Row() for key in counters if key not in self._rows}
+        new = {key: _Row(-math.inf if first else at) for key in counters if key not in self._rows}
         self._rows |= new
         totals: dict[RowKey, dict[str, float]] = {}
         for key, row in self._rows.items():
@@ -288,7 +289,7 @@ class PodHistory:
         inside = list(islice(self._samples, begin + 1, None)) or [newest]
         rows: dict[RowKey, RowWindow] = {}
         for key, row in self._rows.items():
-            fresh = self._row_window(key, start, inside, span)
+            fresh = self._row_window(key, row, start, inside, span)
             if fresh is not None:
                 lived = newest.at - start.at + 2 * self._slack  # a sample stands for the interval before it
                 held = self._hold(row, seconds, _over_whole_window(fresh, lived), newest.at)
@@ -300,11 +301,11 @@ class PodHistory:
         return PodWindow(newest.at, full, rows, young=full and not covered)
 
     def _row_window(
-        self, key: RowKey, start: _Sample, inside: list[_Sample], span: float
+        self, key: RowKey, row: _Row, start: _Sample, inside: list[_Sample], span: float
     ) -> RowWindow | None:
         """The row over the window; None for a model that is gone and has done nothing in the window. Families that are no
         longer shown leave together, once none of them has increased in the window."""
-        before = start.totals.row(key)
+        before = {} if start.at < row.since else start.totals.row(key)
         totals = inside[-1].totals.row(key)
         increase = {family: total - before.get(family, 0.0) for family, total in totals.items()}
         shown = {_counter_name(series) for series in self._shown.names(key)}
