@@ -58,7 +58,7 @@ def evaluate(
     except AmbiguousModel as error:
         return _no_data(_refuse_ambiguous(error))
     facts = Facts(selected, settings)
-    expanded = [replace(pod, rows=expand_ensembles(signal, pod, facts)) for pod in selected]
+    expanded = [_with_rows(pod, expand_ensembles(signal, pod, facts)) for pod in selected]
     counted = relevant(expanded)
     departed = [pod for pod in expanded if pod.standing is Standing.DEPARTED]
     unseen = unmeasured(expanded) if isinstance(signal.formula, Total) else []
@@ -72,6 +72,10 @@ def evaluate(
     if not explain:
         return answer
     return replace(answer, trace=_trace(signal, expanded, [*counted, *departed, *unseen], facts))
+
+
+def _with_rows(pod: SelectedPod, rows: Mapping[RowKey, RowWindow]) -> SelectedPod:
+    return pod if rows is pod.rows else replace(pod, rows=rows)
 
 
 def _count(formula: Pods, pods: Iterable[PodState], selector: Selector, settings: Settings) -> Answer:
