@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from autoscaler.alias import selectable_names
-from autoscaler.selector import Requirement, Selector
+from autoscaler.selector import Operator, Requirement, Selector
 from autoscaler.signal import Signal
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
@@ -21,6 +21,7 @@ from telemetry.window import SUCCESS, PodWindow, RowKey, RowWindow
 
 ROW_LABELS = ("model", "version")
 POD_LABELS = ("workload", "node")
+_EQUALITY = (Operator.EQUALS, Operator.DOUBLE_EQUALS, Operator.IN)
 
 
 class Standing(StrEnum):
@@ -270,7 +271,7 @@ def _stand(
     return Standing.SILENT, known
 
 
-class _PodFilter(dict[tuple[str | None, ...], bool]):
+class _PodFilter(dict[str | tuple[str | None, ...] | None, bool]):
     """Whether a pod's labels satisfy the requirements, worked out once for all the pods that have the same values."""
 
     def __init__(self, requirements: Sequence[Requirement], settings: Settings) -> None:
@@ -280,10 +281,13 @@ class _PodFilter(dict[tuple[str | None, ...], bool]):
         self._settings = settings
 
     def match(self, target: Target) -> bool:
+        if self._keys == ("workload",):  # what nearly every HPA asks
+            return self[target.workload.name if target.workload is not None else None]
         return self[tuple([_pod_label(target, key, self._settings) for key in self._keys])]
 
-    def __missing__(self, values: tuple[str | None, ...]) -> bool:
-        labels = {key: value for key, value in zip(self._keys, values, strict=True) if value is not None}
+    def __missing__(self, values: str | tuple[str | None, ...] | None) -> bool:
+        shown = values if isinstance(values, tuple) else (values,)
+        labels = {key: value for key, value in zip(self._keys, shown, strict=True) if value is not None}
         matches = self[values] = _all(self._requirements, labels)
         return matches
 
@@ -295,10 +299,14 @@ class _RowFilter(dict[RowKey, bool]):
         super().__init__()
         self.requirements = requirements
         self._asked = {value for r in requirements if r.key == "model" for value in r.values}
+        self._required = any(r.key == "model" and r.operator in _EQUALITY for r in requirements)
         self._named: dict[str, str] = {}
 
     def __missing__(self, key: RowKey) -> bool:
         names = selectable_names(key.model)
+        if self._required and self._asked.isdisjoint(names):
+            self[key] = False
+            return False
         for value in self._asked & names:
             other = self._named.setdefault(value, key.model)
             if other != key.model:
