@@ -6,7 +6,7 @@ reaches nobody. Configurations are read and repository indexes looked at as alwa
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,14 @@ import aiohttp
 import yaml
 
 from bench.fleet import NAMESPACE
-from bench.process import cpu_seconds, peak_resident_mib, resident_mib
+from bench.process import cpu_seconds, peak_mb, resident_mb
 from bench.spread import Spread, spread
 from telemetry.rules_dir import rules_dir
 from tests.local_process import LocalProcess, eventually, free_ports
 from tests.manypods.server import ManyPods, serving
 
 MOST_CORES: Final = 0.5
-MOST_MIB: Final = 250.0
+MOST_MB: Final = 250.0
 _INTERVAL: Final = 15.0
 _WARM_ROUNDS: Final = 4
 """Models' configurations are read in the first, and windows of 30 s are full after the third."""
@@ -38,19 +38,20 @@ class DaemonCost:
     interval: float
     signals: int
     pages_mb: float
-    """Of one round."""
+    """Of one round. Here as everywhere a megabyte is a million bytes."""
     cores: Spread
-    resident_mib: Spread
-    peak_mib: float
+    resident_mb: Spread
+    peak_mb: float
     """Since its start, so also while it read the configuration of every model of every pod."""
 
     @property
-    def missed(self) -> Sequence[str]:
+    def missed(self) -> list[str]:
+        """Goals."""
         told = []
         if self.cores.median > MOST_CORES:
-            told.append(f"{self.fleet} take more than {MOST_CORES:g} of a core")
-        if self.resident_mib.most > MOST_MIB:
-            told.append(f"{self.fleet} take more than {MOST_MIB:g} MiB")
+            told.append(f"{self.fleet} cost the daemon more than {MOST_CORES:g} of a core")
+        if self.resident_mb.most > MOST_MB:
+            told.append(f"{self.fleet} cost the daemon more than {MOST_MB:g} MB")
         return told
 
 
@@ -70,7 +71,7 @@ async def measure_daemon(
             before = cpu_seconds(process.pid)
             await asyncio.sleep(interval)
             cores.append((cpu_seconds(process.pid) - before) / interval)
-            resident.append(resident_mib(process.pid))
+            resident.append(resident_mb(process.pid))
         if not await _tells_the_truth(fleet, url):
             raise WrongAnswerError(f"{fleet}: an answer is wrong after {rounds} rounds")
         return DaemonCost(
@@ -80,7 +81,7 @@ async def measure_daemon(
             sum(len(pod.models.page(pod.number, 1000.0)) for pod in fleet) / 1e6,
             spread(cores),
             spread(resident),
-            peak_resident_mib(process.pid),
+            peak_mb(process.pid),
         )
 
 

@@ -13,16 +13,16 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def resident_mib(pid: int) -> float:
-    """The memory that it holds now."""
-    return _status_mib(pid, "VmRSS")
+def resident_mb(pid: int) -> float:
+    """The memory that it holds now, in millions of bytes."""
+    return _status_mb(pid, "VmRSS")
 
 
-def peak_resident_mib(pid: int) -> float:
+def peak_mb(pid: int) -> float:
     """The most that it ever held."""
-    return _status_mib(pid, "VmHWM")
+    return _status_mb(pid, "VmHWM")
 
 
-def _status_mib(pid: int, name: str) -> float:
+def _status_mb(pid: int, name: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))

@@ -60,6 +60,19 @@ class ManyPods:
         return f"http://{pod.address}:{self.port}"
 
 
+def answer(pod: Pod, method: str, path: str, age: float) -> bytes:
+    """The body that the pod's Triton sends `age` seconds after its start. Raises UnexpectedRequestError."""
+    match method, path.split("/")[1:]:
+        case "GET", ["metrics"]:
+            return pod.models.page(pod.number, age)
+        case "GET", ["v2", "models", name, "config"]:
+            return json.dumps({"name": name, "max_batch_size": 8}).encode()
+        case "POST", ["v2", "repository", "index"]:
+            index = [{"name": name, "version": "1", "state": "READY"} for name in pod.models.names]
+            return json.dumps(index).encode()
+    raise UnexpectedRequestError(f"{method} {path}")
+
+
 @asynccontextmanager
 async def serving(many: ManyPods) -> AsyncIterator[ManyPods]:
     """The same pods with a port and a beginning, served by a process of their own until the block ends."""
@@ -108,23 +121,11 @@ class _Triton(asyncio.Protocol):
             if len(self._unread) < end + 4 + length:
                 return
             self._unread = self._unread[end + 4 + length :]
-            body = self._answer(*head.split(b"\r\n", 1)[0].split(b" ")[:2])
+            method, path = head.decode().split(" ", 2)[:2]
+            body = answer(self._pod, method, path, time.monotonic() - self._began)
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             if b"connection: close" in head.lower():
                 self._transport.close()
-
-    def _answer(self, method: bytes, path: bytes) -> bytes:
-        models = self._pod.models
-        match method, path.split(b"/")[1:]:
-            case b"GET", [b"metrics"]:
-                return models.page(self._pod.number, time.monotonic() - self._began)
-            case b"GET", [b"v2", b"models", name, b"config"]:
-                return json.dumps({"name": name.decode(), "max_batch_size": 8}).encode()
-            case b"POST", [b"v2", b"repository", b"index"]:
-                return json.dumps(
-                    [{"name": name, "version": "1", "state": "READY"} for name in models.names]
-                ).encode()
-        raise UnexpectedRequestError(f"{method!r} {path!r}")
 
 
 def _content_length(head: bytes) -> int:
