@@ -33,6 +33,7 @@ def exact_alias_of(model: str) -> str:
     return f"{begin}-{digits}" if begin else f"model-{digits}"
 
 
+@lru_cache(maxsize=4096)
 def selectable_names(model: str) -> frozenset[str]:
     """Every label value that selects this model."""
     return frozenset({model, alias_of(model), exact_alias_of(model)})

@@ -58,7 +58,7 @@ def evaluate(
     except AmbiguousModel as error:
         return _no_data(_refuse_ambiguous(error))
     facts = Facts(selected, settings)
-    expanded = [replace(pod, rows=expand_ensembles(signal, pod, facts)) for pod in selected]
+    expanded = [_with_rows(pod, expand_ensembles(signal, pod, facts)) for pod in selected]
     counted = relevant(expanded)
     departed = [pod for pod in expanded if pod.standing is Standing.DEPARTED]
     unseen = unmeasured(expanded) if isinstance(signal.formula, Total) else []
@@ -72,6 +72,10 @@ def evaluate(
     if not explain:
         return answer
     return replace(answer, trace=_trace(signal, expanded, [*counted, *departed, *unseen], facts))
+
+
+def _with_rows(pod: SelectedPod, rows: Mapping[RowKey, RowWindow]) -> SelectedPod:
+    return pod if rows is pod.rows else replace(pod, rows=rows)
 
 
 def _count(formula: Pods, pods: Iterable[PodState], selector: Selector, settings: Settings) -> Answer:
@@ -141,8 +145,11 @@ def _refuse(
         return
     for pod in counted:
         for key, row in pod.rows.items():
-            _refuse_unseen_work(signal, selector, pod, key, facts)
-            _refuse_stall(signal, pod, key, row, facts, settings)
+            known = facts.of(pod, key.model)
+            if known is None or known.decoupled or known.parts or pod.state.target.counters_off:
+                _refuse_unseen_work(signal, selector, pod, key, known)
+            if row.stalled_seconds > 0 or facts.may_be_ensemble(key.model):
+                _refuse_stall(signal, pod, key, row, facts, settings)
             if PENDING not in row.mean and row.flat:
                 raise Refusal(
                     Reason.CANNOT_TELL_IDLE,
@@ -170,10 +177,9 @@ def _refuse_without_rows(signal: Signal, selector: Selector, selected: Sequence[
 
 
 def _refuse_unseen_work(
-    signal: Signal, selector: Selector, pod: SelectedPod, key: RowKey, facts: Facts
+    signal: Signal, selector: Selector, pod: SelectedPod, key: RowKey, found: ModelFacts | None
 ) -> None:
-    """Where Triton does not count all that this signal is made of."""
-    found = facts.of(pod, key.model)
+    """Where Triton does not count all that this signal is made of; a plain model's work it does."""
     if found is None:
         raise Refusal(
             Reason.MODEL_KIND_UNKNOWN,

@@ -9,6 +9,8 @@ Ratios are ratios of sums. Quantiles are never averaged: they are pooled into on
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from autoscaler.answer import Reason, Value
@@ -220,7 +222,7 @@ def _quantile(
 def _read_from(formula: Quantile, row: RowWindow, facts: ModelFacts | None) -> str:
     """summary, which has the finer points, where it sees the model's work; else histogram."""
     decoupled = facts is not None and facts.decoupled
-    shows = f"{formula.summary}{{{formula.summary_quantiles[0]}}}" in row.last
+    shows = _shares(formula.summary, formula.summary_quantiles)[0][1] in row.last
     return "summary" if shows and not decoupled else "histogram"
 
 
@@ -229,13 +231,14 @@ def _points(signal: Signal, formula: Quantile, pod: str, row: RowWindow, facts: 
     if _read_from(formula, row, facts) == "histogram":
         return _histogram(signal, formula, pod, row, facts)
     shown = [
-        (float(quantile), row.last.get(f"{formula.summary}{{{quantile}}}", math.nan) * formula.summary_scale)
-        for quantile in formula.summary_quantiles
+        (share, row.last.get(name, math.nan) * formula.summary_scale)
+        for share, name in _shares(formula.summary, formula.summary_quantiles)
     ]
     weight = row.increase.get(SUCCESS, 0.0)
     if any(math.isnan(at) for _, at in shown):  # no traffic in Triton's own 60 s
         shown, weight = [], 0.0
-    rising = [(share, max(at for _, at in shown[: index + 1])) for index, (share, _) in enumerate(shown)]
+    highest = accumulate((at for _, at in shown), max)
+    rising = [(share, at) for (share, _), at in zip(shown, highest, strict=True)]
     return Points(weight, rising, [_rank_error(share, weight) for share, _ in rising])
 
 
@@ -244,6 +247,12 @@ def _rank_error(share: float, requests: float) -> float:
     than it is (prometheus-cpp: core/src/detail/ckms_quantiles.cc, get and insertBatch). `requests` of the window are no more than
     those of the summary's minute."""
     return _SUMMARY_RANK_ERRORS.get(share, _SUMMARY_RANK_ERROR) + (2 / requests if requests > 0 else 0.0)
+
+
+@lru_cache
+def _shares(summary: str, quantiles: tuple[str, ...]) -> Sequence[tuple[float, str]]:
+    """Each quantile, and what it is called in a window."""
+    return [(float(quantile), f"{summary}{{{quantile}}}") for quantile in quantiles]
 
 
 def _histogram(

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from autoscaler.alias import selectable_names
-from autoscaler.selector import Requirement, Selector
+from autoscaler.selector import Operator, Requirement, Selector
 from autoscaler.signal import Signal
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
@@ -21,6 +21,7 @@ from telemetry.window import SUCCESS, PodWindow, RowKey, RowWindow
 
 ROW_LABELS = ("model", "version")
 POD_LABELS = ("workload", "node")
+_EQUALITY = (Operator.EQUALS, Operator.DOUBLE_EQUALS, Operator.IN)
 
 
 class Standing(StrEnum):
@@ -85,18 +86,16 @@ def select_pods(
     """Pods whose own labels match, in order of name, each with the rows that match; `now` in monotonic seconds. Raises
     `AmbiguousModel`."""
     different = dict.fromkeys(selector.requirements)
-    on_pods = [r for r in different if r.key not in ROW_LABELS]
+    on_pods = _PodFilter([r for r in different if r.key not in ROW_LABELS], settings)
     on_rows = _RowFilter([r for r in different if r.key in ROW_LABELS])
     chosen: list[SelectedPod] = []
-    for state in sorted(pods, key=lambda state: state.target.key):
-        labels = _pod_labels(state, settings)
-        if not _all(on_pods, labels):
-            continue
+    matching = [state for state in pods if on_pods.match(state.target)]
+    for state in sorted(matching, key=lambda state: state.target.key):
         window = state.windows.get(signal.window)
         standing, age = _stand(state, window, signal.window, settings, now)
         if standing is Standing.DEPARTED and age >= signal.window:
             continue
-        rows = {} if window is None else _matching_rows(signal, window, labels, on_rows)
+        rows = {} if window is None else _matching_rows(signal, state, window, settings, on_rows)
         chosen.append(SelectedPod(state, standing, age, window, rows))
     return chosen
 
@@ -153,10 +152,7 @@ class Facts:
     def __init__(self, pods: Sequence[SelectedPod], settings: Settings) -> None:
         self._declared = settings.models
         self._pods = pods
-        read = (pod.state.models for pod in pods)
-        self._ensembles = {
-            model for known in (settings.models, *read) for model, facts in known.items() if facts.parts
-        }
+        self._ensembles: dict[str, bool] = {}
 
     def of(self, pod: SelectedPod, model: str) -> ModelFacts | None:
         """None when nobody could read the model's configuration."""
@@ -168,7 +164,11 @@ class Facts:
 
     def may_be_ensemble(self, model: str) -> bool:
         """Whether some pod's model of this name is one: most fleets have none, and need not look further."""
-        return model in self._ensembles
+        found = self._ensembles.get(model)
+        if found is None:
+            read = (known.get(model) for known in (self._declared, *(pod.state.models for pod in self._pods)))
+            found = self._ensembles[model] = any(facts is not None and facts.parts for facts in read)
+        return found
 
     @cached_property
     def _shared(self) -> Mapping[tuple[Workload | None, str], ModelFacts]:
@@ -234,13 +234,18 @@ def expand_ensembles(signal: Signal, pod: SelectedPod, facts: Facts) -> Mapping[
 
 
 def _pod_labels(state: PodState, settings: Settings) -> dict[str, str]:
-    target = state.target
-    labels = {name: target.labels[name] for name in settings.pod_labels if name in target.labels}
-    if target.workload is not None:
-        labels["workload"] = target.workload.name
-    if target.node:
-        labels["node"] = target.node
-    return labels
+    names = (*settings.pod_labels, *POD_LABELS)
+    found = {name: _pod_label(state.target, name, settings) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _pod_label(target: Target, name: str, settings: Settings) -> str | None:
+    """None where the pod has no such label, or none that may be selected."""
+    if name == "workload":
+        return target.workload.name if target.workload is not None else None
+    if name == "node":
+        return target.node or None
+    return target.labels.get(name) if name in settings.pod_labels else None
 
 
 def _all(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
@@ -266,6 +271,27 @@ def _stand(
     return Standing.SILENT, known
 
 
+class _PodFilter(dict[str | tuple[str | None, ...] | None, bool]):
+    """Whether a pod's labels satisfy the requirements, worked out once for all the pods that have the same values."""
+
+    def __init__(self, requirements: Sequence[Requirement], settings: Settings) -> None:
+        super().__init__()
+        self._requirements = requirements
+        self._keys = tuple(dict.fromkeys(r.key for r in requirements))
+        self._settings = settings
+
+    def match(self, target: Target) -> bool:
+        if self._keys == ("workload",):  # what nearly every HPA asks
+            return self[target.workload.name if target.workload is not None else None]
+        return self[tuple([_pod_label(target, key, self._settings) for key in self._keys])]
+
+    def __missing__(self, values: str | tuple[str | None, ...] | None) -> bool:
+        shown = values if isinstance(values, tuple) else (values,)
+        labels = {key: value for key, value in zip(self._keys, shown, strict=True) if value is not None}
+        matches = self[values] = _all(self._requirements, labels)
+        return matches
+
+
 class _RowFilter(dict[RowKey, bool]):
     """Whether a row's labels satisfy the requirements, worked out once for all the pods that serve the model."""
 
@@ -273,10 +299,14 @@ class _RowFilter(dict[RowKey, bool]):
         super().__init__()
         self.requirements = requirements
         self._asked = {value for r in requirements if r.key == "model" for value in r.values}
+        self._required = any(r.key == "model" and r.operator in _EQUALITY for r in requirements)
         self._named: dict[str, str] = {}
 
     def __missing__(self, key: RowKey) -> bool:
         names = selectable_names(key.model)
+        if self._required and self._asked.isdisjoint(names):
+            self[key] = False
+            return False
         for value in self._asked & names:
             other = self._named.setdefault(value, key.model)
             if other != key.model:
@@ -291,11 +321,11 @@ class _RowFilter(dict[RowKey, bool]):
 
 
 def _matching_rows(
-    signal: Signal, window: PodWindow, pod_labels: Mapping[str, str], on_rows: _RowFilter
+    signal: Signal, state: PodState, window: PodWindow, settings: Settings, on_rows: _RowFilter
 ) -> dict[RowKey, RowWindow]:
     """Rows of the signal's scope that match. A model's row without a success counter is what an unload left behind."""
     if signal.scope == "gpu":
-        if not _all(on_rows.requirements, pod_labels):
+        if not _all(on_rows.requirements, _pod_labels(state, settings)):
             return {}
         return {key: row for key, row in window.rows.items() if not key.model}
     return {

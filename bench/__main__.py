@@ -1,8 +1,9 @@
 """`python -m bench`: how fast the autoscaler's hot paths are, what its two sources cost and how soon they let the HPA see a change,
 against what people would have without them, and how long somebody waits for `triton-triage p99` on a large fleet.
 
-Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, when Prometheus is asked more often
-for more HPAs, or when triage is late or does not name the cause that the evidence holds."""
+Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, when a question takes more than three
+times as long as it takes a bare handler (p99), when the daemon takes more than half a core or 250 MB beside a thousand pods, when
+Prometheus is asked more often for more HPAs, or when triage is late or does not name the cause that the evidence holds."""
 
 import asyncio
 import json
@@ -16,14 +17,20 @@ import click
 import structlog
 
 from bench.api import measure_api
+from bench.daemon_cost import measure_daemon
+from bench.evaluation import measure_evaluation
 from bench.fleet import Fleet
+from bench.gets import measure_gets
 from bench.machine import describe_machine
 from bench.models import measure_models
 from bench.parser import LEAST_RATIO, measure_parser
 from bench.say import (
     SAID,
     say_api,
+    say_daemon,
     say_delays,
+    say_evaluation,
+    say_gets,
     say_models,
     say_parser,
     say_queries,
@@ -35,6 +42,7 @@ from bench.sources.pace import DEFAULTS, FAST
 from bench.sources.queries import NAMES, System, is_flat, measure_queries
 from bench.sources.ticks import FAST_TICKS, TickPace, measure_ticks
 from bench.triage.measure import Sources, TriageResult, measure_triage
+from tests.manypods.server import ManyPods
 
 
 class Run:
@@ -60,6 +68,28 @@ class Run:
             found.append(asyncio.run(measure_api(fleet, rounds=rounds, seconds=seconds)))
             click.echo(say_api(found[-1]))
         return [*map(asdict, found)]
+
+    def gets(self) -> Any:
+        per_second, rounds, seconds = (100.0, 2, 1.0) if self.smoke else (300.0, 9, 10.0)
+        found = asyncio.run(measure_gets(self._fleets[-1], per_second, rounds=rounds, seconds=seconds))
+        click.echo(say_gets(found))
+        self.missed += found.missed
+        return asdict(found)
+
+    def daemon(self) -> Any:
+        pods, rounds, interval = (
+            (ManyPods(30, 3, 10), 2, 3.0) if self.smoke else (ManyPods(1000, 20), 8, 15.0)
+        )
+        found = asyncio.run(measure_daemon(pods, rounds, interval=interval))
+        click.echo(say_daemon(found))
+        self.missed += found.missed
+        return asdict(found)
+
+    def evaluation(self) -> Any:
+        pods, rounds = (ManyPods(30, 3, 10), 2) if self.smoke else (ManyPods(1000, 20), 7)
+        found = asyncio.run(measure_evaluation(pods, rounds))
+        click.echo(say_evaluation(found))
+        return asdict(found)
 
     def models(self) -> Any:
         found = []
@@ -110,6 +140,9 @@ minutes."""
 _PARTS: Final[Mapping[str, Callable[[Run], Any]]] = {
     "parser": Run.parser,
     "api": Run.api,
+    "gets": Run.gets,
+    "daemon": Run.daemon,
+    "evaluation": Run.evaluation,
     "models": Run.models,
     "queries": Run.queries,
     "ticks": Run.ticks,
@@ -139,7 +172,8 @@ def _chosen(context: click.Context, parameter: click.Parameter, text: str) -> li
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="write the results here too"
 )
 def main(smoke: bool, parts: list[str], json_file: Path | None) -> None:
-    """Measures the parser, the external metrics API, the sources and triage. Each number: median (least to most) of its rounds."""
+    """Measures the parser, the external metrics API, the daemon, the sources and triage. Each number: median (least to most) of its
+    rounds."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     machine = describe_machine()
     click.echo("  ".join(f"{name}: {text}" for name, text in machine.items()))

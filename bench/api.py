@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -63,7 +63,14 @@ async def measure_api(fleet: Fleet, *, rounds: int, seconds: float) -> ApiResult
     """`rounds` turns of `seconds` for each of the two servers, which share this process; the load comes from another."""
     autoscaler = await scraped_autoscaler(fleet)
     answer_us = _time_answers(autoscaler, fleet)
-    body = _body(autoscaler, fleet)
+    body = body_of(autoscaler, fleet)
+    plan = Plan([], [fleet.path], "", "", "", CONNECTIONS, seconds, rounds)
+    ours, bare = await load_both(autoscaler, body, plan)
+    return _compare(fleet, len(body), answer_us, ours, bare)
+
+
+async def load_both(autoscaler: Autoscaler, body: bytes, plan: Plan) -> tuple[list[Round], list[Round]]:
+    """What ours and a bare handler that answers `body` give under this plan, whose ports and certificates are filled in here."""
     front_proxy_ca, own_ca = trustme.CA(), make_own_ca(datetime.now(UTC))
     certificate = own_ca.issue(SERVICE, SERVICE_NAMESPACE, datetime.now(UTC))
     app = make_api_app(
@@ -84,20 +91,17 @@ async def measure_api(fleet: Fleet, *, rounds: int, seconds: float) -> ApiResult
             load_certificate(context, certificate)
             await server.use(context)
             ports.append(server.port)
-        plan = Plan(
-            ports,
-            fleet.path,
-            f"{SERVICE}.{SERVICE_NAMESPACE}.svc",
-            str(folder / "ca.pem"),
-            str(folder / "client.pem"),
-            CONNECTIONS,
-            seconds,
-            rounds,
+        seen = await _load(
+            replace(
+                plan,
+                ports=ports,
+                server_name=f"{SERVICE}.{SERVICE_NAMESPACE}.svc",
+                ca=str(folder / "ca.pem"),
+                certificate=str(folder / "client.pem"),
+            )
         )
-        seen = await _load(plan)
-    ours = [found for found in seen if found.port == ports[0]]
-    bare = [found for found in seen if found.port == ports[1]]
-    return _compare(fleet, len(body), answer_us, ours, bare)
+    ours, bare = ([found for found in seen if found.port == port] for port in ports)
+    return ours, bare
 
 
 def _compare(
@@ -130,7 +134,7 @@ def _bare_app(body: bytes) -> web.Application:
     return app
 
 
-def _body(autoscaler: Autoscaler, fleet: Fleet) -> bytes:
+def body_of(autoscaler: Autoscaler, fleet: Fleet) -> bytes:
     selector = parse_selector(f"model={model_name(fleet.models // 2)},workload=chat-0")
     answer = autoscaler.answer(NAMESPACE, SIGNAL, selector, explain=False)
     if not isinstance(answer, Value) or answer.idle:

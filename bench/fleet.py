@@ -32,11 +32,19 @@ class Fleet:
     @property
     def path(self) -> str:
         """What an HPA on one model of one workload asks."""
-        selector = f"model%3D{model_name(self.models // 2)},workload%3Dchat-0"
-        metric = "triton_inference_concurrency"
-        return (
-            f"/apis/external.metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/{metric}?labelSelector={selector}"
-        )
+        return _path(self.models // 2, 0)
+
+    @property
+    def paths(self) -> list[str]:
+        """What HPAs on each model of each workload ask."""
+        workloads = range(-(-self.pods // PODS_A_WORKLOAD))
+        return [_path(model, workload) for workload in workloads for model in range(self.models)]
+
+
+def _path(model: int, workload: int) -> str:
+    selector = f"model%3D{model_name(model)},workload%3Dchat-{workload}"
+    metric = "triton_inference_concurrency"
+    return f"/apis/external.metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/{metric}?labelSelector={selector}"
 
 
 async def scraped_autoscaler(fleet: Fleet) -> Autoscaler:

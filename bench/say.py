@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.api import ApiResult
+from bench.daemon_cost import DaemonCost
+from bench.evaluation import EvaluationResult
+from bench.gets import GetsResult
 from bench.models import ModelsResult
 from bench.parser import MODELS, ParserResult
 from bench.sources.delays import DelayResult, Quantiles
@@ -33,6 +36,29 @@ GET over TLS, {found.fleet}, {found.connections} connections, {found.body_bytes}
   requests a second   {found.per_second!s:28}  {found.bare_per_second!s:28}  {found.per_second_ratio:.2f}
   p50 ms              {found.p50_ms!s:28}  {found.bare_p50_ms!s:28}  {found.p50_ratio:.2f}
   p99 ms              {found.p99_ms!s:28}  {found.bare_p99_ms!s:28}  {found.p99_ratio:.2f}"""
+
+
+def say_gets(found: GetsResult) -> str:
+    return f"""
+GETs over TLS at {found.per_second:g} a second, {found.fleet}, {found.selectors:,} different selectors
+                      ours                          bare handler                  ours / bare
+  p50 ms              {found.p50_ms!s:28}  {found.bare_p50_ms!s:28}  {found.p50_ratio:.2f}
+  p99 ms              {found.p99_ms!s:28}  {found.bare_p99_ms!s:28}  {found.p99_ratio:.2f}"""
+
+
+def say_daemon(found: DaemonCost) -> str:
+    return f"""
+the daemon, {found.fleet} scraped each {found.interval:g} s for {found.signals} signals, {found.pages_mb:.0f} MB a round
+  cores               {found.cores:.3f}
+  resident MB         {found.resident_mb:.0f}, at most {found.peak_mb:.0f} since its start"""
+
+
+def say_evaluation(found: EvaluationResult) -> str:
+    answers = found.signals * found.workloads
+    return f"""
+every signal for every workload once, {found.fleet}: {found.signals} x {found.workloads} questions, {found.values} with a value
+  CPU ms              {found.cpu_ms:.0f}
+  one answer          {found.cpu_ms.median / answers:.1f} ms in the mean, {found.slowest_ms:.1f} of {found.slowest}"""
 
 
 def say_models(found: ModelsResult) -> str:

@@ -20,6 +20,7 @@ _ESCAPED: Final = {"n": "\n", "\\": "\\", '"': '"'}
 _BLOCK_CHARACTERS: Final = 32 * 1024
 MAX_LINES: Final = 50_000
 """Most lines of a page: a thousand models on one GPU. A page of new series takes 10 µs a line."""
+_FORGET_ABOVE: Final = 1000
 
 
 class MalformedExpositionError(Exception):
@@ -36,33 +37,44 @@ class Series:
 
 
 class SeriesTable:
-    """The series that one target has shown, by their text.
+    """The series that targets have shown, by their text: of one, or of all that are read in turns, which may show the same ones.
 
     `families` limits what is kept: lines of other families are skipped without reading their number. The table forgets what
-    is no longer shown once it holds far more than the page (a target whose labels change at every scrape must not grow it).
+    is no longer shown once it holds far more than one round (a target whose labels change at every scrape must not grow it).
     """
 
     def __init__(self, families: Collection[str] | None = None) -> None:
         self._families = None if families is None else frozenset(families)
         self.known: dict[str, Series | None] = {}
+        self._before: dict[str, Series | None] = {}
+        self._most = _FORGET_ABOVE
 
     def add(self, key: str) -> Series | None:
-        """The series of a text seen for the first time; None for a family that nobody asked for."""
-        series = _intern(key)
-        wanted = self._families is None or series.family in self._families
-        kept = series if wanted else None
+        """The series of a text that is not known; None for a family that nobody asked for."""
+        if key in self._before:
+            kept = self._before[key]
+        else:
+            series = _intern(key)
+            kept = series if self._families is None or series.family in self._families else None
         self.known[key] = kept
         return kept
 
-    def forget_all_but(self, shown: set[str]) -> None:
-        self.known = {key: series for key, series in self.known.items() if key in shown}
+    def end_round(self) -> None:
+        """Each target was read once since this was called last."""
+        if self._before:
+            self._before = {}
+            self._most = 2 * len(self.known) + _FORGET_ABOVE
+        elif len(self.known) > self._most:
+            self._before, self.known = self.known, {}
 
 
 def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]]:
-    """The page's samples in order, numbers raw. Raises `MalformedExpositionError`, ValueError above `MAX_LINES`."""
+    """The page's samples in order, numbers raw, of the table's only target. Raises `MalformedExpositionError`, ValueError above
+    `MAX_LINES`."""
     samples: list[tuple[Series, float]] = []
     for _ in parse_in_blocks(text, table, samples):
         pass
+    table.end_round()
     return samples
 
 
@@ -75,8 +87,7 @@ def parse_in_blocks(text: str, table: SeriesTable, samples: list[tuple[Series, f
         )
     known = table.known
     append = samples.append
-    lines = text.count("\n")
-    if lines >= MAX_LINES:
+    if text.count("\n") >= MAX_LINES:
         raise ValueError(f"sends more than {MAX_LINES} lines")
     for block in _blocks(text):
         for line in block.split("\n"):
@@ -88,8 +99,6 @@ def parse_in_blocks(text: str, table: SeriesTable, samples: list[tuple[Series, f
             except (KeyError, ValueError):
                 _read_unfamiliar(line, text, table, samples)
         yield
-    if len(known) > 2 * lines + 1000:
-        table.forget_all_but({line.rpartition(" ")[0] for line in text.split("\n")})
 
 
 def _blocks(text: str) -> Iterator[str]:

@@ -23,9 +23,20 @@ class KeptPod:
     models: dict[str, ModelFacts] = field(default_factory=dict)
     config_failures: int = 0
     configs_due: float = 0.0
+    _state: PodState | None = None
 
     def state(self, target: Target) -> PodState:
-        return PodState(target, self.known_since, self.windows, self.failure, self.models)
+        """The same object for as long as nothing of it changed: each question asks for all pods."""
+        told = self._state
+        if (
+            told is None
+            or told.target is not target
+            or told.known_since != self.known_since
+            or told.windows is not self.windows
+            or told.failure != self.failure
+        ):
+            told = self._state = PodState(target, self.known_since, self.windows, self.failure, self.models)
+        return told
 
 
 class KeptPods:

@@ -16,9 +16,11 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from sys import intern
 from typing import Final, NamedTuple
 
 from telemetry.exposition import Series
+from telemetry.packed_rows import PackedRows
 
 PENDING: Final = "nv_inference_pending_request_count"
 SUCCESS: Final = "nv_inference_request_success"
@@ -106,8 +108,7 @@ class PodWindow:
 class _Row:
     """Running state of one row."""
 
-    raw: dict[Series, float] = field(default_factory=dict)
-    total: dict[str, float] = field(default_factory=dict)  # increase since first seen, per counter family
+    since: float  # samples from before it say nothing of it: they may be of an earlier load of the model
     waiting_since: float | None = None  # requests were seen waiting, and none has completed since
     stalled: bool = False
     held: dict[float, RowWindow] = field(default_factory=dict)  # by window: as it was when the row stalled
@@ -115,8 +116,13 @@ class _Row:
 
 class _Sample(NamedTuple):
     at: float
-    totals: dict[RowKey, dict[str, float]]
-    gauges: dict[RowKey, dict[str, float]]
+    totals: PackedRows[RowKey, str]
+    """Increases since the row was first seen, by counter."""
+    gauges: PackedRows[RowKey, str]
+
+
+_NO_ROWS: Final[PackedRows[RowKey, str]] = PackedRows({})
+_NO_SERIES: Final[PackedRows[RowKey, Series]] = PackedRows({})
 
 
 class PodHistory:
@@ -142,6 +148,7 @@ class PodHistory:
         self._longest = max(self._windows)
         self._slack = interval / 2
         self._rows: dict[RowKey, _Row] = {}
+        self._shown = _NO_SERIES  # the counters of the last page
         self._samples: deque[_Sample] = deque(maxlen=int(2 * self._longest / interval) + 4)
         self._born_at = born_at
         self._latest: Mapping[float, PodWindow] = {}
@@ -167,9 +174,17 @@ class PodHistory:
         elif first and self._born_at is not None and at - self._born_at > 2 * self._longest:
             self._born_at = None
         from_zero = not first or self._born_at is not None
-        for key in self._rows.keys() | counters.keys():
-            self._advance(key, at, counters.get(key, {}), gauges.get(key, {}), from_zero=from_zero)
-        newest = _Sample(at, {k: dict(r.total) for k, r in self._rows.items()}, gauges)
+        last = _Sample(at, _NO_ROWS, _NO_ROWS) if first else self._samples[-1]
+        new = {key: _Row(-math.inf if first else at) for key in counters if key not in self._rows}
+        self._rows |= new
+        totals: dict[RowKey, dict[str, float]] = {}
+        for key, row in self._rows.items():
+            shown = counters.get(key, {})
+            before = self._shown.row(key) if from_zero else shown
+            known = {} if key in new else last.totals.row(key)
+            totals[key] = self._advance(row, at, shown, before, known, gauges.get(key, {}))
+        self._shown = PackedRows(counters, self._shown)
+        newest = _Sample(at, PackedRows(totals, last.totals), PackedRows(gauges, last.gauges))
         if first and self._born_at is not None:
             # Not from birth: while the pod was starting it did nothing, and that time would dilute its rates.
             since = at if serving_since is None else serving_since
@@ -178,7 +193,7 @@ class PodHistory:
         while len(self._samples) > 2 and self._samples[1].at <= at - self._longest - self._slack:
             self._samples.popleft()
         windows = {seconds: self._window(seconds) for seconds in self._windows}
-        for key in [key for key, row in self._rows.items() if not row.raw]:
+        for key in [key for key in self._rows if key not in self._shown]:
             if not any(key in window.rows for window in windows.values()):
                 del self._rows[key]
         self._latest = windows
@@ -187,6 +202,7 @@ class PodHistory:
     def _forget(self) -> None:
         """After a silence longer than two windows the past says nothing of the present: start over."""
         self._rows.clear()
+        self._shown = _NO_SERIES
         self._samples.clear()
         self._before_silence = {}
         self._born_at = None
@@ -214,7 +230,8 @@ class PodHistory:
                     raise ValueError(_TOO_MANY_ROWS)
             elif family in self._quantiles:
                 if (family, labels.get("quantile", "")) in self._families.quantiles:
-                    _keep_quantile(gauges.setdefault(key, {}), f"{family}{{{labels['quantile']}}}", value)
+                    name = intern(f"{family}{{{labels['quantile']}}}")
+                    _keep_quantile(gauges.setdefault(key, {}), name, value)
             elif value >= 0:  # NaN or negative says nothing: missing, not zero
                 for name in self._gauge_names(series):
                     row = gauges.setdefault(key, {})
@@ -229,37 +246,33 @@ class PodHistory:
             if series.labels.get(label) == value:
                 yield name
 
+    @staticmethod
     def _advance(
-        self,
-        key: RowKey,
+        row: _Row,
         at: float,
         counters: Mapping[Series, float],
+        before: Mapping[Series, float],
+        totals: dict[str, float],
         gauges: Mapping[str, float],
-        *,
-        from_zero: bool,
-    ) -> None:
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = _Row()
-            row.raw = {} if from_zero else dict(counters)
-            row.total = {_counter_name(series): 0.0 for series in counters}
-        begun_again = any(value < row.raw.get(series, 0.0) for series, value in counters.items())
+    ) -> dict[str, float]:
+        """The row's totals after a page that shows these counters and gauges, and those of `before` the page before."""
+        begun_again = any(value < before.get(series, 0.0) for series, value in counters.items())
         completed = False
         for series, value in counters.items():
-            before = row.raw.get(series, 0.0)
-            if value < before or (begun_again and series.family != FAILURE):
-                before = 0.0
-            increase = value - before
+            known = before.get(series, 0.0)
+            if value < known or (begun_again and series.family != FAILURE):
+                known = 0.0
+            increase = value - known
             if series.family in _COMPLETIONS and increase > 0:
                 completed = True
             name = _counter_name(series)
-            row.total[name] = row.total.get(name, 0.0) + increase
-        row.raw = dict(counters)
+            totals[name] = totals.get(name, 0.0) + increase
         if completed or begun_again or not any(series.family == SUCCESS for series in counters):
             row.waiting_since = None
         if row.waiting_since is None and gauges.get(PENDING, 0.0) > 0:
             row.waiting_since = at
         row.stalled = row.waiting_since is not None and not completed and not begun_again
+        return totals
 
     def _window(self, seconds: float) -> PodWindow:
         newest = self._samples[-1]
@@ -280,10 +293,11 @@ class PodHistory:
             if fresh is not None:
                 lived = newest.at - start.at + 2 * self._slack  # a sample stands for the interval before it
                 held = self._hold(row, seconds, _over_whole_window(fresh, lived), newest.at)
-                rows[key] = replace(held, floor=self._floor(key, seconds, newest.at))
-        for key, gauges in newest.gauges.items():
+                floor = self._floor(key, seconds, newest.at)
+                rows[key] = held if floor is None else replace(held, floor=floor)
+        for key in newest.gauges:
             if key not in self._rows:
-                rows[key] = RowWindow(span, {}, _means(key, inside), gauges)
+                rows[key] = RowWindow(span, {}, _means(key, inside), newest.gauges.row(key))
         return PodWindow(newest.at, full, rows, young=full and not covered)
 
     def _row_window(
@@ -291,14 +305,15 @@ class PodHistory:
     ) -> RowWindow | None:
         """The row over the window; None for a model that is gone and has done nothing in the window. Families that are no
         longer shown leave together, once none of them has increased in the window."""
-        before = start.totals.get(key, {})
-        increase = {family: total - before.get(family, 0.0) for family, total in row.total.items()}
-        shown = {_counter_name(series) for series in row.raw}
+        before = {} if start.at < row.since else start.totals.row(key)
+        totals = inside[-1].totals.row(key)
+        increase = {family: total - before.get(family, 0.0) for family, total in totals.items()}
+        shown = {_counter_name(series) for series in self._shown.names(key)}
         if not any(value for family, value in increase.items() if family not in shown):
             increase = {family: value for family, value in increase.items() if family in shown}
         if not increase:
             return None
-        last = next((sample.gauges[key] for sample in reversed(inside) if key in sample.gauges), {})
+        last = next((sample.gauges.row(key) for sample in reversed(inside) if key in sample.gauges), {})
         return RowWindow(span, increase, _means(key, inside, len(inside)), last)
 
     def _floor(self, key: RowKey, seconds: float, now: float) -> RowWindow | None:
@@ -325,20 +340,21 @@ def _evenly(first: _Sample, since: float, interval: float) -> Iterator[_Sample]:
     """What a new pod's samples would have been before its first one, had it done evenly since `since` what that one shows.
 
     Without them all of it would lie at the moment of the first one, and in the window for longer than it lasted."""
-    yield _Sample(min(since, first.at), {}, {})
+    yield _Sample(min(since, first.at), _NO_ROWS, _NO_ROWS)
     waited = first.at - since
     for step in range(1, math.ceil(waited / interval) if waited > 0 else 0):
         share = step * interval / waited
         totals = {
-            key: {family: value * share for family, value in row.items()} for key, row in first.totals.items()
+            key: {family: value * share for family, value in first.totals.row(key).items()}
+            for key in first.totals
         }
-        yield _Sample(since + step * interval, totals, first.gauges)
+        yield _Sample(since + step * interval, PackedRows(totals, first.totals), first.gauges)
 
 
 def _counter_name(series: Series) -> str:
     """A bucket is a counter of its own; all other series of a family are twins."""
     bound = series.labels.get("le")
-    return series.family if bound is None else f"{series.family}{{{bound}}}"
+    return series.family if bound is None else intern(f"{series.family}{{{bound}}}")
 
 
 def _keep_quantile(row: dict[str, float], name: str, value: float) -> None:
@@ -353,7 +369,7 @@ def _means(key: RowKey, samples: Iterable[_Sample], count: int | None = None) ->
     not loaded, so nothing waits for it. Quantiles have no mean."""
     sums: dict[str, list[float]] = {}
     for sample in samples:
-        for family, value in sample.gauges.get(key, {}).items():
+        for family, value in sample.gauges.row(key).items():
             if "{" not in family or "=" in family:
                 sums.setdefault(family, []).append(value)
     return {family: sum(values) / (count or len(values)) for family, values in sums.items()}

@@ -7,6 +7,7 @@ begins each busy period earlier by that of its first request, and all that wait 
 starts later and ends sooner by parts of its own way; where none does, Triton may count some of it."""
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from telemetry.exposition import SeriesTable, parse_exposition
-from tests.groundtruth.generator import generate, schedule
+from tests.groundtruth.generator import Stream, generate, schedule
 from tests.stability.loads import SERVICE_SECONDS
 from tests.stability.queueing import Counters, Queue, page
 from tests.tritons.executions import Execution
@@ -32,11 +33,13 @@ SECONDS = 8.0
 @pytest.mark.parametrize("busy", [0.65, 0.9])
 async def test_a_real_queue_is_as_long(busy: float, triton_install: TritonInstall, tmp_path: Path) -> None:
     model = Model("slow", parameters={"service_ms": f"{SERVICE_SECONDS * 1000:g}"})
-    moments = schedule(busy / SERVICE_SECONDS, SECONDS, seed=3)
+    per_second, seed = busy / SERVICE_SECONDS, 3
+    moments = schedule(per_second, SECONDS, seed)
     async with TritonServer(triton_install, lay_out(tmp_path / "models", model), tmp_path) as server:
         await server.infer("slow", 0.0)
         known, before = len(server.executions()), _counters(_series(await server.metrics()))
-        requests = await generate(server.url, "slow", moments)
+        stream = Stream(server.url, "slow", per_second, SECONDS, seed, at=time.monotonic() + 0.1)
+        requests = await generate(stream, moments)
         after = _counters(_series(await server.metrics()))
         executions = server.executions()[known:]
     assert [request.status for request in requests] == [200] * len(moments)

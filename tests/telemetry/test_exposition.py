@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry.exposition import MalformedExpositionError, SeriesTable, parse_exposition
+from telemetry.exposition import MalformedExpositionError, SeriesTable, parse_exposition, parse_in_blocks
 
 Sample = tuple[str, Mapping[str, str], float]
 
@@ -169,9 +169,23 @@ def test_labels_that_change_at_every_scrape_do_not_grow_the_table() -> None:
     assert "stays" in table.known
 
 
+def test_a_table_of_many_targets_forgets_what_none_of_them_shows() -> None:
+    table = SeriesTable()
+    for scrape in range(100):
+        for target in range(50):
+            page = f'm{{id="{scrape}-{target}"}} 1\nm{{id="{target}"}} 1\n'
+            for _ in parse_in_blocks(page, table, []):
+                pass
+        table.end_round()
+        assert len(table.known) <= 1200, "two rounds, and a thousand"
+        assert not table.known or all(f'm{{id="{target}"}}' in table.known for target in range(50))
+
+
 def test_a_series_that_is_still_held_survives_the_table_that_forgot_it() -> None:
     """The window tells series apart by identity: forgetting must not make an old series new."""
     table = SeriesTable()
     held = parse_exposition("m 1 1712345678901\n", table)[0][0]
-    table.forget_all_but(set())
+    for scrape in range(3000):
+        parse_exposition(f'other{{id="{scrape}"}} 1\n', table)
+    assert "m" not in table.known
     assert parse_exposition("m 2 1712345678902\n", table)[0][0] is held

@@ -145,6 +145,19 @@ def test_a_vanished_model_fades_with_its_window_and_is_forgotten() -> None:
     assert pod.history._rows == {}
 
 
+@pytest.mark.parametrize("gone", [10, 25, 30, 35, 45, 60, 75])
+def test_a_model_that_comes_back_did_no_less_than_nothing(gone: int) -> None:
+    """Forgotten after a window, and loaded again while older samples still tell of what it did before."""
+    pod = Pod()
+    stays = model(0, name="n")
+    pod.scrapes({at: page + stays for at, page in steady(0, 60, success=100).items()})
+    pod.scrapes({float(at): stays for at in range(65, 60 + gone, 5)})
+    for late in range(0, 30, 5):
+        row = pod.scrape(60.0 + gone + late, model(8 + late, pending=0), stays).rows[M]
+        before = max(0, 30 - gone - late)  # one a second, as far as it still lies in the window
+        assert row.increase[SUCCESS] == before + 8 + late
+
+
 def test_a_model_loaded_on_a_known_pod_counts_from_zero() -> None:
     pod = Pod()
     pod.scrapes(steady(0, 60, success=10))
