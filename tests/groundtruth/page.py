@@ -45,7 +45,7 @@ def _beside(sides: Sequence[Side], rule: Rule, number: str) -> str:
         )
         cells = [scenario, number.format(ours.truth), *_cells(ours, number), *_cells(theirs, number)]
         lines.append(f"| {' | '.join(cells)} |")
-    worst = {by: max(side.error for side in of if side.by == by) for by in (OURS, rule.name)}
+    worst = {by: max((side.error for side in of if side.by == by), default=0.0) for by in (OURS, rule.name)}
     lines.append(
         f"| **largest mean error** | | | **{_share(worst[OURS])}** | | **{_share(worst[rule.name])}** |"
     )
