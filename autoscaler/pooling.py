@@ -216,7 +216,16 @@ def _quantile(
         }
     if _idle(pods):
         return None, labels
-    raise _nothing_completed(signal, pods)
+    raise _empty_summary(signal, pods) or _nothing_completed(signal, pods)
+
+
+def _empty_summary(signal: Signal, pods: Sequence[SelectedPod]) -> Refusal | None:
+    """Requests completed, and no summary tells of them: since a load it is empty until its first minute rolls on."""
+    for pod, key, row in _rows(signal, pods):
+        if row.increase.get(SUCCESS, 0.0) > 0:
+            told = f"pod {pod.name}: model {key.model!r} completes requests, and its summary does not tell of them yet"
+            return Refusal(Reason.NO_SUMMARIES, told)
+    return None
 
 
 def _read_from(formula: Quantile, row: RowWindow, facts: ModelFacts | None) -> str:

@@ -107,9 +107,10 @@ def test_p99_of_an_idle_fleet_is_idle() -> None:
 
 
 def test_p99_that_is_nan_while_requests_complete_is_no_data() -> None:
-    answer = ask(P99_SIGNAL, pod("a", row(5, p99_ms=math.nan)))
-    assert isinstance(answer, NoData)
-    assert answer.reason is Reason.NO_SUCCESS
+    assert ask(P99_SIGNAL, pod("a", row(5, p99_ms=math.nan))) == NoData(
+        Reason.NO_SUMMARIES,
+        "pod a: model 'm' completes requests, and its summary does not tell of them yet",
+    )
 
 
 def test_p99_without_summaries_is_no_data_with_the_remedy() -> None:
