@@ -77,7 +77,7 @@ async def measure_daemon(
         return DaemonCost(
             str(fleet),
             interval,
-            len(list((rules or rules_dir() / "signals").glob("*.yaml"))),
+            len(list(((rules or rules_dir()) / "signals").glob("*.yaml"))),
             sum(len(pod.models.page(pod.number, 1000.0)) for pod in fleet) / 1e6,
             spread(cores),
             spread(resident),
