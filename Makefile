@@ -67,7 +67,7 @@ test: .venv tools triton
 # GROUNDTRUTH="--scenario '20/s, 1 pod'" plays one and writes nothing; `make test` plays the shortest.
 groundtruth: .venv tools triton
 	$(BIN)/python -m tests.groundtruth $(GROUNDTRUTH)
-	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus/test_side_by_side.py tests/tritons/test_index_on_triton.py
+	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus tests/tritons/test_index_on_triton.py
 
 # How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
 accuracy: .venv triton

@@ -13,6 +13,8 @@ import pytest
 import pytest_asyncio
 import trustme
 
+from autoscaler.signal import load_signals
+from telemetry.rules_dir import rules_dir
 from tests.controlplane.certificates import KeyPair
 from tests.controlplane.control_plane import ControlPlane
 from tests.e2e.daemon import Daemon
@@ -22,14 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GROUP = "/apis/external.metrics.k8s.io/v1beta1"
 METRIC = f"{GROUP}/namespaces/default/triton_inference_concurrency"
-SIGNALS = {
-    "triton_gpu_memory_used_ratio",
-    "triton_inference_concurrency",
-    "triton_pending_requests",
-    "triton_queue_duration_ms",
-    "triton_request_duration_p99_ms",
-    "triton_request_rate",
-}
+SIGNALS = set(load_signals(rules_dir() / "signals"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

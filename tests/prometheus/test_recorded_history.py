@@ -32,7 +32,11 @@ LOOKBACK = ("--query.lookback-delta", f"{EVERY}s")
 
 
 @pytest.mark.parametrize(
-    ("interval", "names"), [(15, LabelNames()), (10, LabelNames("exported_namespace", "exported_pod"))]
+    ("interval", "names"),
+    [
+        (15, LabelNames()),
+        pytest.param(10, LabelNames("exported_namespace", "exported_pod"), marks=pytest.mark.accuracy),
+    ],
 )
 async def test_240_histories_say_the_same_through_recording_rules_as_through_scrapes(
     prometheus_tools: PrometheusTools, tmp_path: Path, interval: int, names: LabelNames

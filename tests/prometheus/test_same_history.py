@@ -40,7 +40,9 @@ async def server(
         yield started
 
 
-@pytest.mark.parametrize("tick_seconds", [15, 20, 10])
+@pytest.mark.parametrize(
+    "tick_seconds", [15, *(pytest.param(each, marks=pytest.mark.accuracy) for each in (20, 10))]
+)
 async def test_240_histories_say_the_same_through_prometheus_as_through_scrapes(
     server: PrometheusServer, tick_seconds: int
 ) -> None:
