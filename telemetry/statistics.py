@@ -4,7 +4,7 @@ Metrics count a request's duration for each request of a batch; `batch_stats` co
 (triton-inference-server/core: src/infer_stats.cc, InferBatchStats).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -15,37 +15,59 @@ FAMILIES: Final = frozenset({COMPUTED})
 """What only the statistics API tells; no Prometheus has it."""
 
 
-class _Duration(msgspec.Struct):
+class Duration(msgspec.Struct):
+    """How often, and nanoseconds in all."""
+
+    count: int = 0
     ns: int = 0
 
 
-class _Batch(msgspec.Struct):
-    compute_input: _Duration = msgspec.field(default_factory=_Duration)
-    compute_infer: _Duration = msgspec.field(default_factory=_Duration)
-    compute_output: _Duration = msgspec.field(default_factory=_Duration)
+class BatchRow(msgspec.Struct):
+    """Executions of one batch size."""
+
+    batch_size: int = 0
+    compute_input: Duration = msgspec.field(default_factory=Duration)
+    compute_infer: Duration = msgspec.field(default_factory=Duration)
+    compute_output: Duration = msgspec.field(default_factory=Duration)
 
 
-class _Model(msgspec.Struct):
+class InferenceRow(msgspec.Struct):
+    fail: Duration = msgspec.field(default_factory=Duration)
+
+
+class ModelRow(msgspec.Struct):
+    """A model version as the API tells it; `last_inference` in milliseconds of the server's clock, 0 for never."""
+
     name: str
     version: str = ""
-    batch_stats: list[_Batch] = msgspec.field(default_factory=list)
+    last_inference: int = 0
+    inference_count: int = 0
+    execution_count: int = 0
+    inference_stats: InferenceRow = msgspec.field(default_factory=InferenceRow)
+    batch_stats: list[BatchRow] = []
 
 
 class _Answer(msgspec.Struct):
-    model_stats: list[_Model]
+    model_stats: list[ModelRow]
+
+
+def decode_statistics(body: bytes) -> list[ModelRow]:
+    """The answer to `GET /v2/models/stats` (triton-inference-server/server:docs/protocol/extension_statistics.md). Raises
+    ValueError when it is something else."""
+    try:
+        # Not strict: a gateway's protobuf JSON writes 64-bit numbers as strings.
+        return msgspec.json.decode(body, type=_Answer, strict=False).model_stats
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested without end
+        raise ValueError(f"no statistics of Triton: {error}") from error
 
 
 def statistics_page(body: bytes) -> bytes:
-    """The answer to `GET /v2/models/stats` in the Prometheus text format. Raises ValueError when it is something else."""
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"not model statistics: {error}") from error
-    return "".join(_lines(answer)).encode()
+    """The same in the Prometheus text format. Raises ValueError as `decode_statistics`."""
+    return "".join(_lines(decode_statistics(body))).encode()
 
 
-def _lines(answer: _Answer) -> Iterator[str]:
-    for model in answer.model_stats:
+def _lines(models: Iterable[ModelRow]) -> Iterator[str]:
+    for model in models:
         phases = (
             phase.ns
             for batch in model.batch_stats

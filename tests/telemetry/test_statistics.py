@@ -41,7 +41,7 @@ def test_batches_and_phases_are_added_up_by_model_and_version() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"error":"forbidden"}', b'{"model_stats":[{}]}', b"\xff"])
 def test_what_is_no_statistics_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match="not model statistics"):
+    with pytest.raises(ValueError, match="no statistics of Triton"):
         statistics_page(body)
 
 

@@ -7,46 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from telemetry.statistics import ModelRow, decode_statistics
 from triage.latency.facts import Batch, ModelStatistics
-
-
-class _Duration(msgspec.Struct):
-    count: int = 0
-    ns: int = 0
-
-
-class _Inference(msgspec.Struct):
-    fail: _Duration = msgspec.field(default_factory=_Duration)
-
-
-class _BatchRow(msgspec.Struct):
-    batch_size: int
-    compute_input: _Duration = msgspec.field(default_factory=_Duration)
-    compute_infer: _Duration = msgspec.field(default_factory=_Duration)
-    compute_output: _Duration = msgspec.field(default_factory=_Duration)
-
-
-class _Model(msgspec.Struct):
-    name: str
-    version: str = ""
-    last_inference: int = 0
-    inference_count: int = 0
-    execution_count: int = 0
-    inference_stats: _Inference = msgspec.field(default_factory=_Inference)
-    batch_stats: list[_BatchRow] = []
-
-
-class _Answer(msgspec.Struct):
-    model_stats: list[_Model]
 
 
 def parse_statistics(body: bytes) -> tuple[ModelStatistics, ...]:
     """Each loaded model version's statistics since its load. Raises ValueError when it is not Triton's answer."""
-    try:
-        answer = msgspec.json.decode(body, type=_Answer, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested without end
-        raise ValueError(f"no statistics of Triton: {error}") from error
-    return tuple(_of_model(model) for model in answer.model_stats)
+    return tuple(_of_model(model) for model in decode_statistics(body))
 
 
 def statistics_between(
@@ -58,7 +25,7 @@ def statistics_between(
     return tuple(_since(known.get((model.model, model.version)), model) for model in second)
 
 
-def _of_model(model: _Model) -> ModelStatistics:
+def _of_model(model: ModelRow) -> ModelStatistics:
     return ModelStatistics(
         model=model.name,
         version=model.version,
