@@ -6,7 +6,7 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -78,9 +78,14 @@ def parse_exposition(text: str, table: SeriesTable) -> list[tuple[Series, float]
     return samples
 
 
-def parse_in_blocks(text: str, table: SeriesTable, samples: list[tuple[Series, float]]) -> Iterator[None]:
+def parse_in_blocks(
+    text: str,
+    table: SeriesTable,
+    samples: list[tuple[Series, float]],
+    rewrite: Callable[[str], str] = lambda block: block,
+) -> Iterator[None]:
     """The same into `samples`, with a pause after each few hundred lines for those who have others to serve; they count once
-    it has ended. Raises the same."""
+    it has ended. Each such block of whole lines is read as `rewrite` makes it, line for line. Raises the same."""
     if not text.endswith("\n"):
         raise MalformedExpositionError(
             "the page does not end with a line feed: it was cut short, or is not a metrics page"
@@ -89,7 +94,8 @@ def parse_in_blocks(text: str, table: SeriesTable, samples: list[tuple[Series, f
     append = samples.append
     if text.count("\n") >= MAX_LINES:
         raise ValueError(f"sends more than {MAX_LINES} lines")
-    for block in _blocks(text):
+    before = 0
+    for block in map(rewrite, _blocks(text)):
         for line in block.split("\n"):
             key, _, number = line.rpartition(" ")
             try:
@@ -97,7 +103,12 @@ def parse_in_blocks(text: str, table: SeriesTable, samples: list[tuple[Series, f
                 if series is not None:
                     append((series, float(number)))
             except (KeyError, ValueError):
-                _read_unfamiliar(line, text, table, samples)
+                try:
+                    _read_unfamiliar(line, table, samples)
+                except ValueError as error:
+                    where = before + block.split("\n").index(line) + 1
+                    raise MalformedExpositionError(f"line {where}: {line[:120]!r}: {error}") from error
+        before += block.count("\n") + 1
         yield
 
 
@@ -124,18 +135,14 @@ def _intern(key: str) -> Series:
     return found
 
 
-def _read_unfamiliar(line: str, text: str, table: SeriesTable, samples: list[tuple[Series, float]]) -> None:
-    """Reads a line that is a comment, or whose series is new, or that carries a timestamp."""
+def _read_unfamiliar(line: str, table: SeriesTable, samples: list[tuple[Series, float]]) -> None:
+    """Reads a line that is a comment, or whose series is new, or that carries a timestamp. Raises ValueError."""
     stripped = line.strip()
     if not stripped or stripped.startswith("#"):
         return
-    try:
-        key, number = _split_sample(stripped)
-        value = float(number)
-        series = table.known[key] if key in table.known else table.add(key)
-    except ValueError as error:
-        where = text.split("\n").index(line) + 1
-        raise MalformedExpositionError(f"line {where}: {line[:120]!r}: {error}") from error
+    key, number = _split_sample(stripped)
+    value = float(number)
+    series = table.known[key] if key in table.known else table.add(key)
     if series is not None:
         samples.append((series, value))
 

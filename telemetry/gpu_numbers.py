@@ -8,7 +8,7 @@ from typing import Final
 
 _LABEL: Final = 'gpu_uuid="'
 _OF_MODEL: Final = '",model='
-_MOST: Final = 64
+_MOST: Final = 32
 """More than any pod has; what further ones it shows keep their names."""
 
 
@@ -18,17 +18,17 @@ class GpuNumbers:
     def __init__(self) -> None:
         self._numbered: dict[str, str] = {}
 
-    def put_into(self, page: str) -> str:
-        """The page with `gpu="NUMBER"` for `gpu_uuid="UUID"` wherever a model follows, as it does on a Triton's page, where labels
-        are in order (prometheus-cpp's text serializer, of a map)."""
+    def put_into(self, lines: str) -> str:
+        """Lines of a page with `gpu="NUMBER"` for `gpu_uuid="UUID"` wherever a model follows, as it does on a Triton's page, where
+        labels are in order (prometheus-cpp's text serializer, of a map)."""
         for named, numbered in self._numbered.items():
-            page = page.replace(named, numbered)
-        at = page.find(_LABEL)
-        while at >= 0:
-            end = page.find('"', at + len(_LABEL))
-            if page.startswith(_OF_MODEL, end) and len(self._numbered) < _MOST:
-                named = page[at : end + len(_OF_MODEL)]
+            lines = lines.replace(named, numbered)
+        at = lines.find(_LABEL)
+        while at >= 0 and len(self._numbered) < _MOST:
+            end = lines.find('"', at + len(_LABEL))
+            if lines.startswith(_OF_MODEL, end):
+                named = lines[at : end + len(_OF_MODEL)]
                 numbered = self._numbered[named] = f'gpu="{len(self._numbered)}{_OF_MODEL}'
-                page = page.replace(named, numbered)
-            at = page.find(_LABEL, at + 1)
-        return page
+                lines = lines.replace(named, numbered)
+            at = lines.find(_LABEL, at + 1)
+        return lines

@@ -113,7 +113,6 @@ class Scraper:
     async def _scrape(self, kept: KeptPod, url: str) -> None:
         target = kept.target
         async with self._pages.turn(mute=kept.failure == TIMED_OUT):
-            at = self._clock()
             failure: str | None = None
             detail: str | None = None
             try:
@@ -146,8 +145,8 @@ class Scraper:
         not hold up an answer."""
         async with self._reading:
             samples: list[tuple[Series, float]] = []
-            text = self._gpus[kept.target.key].put_into(page.decode())
-            for _ in parse_in_blocks(text, self._series, samples):
+            rewrite = self._gpus[kept.target.key].put_into
+            for _ in parse_in_blocks(page.decode(), self._series, samples, rewrite):
                 await asyncio.sleep(0)
             windows = kept.history.add(at, samples, kept.known_since)
             self._on_page(kept.target.key, at, samples)

@@ -47,4 +47,4 @@ def test_what_is_no_label_of_a_models_series_stays() -> None:
 def test_a_pod_that_shows_ever_new_gpus_is_read_all_the_same() -> None:
     pod = GpuNumbers()
     for number in range(200):
-        assert pod.put_into(page(f"GPU-{number}")).count("gpu_uuid") == (1 if number < 64 else 2)
+        assert pod.put_into(page(f"GPU-{number}")).count("gpu_uuid") == (1 if number < 32 else 2)
