@@ -43,7 +43,7 @@ def proxied(target: Target) -> Target:
 
 class ProxyPages:
     """`Pages` through the proxy. Models' configurations are read from one pod for all: pods of a workload serve the same, and a
-    hundred pods with twenty models would be two thousand requests more. `configs` are those that were read, by model."""
+    hundred pods with twenty models would be two thousand requests more."""
 
     def __init__(self, api: Proxied, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -52,7 +52,7 @@ class ProxyPages:
         self._next = 0.0
         self._reading: dict[str, asyncio.Lock] = {}
         self._failed: dict[str, tuple[float, Exception]] = {}
-        self.configs: dict[str, bytes] = {}
+        self._configs: dict[str, bytes] = {}
 
     @asynccontextmanager
     async def turn(self, *, mute: bool) -> AsyncIterator[None]:
@@ -65,8 +65,8 @@ class ProxyPages:
         if model is None:
             return await self._fetch(url, most)
         async with self._reading.setdefault(model, asyncio.Lock()):
-            if model in self.configs:
-                return self.configs[model]
+            if model in self._configs:
+                return self._configs[model]
             at, failure = self._failed.get(model, (-_CONFIG_AGAIN_SECONDS, None))
             if failure is not None and self._clock() - at < _CONFIG_AGAIN_SECONDS:
                 raise failure
@@ -76,7 +76,7 @@ class ProxyPages:
             except Exception as error:
                 self._failed[model] = (self._clock(), error)
                 raise
-            self.configs[model] = body
+            self._configs[model] = body
             return body
 
     async def _pace(self) -> None:

@@ -17,7 +17,7 @@ from autoscaler.signal import Pods, Signal, Total, needed_families
 from autoscaler.trial.decide import decide
 from autoscaler.trial.diagnosis import Probe, explain, hopeless, parse_server, why_no_target
 from autoscaler.trial.find import FleetFinder
-from autoscaler.trial.limits import ModelLimits, parse_model_limits
+from autoscaler.trial.limits import ModelLimits, limits_of
 from autoscaler.trial.manifest import model_label
 from autoscaler.trial.points import Point, points_of, with_evidence
 from autoscaler.trial.problem import TrialError
@@ -159,10 +159,9 @@ class Watch:
         )
 
     def _read_limits(self) -> None:
-        for model, body in self._pages.configs.items():
-            if model not in self._limits:
-                with suppress(ValueError):  # the evaluator refuses it too, with its name
-                    self._limits[model] = parse_model_limits(body)
+        for state in self._scraper.pods(self._namespace):
+            for model, facts in state.models.items():
+                self._limits.setdefault(model, limits_of(facts))
 
     def _collect(self, now: float) -> None:
         """Points that do not overlap: each request is evidence once."""

@@ -247,15 +247,18 @@ def test_a_signal_knows_whether_it_reads_counters() -> None:
 @pytest.mark.parametrize(
     ("body", "facts"),
     [
-        (b'{"name":"m","max_batch_size":8}', ModelFacts()),
-        (b'{"name":"m","model_transaction_policy":{"decoupled":true}}', ModelFacts(decoupled=True)),
+        (b'{"name":"m","max_batch_size":8}', ModelFacts(instances=0)),
+        (
+            b'{"name":"m","model_transaction_policy":{"decoupled":true}}',
+            ModelFacts(decoupled=True, instances=0),
+        ),
         (
             b'{"name":"e","ensemble_scheduling":{"step":[{"model_name":"a"},{"model_name":"b"},{"model_name":"a"}]}}',
-            ModelFacts(parts=("a", "b")),
+            ModelFacts(parts=("a", "b"), instances=0),
         ),
         (
             b'{"name":"m","dynamic_batching":{"max_queue_delay_microseconds":100},"response_cache":{"enable":true}}',
-            ModelFacts(queue_delay_us=100, response_cache=True),
+            ModelFacts(queue_delay_us=100, response_cache=True, instances=0),
         ),
     ],
 )
@@ -263,7 +266,18 @@ def test_a_models_configuration_tells_its_kind(body: bytes, facts: ModelFacts) -
     assert parse_model_config(body) == facts
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"name": 1}', b"\xff", b'{"error":"no such model"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"name": []}',
+        b"\xff",
+        b'{"error":"no such model"}',
+        b'{"name": ' + b"[" * 100_000,
+    ],
+)
 def test_what_is_no_models_configuration_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="not a model configuration"):
         parse_model_config(body)

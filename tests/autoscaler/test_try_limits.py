@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from autoscaler.trial.limits import ModelLimits, parse_model_limits
+from autoscaler.trial.limits import ModelLimits, limits_of
+from telemetry.model_config import parse_model_config
 
 CPU = [{"kind": "KIND_CPU", "count": 2}]
 
@@ -41,16 +42,10 @@ CPU = [{"kind": "KIND_CPU", "count": 2}]
     ],
 )
 def test_limits(config: dict[str, object], limits: ModelLimits) -> None:
-    assert parse_model_limits(json.dumps({"name": "m", **config}).encode()) == limits
+    assert limits_of(parse_model_config(json.dumps({"name": "m", **config}).encode())) == limits
 
 
 def test_slots_are_instances_times_the_requests_of_a_batch() -> None:
     limits = ModelLimits(2, 8)
     assert [limits.slots(), limits.slots(3.0), limits.slots(100.0)] == [16, 4, 2]
     assert ModelLimits(0, 8).slots() == 0
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"error": "no"}', b"\xff", b'{"name": ' + b"[" * 100_000])
-def test_what_is_no_configuration_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match="not a model configuration"):
-        parse_model_limits(body)

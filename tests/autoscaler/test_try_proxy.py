@@ -69,7 +69,7 @@ async def test_a_models_configuration_is_read_from_one_pod_for_all() -> None:
     pages = ProxyPages(server)
     paths = [f"/api/v1/namespaces/p/pods/{pod}:8000/proxy/v2/models/m%2Fx/config" for pod in "abc"]
     assert await asyncio.gather(*(pages.read(path, 10) for path in paths)) == [b"page"] * 3
-    assert (server.asked, pages.configs) == (paths[:1], {"m/x": b"page"})
+    assert server.asked == paths[:1]
 
 
 async def test_a_configuration_that_cannot_be_read_is_not_asked_of_every_pod() -> None:
