@@ -53,9 +53,9 @@ def pool(
         case Ratio():
             value, labels = _ratio(signal, signal.formula, _covering(pods, settings), facts), {}
         case Mean() as mean:
-            value, labels = _mean(signal, mean, _covering(pods, settings)), {}
+            value, labels = _mean(signal, mean, _covering(pods, settings), settings), {}
         case Quantile() as quantile:
-            value, labels = _quantile(signal, quantile, _covering(pods, settings), facts)
+            value, labels = _quantile(signal, quantile, _covering(pods, settings), facts, settings)
         case Pods():
             raise TypeError("pods are counted without their pages: see evaluate")
     idle = value is None
@@ -186,26 +186,35 @@ def _ratio(signal: Signal, formula: Ratio, pods: Sequence[SelectedPod], facts: F
     raise _nothing_completed(signal, pods)
 
 
-def _mean(signal: Signal, formula: Mean, pods: Sequence[SelectedPod]) -> float | None:
-    """Over the rows that show the gauge, at least one."""
-    shown = [row.mean[formula.family] for _, _, row in _rows(signal, pods) if formula.family in row.mean]
-    if not shown:
-        raise _absent(signal, pods[0].name, formula.family)
-    return formula.scale * sum(shown) / len(shown)
+def _mean(signal: Signal, formula: Mean, pods: Sequence[SelectedPod], settings: Settings) -> float | None:
+    """Over the rows that show the gauge, in enough of the pods to speak for all."""
+    shown = [
+        (pod.name, row.mean[formula.family])
+        for pod, _, row in _rows(signal, pods)
+        if formula.family in row.mean
+    ]
+    without = [pod.name for pod in pods if pod.name not in {name for name, _ in shown}]
+    if not shown or len(pods) - len(without) < settings.coverage * len(pods):
+        raise _absent(signal, without[0], formula.family)
+    return formula.scale * sum(value for _, value in shown) / len(shown)
 
 
 def _quantile(
-    signal: Signal, formula: Quantile, pods: Sequence[SelectedPod], facts: Facts
+    signal: Signal, formula: Quantile, pods: Sequence[SelectedPod], facts: Facts, settings: Settings
 ) -> tuple[float | None, dict[str, str]]:
     """Of all requests of these pods, or None when idle, and labels that say what it was estimated from, and its bounds."""
     sources: list[Points] = []
     read: set[str] = set()
+    untold: list[tuple[float, SelectedPod, RowKey]] = []
     for pod, key, row in _rows(signal, pods):
         known = facts.of(pod, key.model)
         points = _points(signal, formula, pod.name, row, known)
         if points.weight > 0:
             sources.append(points)
             read.add(_read_from(formula, row, known))
+        elif row.increase.get(SUCCESS, 0.0) > 0:
+            untold.append((row.increase[SUCCESS], pod, key))
+    _refuse_untold(sum(source.weight for source in sources), untold, settings)
     labels = {"estimate": "pooled", "estimated_from": ",".join(sorted(read)) or "nothing"}
     found = pool_quantile(sources, formula.quantile)
     if found is not None:
@@ -216,22 +225,26 @@ def _quantile(
         }
     if _idle(pods):
         return None, labels
-    raise _empty_summary(signal, pods) or _nothing_completed(signal, pods)
+    raise _nothing_completed(signal, pods)
 
 
-def _empty_summary(signal: Signal, pods: Sequence[SelectedPod]) -> Refusal | None:
-    """Requests completed, and no summary tells of them: since a load it is empty until its first minute rolls on."""
-    for pod, key, row in _rows(signal, pods):
-        if row.increase.get(SUCCESS, 0.0) > 0:
-            told = f"pod {pod.name}: model {key.model!r} completes requests, and its summary does not tell of them yet"
-            return Refusal(Reason.NO_SUMMARIES, told)
-    return None
+def _refuse_untold(
+    told: float, untold: Sequence[tuple[float, SelectedPod, RowKey]], settings: Settings
+) -> None:
+    """Of too many of the requests nothing tells how long they took: after a load a summary is empty at first."""
+    missing = sum(requests for requests, _, _ in untold)
+    if missing > 0 and told < settings.coverage * (told + missing):
+        _, pod, key = max(untold, key=lambda each: each[0])
+        raise Refusal(
+            Reason.NO_SUMMARIES,
+            f"pod {pod.name}: model {key.model!r} completes requests, and its summary does not tell of them yet",
+        )
 
 
 def _read_from(formula: Quantile, row: RowWindow, facts: ModelFacts | None) -> str:
-    """summary, which has the finer points, where it sees the model's work; else histogram."""
+    """summary, which has the finer points, where it sees the model's work and tells the quantile itself; else histogram."""
     decoupled = facts is not None and facts.decoupled
-    shows = _shares(formula.summary, formula.summary_quantiles)[0][1] in row.last
+    shows = any(share == formula.quantile for share, _ in _shown(formula, row))
     return "summary" if shows and not decoupled else "histogram"
 
 
@@ -239,16 +252,22 @@ def _points(signal: Signal, formula: Quantile, pod: str, row: RowWindow, facts: 
     """What one row tells of its requests in the window. Triton's summaries are of its last 60 s, whatever the window."""
     if _read_from(formula, row, facts) == "histogram":
         return _histogram(signal, formula, pod, row, facts)
-    shown = [
-        (share, row.last.get(name, math.nan) * formula.summary_scale)
-        for share, name in _shares(formula.summary, formula.summary_quantiles)
-    ]
+    shown = _shown(formula, row)
     weight = row.increase.get(SUCCESS, 0.0)
     if any(math.isnan(at) for _, at in shown):  # no traffic in Triton's own 60 s
         shown, weight = [], 0.0
     highest = accumulate((at for _, at in shown), max)
     rising = [(share, at) for (share, _), at in zip(shown, highest, strict=True)]
     return Points(weight, rising, [_rank_error(share, weight) for share, _ in rising])
+
+
+def _shown(formula: Quantile, row: RowWindow) -> list[tuple[float, float]]:
+    """The summary's quantiles that this server tells: `--metrics-config summary_quantiles` chooses them."""
+    return [
+        (share, row.last[name] * formula.summary_scale)
+        for share, name in _shares(formula.summary, formula.summary_quantiles)
+        if name in row.last
+    ]
 
 
 def _rank_error(share: float, requests: float) -> float:
@@ -317,7 +336,12 @@ def _parts(
 ) -> tuple[float, float]:
     """Numerator and denominator of one row."""
     source: Mapping[str, float] = row.increase if formula.kind == "ratio_of_rates" else row.mean
-    if INSTANCE_SECONDS in formula.denominator and facts is not None:
+    if INSTANCE_SECONDS in formula.denominator:
+        if facts is None or facts.instances is None:
+            raise Refusal(
+                Reason.MODEL_KIND_UNKNOWN,
+                f"pod {pod}: how many instances its models have is in their configuration, which could not be read",
+            )
         source = {**source, INSTANCE_SECONDS: facts.instances * row.seconds}
     for family in (*formula.numerator, *formula.denominator):
         if family not in source and family not in formula.optional:

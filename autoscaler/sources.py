@@ -1,7 +1,6 @@
 """Where pods' pages come from, as the configuration says: each pod itself, a Prometheus, or both."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import Protocol
 
 import aiohttp
@@ -15,7 +14,6 @@ from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_scrape import PrometheusScraper
 from telemetry.scrape import Scraper
-from telemetry.statistics import FAMILIES as STATISTICS
 from telemetry.target import PodKey, Targets
 from telemetry.window import Families
 
@@ -62,8 +60,7 @@ def make_source(
         assert settings is not None  # noqa: S101
         asked = PrometheusSource(section.url, section.access(), timeout_seconds=settings.timeout)
         ticked = metrics.prometheus_ticked
-        shown = replace(families, counters=families.counters - STATISTICS)
-        return PrometheusScraper(targets, shown, windows, settings, asked, session, clock, ticked, on_page)
+        return PrometheusScraper(targets, families, windows, settings, asked, session, clock, ticked, on_page)
 
     if config.source == "scrape":
         return scraper(_ignore)

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,6 @@ from telemetry.prometheus_scrape import PrometheusScraper
 from telemetry.prometheus_vector import Vector
 from telemetry.rules_dir import rules_dir
 from telemetry.scrape import Scraper, ScrapeSettings
-from telemetry.statistics import FAMILIES as STATISTICS
 from telemetry.target import Targets
 from tests.prometheus.build_tools import ensure_prometheus
 from tests.prometheus.server import PrometheusServer
@@ -166,8 +165,6 @@ async def _ticks(pages: Pages, rounds: int, pace: TickPace) -> tuple[list[_Tick]
     """And how many cores Prometheus takes when it is not asked."""
     signals = load_signals(rules_dir() / "signals")
     windows = {row.window for row in signals.values()}
-    families = needed_families(signals)
-    shown = replace(families, counters=families.counters - STATISTICS)  # as autoscaler/sources.py asks
     settings = PrometheusSettings(pace.tick, pace.prometheus, _PATIENCE)
     reports: list[TickReport] = []
     with tempfile.TemporaryDirectory() as name:
@@ -182,7 +179,7 @@ async def _ticks(pages: Pages, rounds: int, pace: TickPace) -> tuple[list[_Tick]
         ):
             scraper = PrometheusScraper(
                 _targets(pages),
-                shown,
+                needed_families(signals),
                 windows,
                 settings,
                 source,

@@ -116,8 +116,8 @@ def test_p99_that_is_nan_while_requests_complete_is_no_data() -> None:
 def test_p99_without_summaries_is_no_data_with_the_remedy() -> None:
     assert ask(P99_SIGNAL, pod("a", row(5))) == NoData(
         Reason.NO_SUMMARIES,
-        "pod a does not show nv_inference_request_summary_us: start Triton with --metrics-config summary_latencies=true, or from "
-        "26.01 on with histogram_latencies=true",
+        "pod a does not show nv_inference_request_summary_us: start Triton with --metrics-config summary_latencies=true (and 0.99 "
+        "among its summary_quantiles), or from 26.01 on with histogram_latencies=true",
     )
 
 

@@ -1,5 +1,6 @@
 """What each of the signals beside the first says, on small fleets: the number, and the missing one with its remedy."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -126,6 +127,45 @@ def test_nvidias_names_have_sums_behind_them() -> None:
     assert number(ask("avg_time_queue_us", *fleet)) == pytest.approx(30_000)
 
 
+def computed(seconds: float) -> dict[str, float]:
+    return {f"statistics:compute_ns{{{NAMES}}}": seconds * 1e9}
+
+
+def test_busy_fraction_is_of_all_instances() -> None:
+    """One pod of two instances, each busy for half of the window, and an idle one."""
+    two = ModelFacts(instances=2)
+    fleet = served("a", computed(30.0), facts=two), served("b", computed(0.0), facts=two)
+    assert number(ask("triton_busy_fraction", *fleet)) == pytest.approx(0.25)
+
+
+def test_busy_fraction_of_a_declared_model_is_no_guess() -> None:
+    answer = ask("triton_busy_fraction", served("a", computed(30.0), facts=ModelFacts()))
+    assert isinstance(answer, NoData)
+    assert answer.reason is Reason.MODEL_KIND_UNKNOWN
+
+
+def test_a_server_that_tells_fewer_quantiles_is_read_as_far_as_it_tells() -> None:
+    """`--metrics-config summary_quantiles="0.99:0.001"`, and one without the quantile in question."""
+    shown = {f'nv_inference_request_summary_us{{{NAMES},quantile="0.99"}}': 20_000.0}
+    fleet = served("a", {"nv_inference_request_success": 500, **shown})
+    assert number(ask("triton_request_duration_p99_ms", fleet)) == pytest.approx(20.0, abs=0.2)
+    without = ask("triton_request_duration_p95_ms", fleet)
+    assert isinstance(without, NoData)
+    assert without.reason is Reason.NO_SUMMARIES
+    assert "0.95 among its summary_quantiles" in without.message
+
+
+@pytest.mark.parametrize(("untold", "speaks"), [(100, True), (400, False)])
+def test_p99_speaks_for_all_where_most_requests_are_told_of(untold: int, speaks: bool) -> None:
+    """A pod that has just loaded the model completes requests, and its summary is empty."""
+    fleet = pod("a", row(900, p99_ms=20)), pod("b", row(untold, p99_ms=math.nan))
+    answer = ask("triton_request_duration_p99_ms", *fleet)
+    assert isinstance(answer, Value) == speaks, answer
+    assert speaks or (
+        isinstance(answer, NoData) and answer.message.startswith("pod b: model 'm' completes requests")
+    )
+
+
 HISTOGRAM = "nv_inference_first_response_histogram_ms_bucket"
 
 
@@ -197,6 +237,10 @@ def test_vllms_gauges() -> None:
     assert number(ask("triton_vllm_waiting_requests", *fleet)) == pytest.approx(6.0)
     assert number(ask("triton_vllm_running_requests", *fleet)) == pytest.approx(10.0)
     assert number(ask("triton_vllm_kv_cache_usage_ratio", *fleet)) == pytest.approx(0.4)
+    beside = served("c", {}, facts=ModelFacts(decoupled=True))
+    missing = ask("triton_vllm_kv_cache_usage_ratio", fleet[0], beside)
+    assert isinstance(missing, NoData), "a pod without the gauge is not one of the others' mean"
+    assert missing.message.startswith("pod c does not show vllm:gpu_cache_usage_perc")
     answer = ask("triton_vllm_waiting_requests", served("a", {}))
     assert isinstance(answer, NoData)
     assert "REPORT_CUSTOM_METRICS" in answer.message
