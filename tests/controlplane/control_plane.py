@@ -12,10 +12,8 @@ import re
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import aiohttp
 
@@ -27,6 +25,7 @@ from tests.controlplane.kube_client import KubeClient, Object
 from tests.controlplane.kubelet import LOGS_CRD, Kubelet, held_back
 from tests.controlplane.pod_proxy import PodProxy
 from tests.local_process import LocalProcess, free_ports
+from tests.opened import Opened
 
 READY_SECONDS = 90.0  # 4.3 s when nothing else runs
 STOP_SECONDS = 10.0
@@ -34,7 +33,7 @@ ANSWER_SECONDS = 5.0
 _GUARD_PORT = 6399
 
 
-class ControlPlane:
+class ControlPlane(Opened):
     """An async context manager: ready inside, gone after. `api` is the administrator's client, `kubelet` gives pods their
     logs, container states and events.
 
@@ -42,6 +41,7 @@ class ControlPlane:
 
     def __init__(self, tools: Tools, folder: Path, options: Options | None = None) -> None:
         """`folder` takes data, keys and logs."""
+        super().__init__()
         self.kubectl = tools.kubectl
         self.folder = folder
         self.logs = folder / "logs"
@@ -50,20 +50,6 @@ class ControlPlane:
         """Each held by who serves on it: the address of a pod that is gone is given to the next one at once, in any namespace."""
         self._tools = tools
         self.options = options or Options()
-        self._resources = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._resources.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._resources.aclose()
 
     async def _start(self) -> None:
         self.certificates = make_certificates(self.folder / "certificates")

@@ -3,8 +3,6 @@
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
@@ -13,11 +11,12 @@ from tests.e2e.fleet import deployment
 from tests.faults.adapters import Adapter
 from tests.faults.pods import SyntheticPods
 from tests.faults.proxy import PrometheusProxy
+from tests.opened import Opened
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer
 
 
-class Stage:
+class Stage(Opened):
     """An async context manager: the adapter serves inside. `control_plane` runs, and nobody serves external metrics in it."""
 
     def __init__(
@@ -29,6 +28,7 @@ class Stage:
         *,
         scrape_interval: str = "1s",
     ) -> None:
+        super().__init__()
         self.adapter = adapter
         self.control_plane = control_plane
         self.alone = asyncio.Lock()
@@ -39,15 +39,6 @@ class Stage:
         self._folder = folder / "adapter"
         self._fleets: dict[str, SyntheticPods] = {}
         self._proxies: dict[str, PrometheusProxy] = {}
-        self._resources = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._resources.aclose()
-            raise
-        return self
 
     async def _start(self) -> None:
         await self._resources.enter_async_context(self._prometheus)
@@ -55,11 +46,6 @@ class Stage:
         self._folder.mkdir()
         await self.adapter.prepare(self.control_plane, self._folder, self._shared.url)
         self._resources.push_async_callback(self.adapter.stop)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._resources.aclose()
 
     @property
     def sync_seconds(self) -> float:

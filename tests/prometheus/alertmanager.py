@@ -1,22 +1,21 @@
 """A real Alertmanager on loopback, configured as the test tells it to, over a folder of its own."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import yaml
 
 from tests.local_process import LocalProcess, free_ports
+from tests.opened import Opened
 from tests.prometheus.build_tools import AlertmanagerTools
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 
-class AlertmanagerServer:
+class AlertmanagerServer(Opened):
     """An async context manager: ready inside, gone after. ProcessFailed, with the tail of its log, when it does not start.
 
     It stands alone: no port for peers is opened."""
@@ -31,6 +30,7 @@ class AlertmanagerServer:
     ) -> None:
         """`configuration` is Alertmanager's own, as a value: `route`, `receivers` and so on. `folder` takes data, configuration and
         log."""
+        super().__init__()
         (self._port,) = free_ports(1)
         self.address = f"127.0.0.1:{self._port}"
         """For `PrometheusServer(alertmanagers=...)`; known before it runs."""
@@ -39,21 +39,7 @@ class AlertmanagerServer:
         self._tools = tools
         self._configuration = configuration
         self._arguments = tuple(arguments)
-        self._resources = AsyncExitStack()
         folder.mkdir(parents=True, exist_ok=True)
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._resources.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._resources.aclose()
 
     async def alerts(self) -> list[dict[str, Any]]:
         """Those that it holds now, as `/api/v2/alerts` tells them."""

@@ -5,16 +5,15 @@ import contextlib
 import json
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import yaml
 
 from tests.local_process import LocalProcess, eventually, free_ports
+from tests.opened import Opened
 from tests.prometheus.build_tools import PrometheusTools
 
 READY_SECONDS = 60.0
@@ -30,7 +29,7 @@ class Target:
     path: str = "/metrics"
 
 
-class PrometheusServer:
+class PrometheusServer(Opened):
     """An async context manager: ready inside, gone after. ProcessFailed, with the tail of its log, when it does not start."""
 
     def __init__(
@@ -50,6 +49,7 @@ class PrometheusServer:
     ) -> None:
         """`folder` takes data, configuration and log. `alertmanagers` are `host:port`. Rules are evaluated once in each interval,
         the first time after a part of one that Prometheus chooses. `remote_write` as in Prometheus' configuration."""
+        super().__init__()
         self.folder = folder
         self._tools = tools
         self._targets = tuple(targets)
@@ -61,7 +61,6 @@ class PrometheusServer:
         self._external_labels = dict(external_labels or {})
         self._remote_write = [dict(each) for each in remote_write]
         self._arguments = tuple(arguments)
-        self._resources = AsyncExitStack()
         folder.mkdir(parents=True, exist_ok=True)
 
     async def backfill(self, openmetrics: str) -> None:
@@ -88,19 +87,6 @@ class PrometheusServer:
         said, _ = await asyncio.wait_for(ended.communicate(), READY_SECONDS)
         if ended.returncode != 0:
             raise ValueError(f"promtool refused it: {said.decode(errors='replace')}")
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._resources.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._resources.aclose()
 
     def set_targets(self, targets: Sequence[Target]) -> None:
         """Prometheus sees the file change and follows within moments."""

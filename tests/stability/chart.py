@@ -4,10 +4,8 @@ Prometheus, answered to the HPA as a metric of pods, which prometheus-adapter do
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import aiohttp
 from aiohttp import web
@@ -15,6 +13,7 @@ from aiohttp import web
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
 from tests.local_process import free_ports
+from tests.opened import Opened
 from tests.prometheus.server import PrometheusServer
 from tests.stability.systems import WINDOW_SECONDS
 
@@ -34,7 +33,7 @@ def query(namespace: str, pods: Iterable[str]) -> str:
     return f"avg({queue}/(1+{success})) by (pod)"
 
 
-class ChartAdapter:
+class ChartAdapter(Opened):
     """An async context manager: the HPA gets the metric inside. `pods_of` tells a namespace's pods."""
 
     def __init__(
@@ -43,23 +42,10 @@ class ChartAdapter:
         prometheus: PrometheusServer,
         pods_of: Callable[[str], Iterable[str]],
     ) -> None:
+        super().__init__()
         self._control_plane = control_plane
         self._prometheus = prometheus
         self._pods_of = pods_of
-        self._resources = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._resources.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._resources.aclose()
 
     async def _start(self) -> None:
         app = web.Application()
