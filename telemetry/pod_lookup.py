@@ -25,11 +25,11 @@ class PodTargetError(ValueError):
 async def find_pods(api: KubernetesApi, namespace: str, target: str, *, selector: bool = False) -> list[Pod]:
     """Pods by name; none where the workload has none or nothing matches the selector.
 
-    `target` is `pod/NAME`, `deploy/NAME`, `sts/NAME`, `ds/NAME` or `rs/NAME` in any of kubectl's spellings, or a label selector
-    with an operator in it (`app=triton`); with `selector` it is one whatever it looks like (`app`, `!app`). A workload's pods are
-    those that its selector matches and that it owns; where ReplicaSets may not be listed, a Deployment's are told by their
-    owner's name. Raises `PodTargetError` before anything is asked, and `KubernetesError`, with status 404 for an object that is
-    not there."""
+    `target` is `pod/NAME`, `deploy/NAME`, `sts/NAME`, `ds/NAME`, `rs/NAME` or `rollout/NAME` in any of kubectl's spellings, or a
+    label selector with an operator in it (`app=triton`); with `selector` it is one whatever it looks like (`app`, `!app`). A
+    workload's pods are those that its selector matches and that it owns; where ReplicaSets may not be listed, a Deployment's are
+    told by their owner's name. Raises `PodTargetError` before anything is asked, and `KubernetesError`, with status 404 for an
+    object that is not there."""
     if selector or _SELECTOR_SIGNS.search(target):
         return await _list_pods(api, namespace, target.strip())
     kind, name = _parse(target)
@@ -63,6 +63,7 @@ _KINDS = (
     _Kind("StatefulSet", "apps/v1", "statefulsets", "sts"),
     _Kind("DaemonSet", "apps/v1", "daemonsets", "ds"),
     _Kind("ReplicaSet", "apps/v1", "replicasets", "rs"),
+    _Kind("Rollout", "argoproj.io/v1alpha1", "rollouts", "ro"),
 )
 _BY_SPELLING = {spelling: kind for kind in _KINDS for spelling in kind.spellings}
 
@@ -108,7 +109,7 @@ async def _workload_pods(api: KubernetesApi, namespace: str, kind: _Kind, name: 
     workload = await get_object(api, path, _Workload)
     selector = _render(workload.spec.selector, path)
     owners = {workload.metadata.uid}
-    if kind.name == "Deployment":
+    if kind.name in ("Deployment", "Rollout"):
         try:
             owners = await _replicasets(api, namespace, selector, workload.metadata.uid)
         except KubernetesError as error:

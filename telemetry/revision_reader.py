@@ -1,5 +1,8 @@
-"""Reads a workload's templates, and the signs of when it rolled them out, into `revisions`."""
+"""Reads a workload's templates, the signs of when it rolled them out, and how far the latest rollout is, into `revisions`.
 
+An Argo Rollout keeps ReplicaSets with notes of its own (`argoproj/argo-rollouts:pkg/apis/rollouts/v1alpha1/types.go`)."""
+
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,11 +19,19 @@ from telemetry.revisions import Birth, Revision, Sign, Template, revisions_of, s
 from telemetry.target import Workload
 
 Raw = dict[str, Any]
-_PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
-KINDS = frozenset(_PLURALS)
+_RESOURCES = {
+    "Deployment": ("apps/v1", "deployments"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "DaemonSet": ("apps/v1", "daemonsets"),
+    "Rollout": ("argoproj.io/v1alpha1", "rollouts"),
+}
+KINDS = frozenset(_RESOURCES)
 """Kinds of workload whose rollouts can be read."""
-_NUMBER = "deployment.kubernetes.io/revision"
-_EARLIER = "deployment.kubernetes.io/revision-history"
+_NUMBERS = {"Deployment": "deployment.kubernetes.io/revision", "Rollout": "rollout.argoproj.io/revision"}
+_EARLIER = "-history"
+"""Behind the name of the number's annotation."""
+_UNAVAILABLE = {"Deployment": "25%", "Rollout": "25%"}
+"""What may be missing during a rollout where nothing is said; of the others one pod."""
 
 
 class WorkloadRevisions(msgspec.Struct, frozen=True):
@@ -32,20 +43,30 @@ class WorkloadRevisions(msgspec.Struct, frozen=True):
     paused: bool
     revisions: tuple[Revision, ...]
     """Oldest rollout first: the last one is what the workload makes its pods from."""
+    strategy: str = ""
+    """`RollingUpdate`, `Recreate`, `OnDelete`, `Canary` or `BlueGreen`."""
+    max_unavailable: int | None = None
+    """Of the replicas, so many may be missing while it rolls out; None: the strategy knows no such number."""
+    stuck: bool = False
+    """Its progress deadline is over: nothing undoes the rollout by itself."""
+    aborted: bool = False
+    """An Argo Rollout that went back to its stable pods, and stays there until it is retried."""
+    stable: str = ""
+    """Hash of the template that an Argo Rollout takes for stable."""
 
 
 async def read_revisions(
     api: KubernetesApi, namespace: str, workload: Workload, births: Sequence[Birth] = ()
 ) -> WorkloadRevisions:
     """Raises `KubernetesError`, and `KeyError` for a kind that is not in `KINDS`. `births` are of the pods that there are now."""
-    path = object_path(namespace, "apps/v1", _PLURALS[workload.kind], workload.name)
+    path = object_path(namespace, *_RESOURCES[workload.kind], workload.name)
     found = await get_object(api, path, _Workload)
     signs: list[Sign] = []
-    if workload.kind == "Deployment":
+    if number := _NUMBERS.get(workload.kind):
         path = object_path(namespace, "apps/v1", "replicasets")
         sets = await list_objects(api, path, _ReplicaSet, _query(found))
-        templates = [_replicaset(each) for each in sets if _is_owned(each.metadata, found)]
-        signs = await _scale_ups(api, namespace, found) + _progress(found)
+        templates = [_replicaset(each, number) for each in sets if _is_owned(each.metadata, found)]
+        signs = await _scale_ups(api, namespace, found, workload.kind) + _progress(found)
     else:
         path = object_path(namespace, "apps/v1", "controllerrevisions")
         kept = await list_objects(api, path, _ControllerRevision, _query(found))
@@ -62,14 +83,43 @@ async def read_revisions(
         available=status.available_replicas if workload.kind != "DaemonSet" else status.number_available,
         paused=found.spec.paused,
         revisions=revisions_of(templates, births, signs),
+        strategy=_strategy(found, workload.kind),
+        max_unavailable=_max_unavailable(found, workload.kind, wanted),
+        stuck=any(
+            condition.type == "Progressing" and condition.reason == "ProgressDeadlineExceeded"
+            for condition in status.conditions or ()
+        ),
+        aborted=status.abort,
+        stable=status.stable_rs,
     )
 
 
-def _replicaset(found: "_ReplicaSet") -> Template:
+def _strategy(found: "_Workload", kind: str) -> str:
+    strategy = found.spec.strategy or found.spec.update_strategy or _Strategy()
+    if kind == "Rollout":
+        return "BlueGreen" if strategy.blue_green is not None else "Canary"
+    return strategy.type
+
+
+def _max_unavailable(found: "_Workload", kind: str, wanted: int | None) -> int | None:
+    """Percentages are of the replicas, rounded down (kubernetes/kubernetes: pkg/controller/deployment/util, ResolveFenceposts)."""
+    strategy = found.spec.strategy or found.spec.update_strategy or _Strategy()
+    rolling = strategy.canary if kind == "Rollout" else strategy.rolling_update
+    if _strategy(found, kind) not in ("RollingUpdate", "Canary"):
+        return None
+    said = (rolling or _Rolling()).max_unavailable
+    text = str(_UNAVAILABLE.get(kind, 1) if said is None else said)
+    number = _whole(text.removesuffix("%"))
+    if number is None or (text.endswith("%") and wanted is None):
+        return None
+    return math.floor(number * (wanted or 0) / 100) if text.endswith("%") else number
+
+
+def _replicaset(found: "_ReplicaSet", numbered_by: str) -> Template:
     annotations = found.metadata.annotations or {}
-    earlier = (_whole(number) for number in annotations.get(_EARLIER, "").split(","))
+    earlier = (_whole(number) for number in annotations.get(numbered_by + _EARLIER, "").split(","))
     return Template(
-        number=_whole(annotations.get(_NUMBER, "")) or 0,
+        number=_whole(annotations.get(numbered_by, "")) or 0,
         hash=_hash(found.metadata),
         name=found.metadata.name,
         created_at=found.metadata.creation_timestamp,
@@ -93,10 +143,10 @@ def _controller_revision(found: "_ControllerRevision", pods: Sequence[str]) -> T
     )
 
 
-async def _scale_ups(api: KubernetesApi, namespace: str, found: "_Workload") -> list[Sign]:
+async def _scale_ups(api: KubernetesApi, namespace: str, found: "_Workload", kind: str) -> list[Sign]:
     """Who may not read events has other signs."""
     try:
-        events = await list_events(api, namespace, kind="Deployment", uid=found.metadata.uid)
+        events = await list_events(api, namespace, kind=kind, uid=found.metadata.uid)
     except KubernetesError:
         return []
     return [sign for event in events for sign in scale_up_signs(event)]
@@ -151,20 +201,37 @@ class _Selector(msgspec.Struct, frozen=True, rename="camel"):
     match_labels: dict[str, str] | None = None
 
 
-class _WorkloadSpec(msgspec.Struct, frozen=True):
+class _Rolling(msgspec.Struct, frozen=True, rename="camel"):
+    max_unavailable: int | str | None = None
+
+
+class _Strategy(msgspec.Struct, frozen=True, rename="camel"):
+    type: str = ""
+    rolling_update: _Rolling | None = None
+    canary: _Rolling | None = None
+    blue_green: Raw | None = None
+
+
+class _WorkloadSpec(msgspec.Struct, frozen=True, rename="camel"):
     selector: _Selector = _Selector()
     replicas: int | None = None
     paused: bool = False
+    strategy: _Strategy | None = None
+    update_strategy: _Strategy | None = None
 
 
 class _Condition(msgspec.Struct, frozen=True, rename="camel"):
     type: str
+    reason: str = ""
     message: str = ""
     last_update_time: datetime | None = None
 
 
 class _WorkloadStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """Zeros are left out by the API; a DaemonSet has names of its own."""
+    """Zeros are left out by the API; a DaemonSet has names of its own, and so has a Rollout."""
+
+    abort: bool = False
+    stable_rs: str = msgspec.field(default="", name="stableRS")
 
     updated_replicas: int = 0
     available_replicas: int = 0

@@ -12,8 +12,14 @@ from telemetry.target import Workload
 from telemetry.workloads import ascend, controller_of
 
 _OWNER_PLURALS = {"ReplicaSet": "replicasets", "StatefulSet": "statefulsets", "Pod": "pods"}
-_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-_SHORT = {"deploy": "Deployment", "sts": "StatefulSet", "ds": "DaemonSet", "rs": "ReplicaSet"}
+_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
+_SHORT = {
+    "deploy": "Deployment",
+    "sts": "StatefulSet",
+    "ds": "DaemonSet",
+    "rs": "ReplicaSet",
+    "ro": "Rollout",
+}
 
 # Of hashes and random suffixes: no vowels, so that they spell nothing (kubernetes/apimachinery:pkg/util/rand/rand.go).
 _HASH = "[bcdfghjklmnpqrstvwxz2456789]{1,10}"
@@ -21,6 +27,8 @@ _SUFFIX = "[bcdfghjklmnpqrstvwxz2456789]{5}"
 _MADE = {
     ("Deployment", "ReplicaSet"): _HASH,
     ("Deployment", "Pod"): f"{_HASH}-{_SUFFIX}",
+    ("Rollout", "ReplicaSet"): _HASH,
+    ("Rollout", "Pod"): f"{_HASH}-{_SUFFIX}",
     ("ReplicaSet", "Pod"): _SUFFIX,
     ("DaemonSet", "Pod"): _SUFFIX,
     ("StatefulSet", "Pod"): r"\d+",

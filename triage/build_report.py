@@ -1,7 +1,8 @@
 """Builds the report: a pure function of a snapshot and the rules, so that a saved bundle gives the same bytes again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from triage.evidence import (
     Snapshot,
 )
 from triage.evidence_lines import evidence_line
+from triage.latency.facts import Canary, PodPlacements, Rollouts
+from triage.load_figures import load_figures, who_serves
 from triage.report import (
     SCHEMA,
     Alternative,
@@ -26,11 +29,13 @@ from triage.report import (
     Unseen,
     VerdictView,
 )
+from triage.rollout_state import RolloutState, rollout_state
 from triage.rules import Rules
 from triage.tree import Leaf, Tree
 from triage.walk import BANDS, Verdict, walk
-from triage.wording import MAX_NAME, clean, command, count, fill, names, sentence, short
+from triage.wording import MAX_NAME, capital, clean, command, count, fill, names, sentence, short
 
+_Facts = TypeVar("_Facts")
 _MAX_MODELS = 50
 _MAX_TIMELINE = 20
 
@@ -42,7 +47,7 @@ def build_report(snapshot: Snapshot, rules: Rules) -> Report:
     chosen = min(judged, key=lambda one: one.urgency)
     # What is saved in a bundle, or stood in a JSON string of a log, did not pass the seal in this form.
     return msgspec.convert(
-        clean(msgspec.to_builtins(_Writer(snapshot, rules, cases, chosen).report())), Report
+        clean(msgspec.to_builtins(_Writer(snapshot, rules, judged, chosen).report())), Report
     )
 
 
@@ -58,6 +63,13 @@ class _Judged:
         chosen = primary(case, model)
         view = view_of(case, chosen, model)
         return cls(case, chosen, view, walk(tree, view))
+
+    @property
+    def failed(self) -> bool:
+        """Whether this pod has a load that failed."""
+        return self.verdicts[0].leaf.category != "not_a_load_failure" and any(
+            step.node == "failed" and step.answer.value == "yes" for step in self.verdicts[0].path
+        )
 
     @property
     def urgency(self) -> tuple[int, int, str]:
@@ -80,10 +92,10 @@ def _by_subject(snapshot: Snapshot) -> list[tuple[str, tuple[Evidence, ...]]]:
 
 
 class _Writer:
-    def __init__(self, snapshot: Snapshot, rules: Rules, cases: Sequence[Case], chosen: _Judged) -> None:
+    def __init__(self, snapshot: Snapshot, rules: Rules, judged: Sequence[_Judged], chosen: _Judged) -> None:
         self._snapshot = snapshot
         self._rules = rules
-        self._cases = cases
+        self._cases = [one.case for one in judged]
         self._case = chosen.case
         self._model = chosen.model
         self._view = chosen.view
@@ -91,6 +103,14 @@ class _Writer:
         self._others = chosen.verdicts[1:]
         root = chosen.view.root
         self._root = root if root and root.category == self._verdict.leaf.category else None
+        failing = [one.case.subject for one in judged if one.failed]
+        self._rollout = rollout_state(
+            self._fact(Rollouts), self._fact(Canary), self._fact(PodPlacements), failing
+        )
+        self._known = self._figures()
+
+    def _fact(self, kind: type[_Facts]) -> _Facts | None:
+        return next((e.facts for e in self._snapshot.evidence if isinstance(e.facts, kind)), None)
 
     def report(self) -> Report:
         snapshot, leaf = self._snapshot, self._verdict.leaf
@@ -103,7 +123,7 @@ class _Writer:
             asked={k: v for k, v in msgspec.to_builtins(snapshot.asked).items() if v},
             collected_at=snapshot.collected_at,
             took_seconds=snapshot.took_seconds,
-            headline=self._headline(actions[0].do),
+            headline=self._headline(self._own_action(leaf)),
             verdict=VerdictView(
                 category=leaf.category,
                 confidence=self._verdict.confidence,
@@ -151,6 +171,9 @@ class _Writer:
         leaf = self._verdict.leaf
         first = action.split(". ")[0].rstrip(".")
         where = f" {short(self._name, MAX_NAME)}" if self._name else ""
+        stop = (
+            f"STOP THE ROLLOUT of {self._known['workload']}, then " if "stop_rollout" in self._known else ""
+        )
         match leaf.category:
             case "cannot_tell":
                 gone = next((e.missing for e in self._snapshot.evidence if e.missing), None)
@@ -161,7 +184,7 @@ class _Writer:
                     return (
                         f"CANNOT TELL{where}: no source names it. Is --model right? They name {names(told)}."
                     )
-                return f"CANNOT TELL{where}: {leaf.title}. {first}."
+                return f"{stop}{'look: ' if stop else ''}CANNOT TELL{where}: {leaf.title}. {first}."
             case "not_a_load_failure":
                 said = (
                     self._root.signature.says
@@ -171,7 +194,8 @@ class _Writer:
                 word = self._verdict.confidence.upper()
                 return f"DO NOTHING about model loading: {said} {word}."
             case _:
-                return f"FIX{where or ' the server'} ({leaf.title}): {first}. {self._verdict.confidence.upper()}."
+                word = self._verdict.confidence.upper()
+                return f"{stop}FIX{where or ' the server'} ({leaf.title}): {first}. {word}."
 
     def _impact(self) -> Iterator[str]:
         failing = [model.name for model in self._case.failing]
@@ -179,6 +203,8 @@ class _Writer:
         for evidence in self._snapshot.evidence:
             if isinstance(evidence.facts, PodList):
                 yield _readiness(evidence.facts)
+        if self._rollout:
+            yield from _rollout_lines(self._rollout)
         if failing:
             yield f"failed to load: {names(failing)}"
         if self._model and (parents := blamed_by(self._case, self._model.name)):
@@ -252,35 +278,30 @@ class _Writer:
                 )
 
     def _actions(self, leaf: Leaf) -> Iterator[Mitigation]:
-        known = self._known()
-        for number, action in enumerate(leaf.actions):
-            do = fill(action.do, known)
-            if number == 0 and self._root and self._root.signature.fix:
-                groups = {**self._root.match.groups, **({"model": self._name} if self._name else {})}
-                do = fill(self._root.signature.fix, {**known, **groups})
+        own = next(action for action in leaf.actions if action.fits(self._known))
+        for action in self._rules.tree.actions(leaf):
+            if not action.fits(self._known):
+                continue
             yield Mitigation(
-                do=do,
-                command=command(action.command, known),
-                undo=fill(action.undo, known),
-                blast_radius=fill(action.blast_radius, known),
-                verify=fill(action.verify, known),
-                not_if=fill(action.not_if, known),
+                do=self._own_action(leaf) if action is own else fill(action.do, self._known),
+                command=command(action.command, self._known),
+                undo=fill(action.undo, self._known),
+                blast_radius=fill(action.blast_radius, self._known),
+                verify=fill(action.verify, self._known),
+                not_if=fill(action.not_if, self._known),
             )
 
-    def _known(self) -> dict[str, str]:
-        pod = self._case.pod
-        known = {
-            "model": self._name or "",
-            "version": self._model.version if self._model else "",
-            "namespace": pod.namespace if pod else self._snapshot.asked.namespace,
-            "pod": pod.name if pod else "",
-            "workload": pod.owner if pod else "",
-            "container": next((c.name for c in pod.containers if not c.ready and not c.init), "")
-            if pod
-            else "",
-            "triton": next((e.source.removeprefix("Triton at ") for e in self._case.of_probe("index")), ""),
-        }
-        return {key: value for key, value in known.items() if value}
+    def _own_action(self, leaf: Leaf) -> str:
+        """What to do about the cause: the telling line's own remedy, else the leaf's first."""
+        if self._root and self._root.signature.fix:
+            groups = {**self._root.match.groups, **({"model": self._name} if self._name else {})}
+            return fill(self._root.signature.fix, {**self._known, **groups})
+        return fill(next(action for action in leaf.actions if action.fits(self._known)).do, self._known)
+
+    def _figures(self) -> Mapping[str, str]:
+        why = self._root.signature.says if self._root else self._verdict.leaf.title
+        namespace = self._snapshot.asked.namespace
+        return load_figures(self._case, self._model, self._name or "", namespace, self._rollout, why)
 
     def _models(self) -> Iterator[ModelLine]:
         rows = [(case, model) for case in self._cases for model in case.models.values()]
@@ -317,6 +338,21 @@ class _Writer:
                 if last.at:
                     what = f"{short(attempt.model, MAX_NAME)} {attempt.outcome}"
                     yield Moment(at=last.at, what=what, evidence=reading.evidence.id)
+
+
+def _rollout_lines(state: RolloutState) -> Iterator[str]:
+    """Who serves meanwhile, and what the latest rollout has to do with it. Timing alone blames nothing."""
+    serving = who_serves(state)
+    yield f"{capital(serving)} still serve: {state.fate}" if serving else capital(state.fate)
+    newest, changes = state.newest, "; ".join(state.newest.changes[:3])
+    changed = f": {changes}" if changes else ""
+    match state.scope:
+        case "new":
+            yield f"only pods of revision {newest.number} fail, the latest{changed}"
+        case "both":
+            yield f"pods of earlier revisions fail too, so revision {newest.number} is not what broke them{changed}"
+        case _ if changes:
+            yield f"the latest rollout is revision {newest.number}{changed}"
 
 
 def _readiness(pods: PodList) -> str:

@@ -12,10 +12,12 @@ from triage.evidence import (
     ServerMetadata,
 )
 from triage.latency.facts import (
+    Canary,
     ClusterEvents,
     HpaView,
     Lifetime,
     ModelSettings,
+    NoCanary,
     Nodes,
     NoHpa,
     PodPlacements,
@@ -63,6 +65,10 @@ def evidence_line(evidence: Evidence) -> EvidenceLine:
             got = count(len(revisions), "revision")
         case HpaView(current=current, desired=desired):
             got = f"{current} replicas, wants {desired}"
+        case Canary(name=name, phase=phase):
+            got = f"{name}, {phase}" if phase else name
+        case NoCanary():
+            got = "none"
         case NoHpa():
             got = "no autoscaler"
         case ClusterEvents(events=told):

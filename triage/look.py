@@ -10,7 +10,8 @@ import msgspec
 from telemetry.kubernetes_api import KubernetesError
 from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, SoFar, collect
-from triage.evidence import Asked, Missing, Snapshot
+from triage.evidence import Asked, Missing, PodList, Snapshot
+from triage.probes.cluster import cluster_questions
 from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
 from triage.probes.triton_url import triton_questions
@@ -19,6 +20,8 @@ from triage.seal import Seal, printable
 
 CONNECTING_SHARE = 0.6
 """Of the budget, for credentials and the list of pods: plug-ins take seconds, and the pods are still to be asked about."""
+
+_OF_ROLLOUT = ("rollouts", "placements", "canary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,13 @@ def _pods(access: ClusterAccess, sources: Sources, rules: Rules) -> Question:
             access.kubectl,
             selector=sources.selector,
         )
-        return await pods.ask(seal)
+        rollout = cluster_questions(
+            client, access.namespace, sources.target, access.kubectl, selector=sources.selector
+        )
+        found = await pods.ask(seal)
+        if not isinstance(found.facts, PodList):
+            return found
+        return Found(found.facts, [*found.then, *(each for each in rollout if each.probe in _OF_ROLLOUT)])
 
     patience = rules.tree.budget * CONNECTING_SHARE
     return access.pods_question(

@@ -1,4 +1,4 @@
-"""A decision tree as data: questions with a test and three branches, and leaves with what they rest on and what to do.
+"""A decision tree as data: questions with a test and three branches, leaves with what they rest on and what to do.
 
 Files are `rules/trees/*.yaml`. What a test means is in `triage/answers.py`; this file only says what may be written, and
 refuses a tree with a branch that leads nowhere, a leaf that nothing reaches, a probe that nothing uses or a name that is not
@@ -24,8 +24,26 @@ TestKind = Literal[
 ]
 
 PLACEHOLDERS = ("model", "version", "namespace", "workload", "pod", "container", "triton")
+LOAD_PLACEHOLDERS = (
+    "image",
+    "stop_rollout",
+    "resume_rollout",
+    "undo_rollout",
+    "who_serves",
+    "fate",
+    "previous_revision",
+    "new_revision",
+    "changed",
+    "reloaded",
+    "good_version",
+    "bad_version_entry",
+    "repository",
+    "pattern",
+    "mutable",
+    "baked",
+)
+"""What a load failure may fill in besides, each in `triage/load_figures.py`."""
 LATENCY_PLACEHOLDERS = (
-    *PLACEHOLDERS,
     "node",
     "gpu",
     "part",
@@ -52,7 +70,8 @@ LATENCY_PLACEHOLDERS = (
     "max_in_flight",
     "latency_query",
 )
-"""What an incident may fill in besides, each in `triage/latency/figures.py`."""
+"""What a latency incident may fill in besides, each in `triage/latency/figures.py`."""
+ALL_PLACEHOLDERS = tuple(dict.fromkeys((*PLACEHOLDERS, *LOAD_PLACEHOLDERS, *LATENCY_PLACEHOLDERS)))
 _MOST = 300
 """Nodes, leaves and checks of one tree: a person reads it, and the walk goes as deep as its nodes."""
 
@@ -154,14 +173,12 @@ class Action(_Row):
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> Self:
         for name in (*self.needs, *self.lacks):
-            if name not in LATENCY_PLACEHOLDERS:
-                raise ValueError(f"{name!r} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}")
+            if name not in ALL_PLACEHOLDERS:
+                raise ValueError(f"{name!r} is never filled in; known: {', '.join(ALL_PLACEHOLDERS)}")
         for text in (self.do, self.command, self.undo, self.blast_radius, self.verify, self.not_if):
             for name in re.findall(r"\{(\w+)\}", text):
-                if name not in LATENCY_PLACEHOLDERS:
-                    raise ValueError(
-                        f"{{{name}}} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"
-                    )
+                if name not in ALL_PLACEHOLDERS:
+                    raise ValueError(f"{{{name}}} is never filled in; known: {', '.join(ALL_PLACEHOLDERS)}")
         before = ""
         for part in re.split(r"(\{\w+\})", self.command):
             if part.startswith("{") and (before.count("'") % 2 or before.count('"') % 2):
@@ -170,6 +187,22 @@ class Action(_Row):
                 )
             before += part
         return self
+
+
+class SharedAction(Action):
+    """A mitigation of several leaves, before or after their own."""
+
+    id: Id
+    place: Literal["first", "last"]
+    only: tuple[Id, ...] = ()
+    """The leaves that it goes with; none: all but `but`."""
+    but: tuple[Id, ...] = ()
+    reads: tuple[str, ...] = ()
+    """The probes whose evidence fills it in."""
+    sources: tuple[str, ...] = Field(min_length=1)
+
+    def goes_with(self, leaf: str) -> bool:
+        return leaf in self.only if self.only else leaf not in self.but
 
 
 class Leaf(_Row):
@@ -243,6 +276,13 @@ class Tree(_Row):
     nodes: tuple[Annotated[Node, BeforeValidator(_yes_and_no)], ...] = Field(min_length=1, max_length=_MOST)
     checks: tuple[Check, ...] = Field(default=(), max_length=_MOST)
     leaves: tuple[Leaf, ...] = Field(min_length=1, max_length=_MOST)
+    shared: tuple[SharedAction, ...] = Field(default=(), max_length=_MOST)
+
+    def actions(self, leaf: Leaf) -> tuple[Action, ...]:
+        """The leaf's own, and those that it shares with others before and after."""
+        shared = [action for action in self.shared if action.goes_with(leaf.id)]
+        first = [action for action in shared if action.place == "first"]
+        return (*first, *leaf.actions, *(action for action in shared if action.place == "last"))
 
     def node(self, name: str) -> Node | None:
         return next((node for node in self.nodes if node.id == name), None)
@@ -266,9 +306,13 @@ def parse_tree(text: str, file: str) -> Tree:
 def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
     """(the id or key at fault, what is wrong)."""
     seen: set[str] = set()
-    for name in (*_places(tree), *(check.id for check in tree.checks)):
+    others = (*(check.id for check in tree.checks), *(action.id for action in tree.shared))
+    for name in (*_places(tree), *others):
         if name in seen:
-            yield name, f"{name!r} is given twice; ids of nodes, checks and leaves are one namespace"
+            yield (
+                name,
+                f"{name!r} is given twice; ids of nodes, checks, leaves and shared actions are one namespace",
+            )
         seen.add(name)
     places = set(_places(tree))
     checks = {check.id for check in tree.checks}
@@ -287,6 +331,12 @@ def _mistakes(tree: Tree) -> Iterator[tuple[str, str]]:
         for name in (*leaf.over, *leaf.separate):
             if name not in {other.id for other in tree.leaves}:
                 yield leaf.id, f"{leaf.id!r} names leaf {name!r}, which is not there"
+    for action in tree.shared:
+        for name in (*action.only, *action.but):
+            if name not in {leaf.id for leaf in tree.leaves}:
+                yield action.id, f"{action.id!r} names leaf {name!r}, which is not there"
+        if action.only and action.but:
+            yield action.id, f"{action.id!r} has 'only' and 'but': give one of them"
     yield from _unreached(tree)
     yield from _unused(tree)
     yield from _circles(tree)
@@ -319,10 +369,10 @@ def _unreached(tree: Tree) -> Iterator[tuple[str, str]]:
 def _unused(tree: Tree) -> Iterator[tuple[str, str]]:
     used: set[str] = set()
     tests = [(node.id, node.test) for node in tree.nodes] + [(check.id, check.test) for check in tree.checks]
-    for name, test in tests:
-        if not isinstance(test, Test):
-            continue  # quantities say themselves what they read: see triage/latency/rules.py
-        for probe in test.reads:
+    # Quantities say themselves what they read: see triage/latency/rules.py.
+    reads = [(name, test.reads) for name, test in tests if isinstance(test, Test)]
+    for name, probes in (*reads, *((action.id, action.reads) for action in tree.shared)):
+        for probe in probes:
             if probe not in tree.probes:
                 yield name, f"{name!r} reads {probe!r}, which is no probe; known: {', '.join(tree.probes)}"
             used.add(probe)

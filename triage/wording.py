@@ -8,7 +8,7 @@ from typing import Any
 from triage.seal import printable
 
 MAX_LINE = 500
-_WHOLE = ("{freeze}", "{undo_rollout}")
+_WHOLE = ("{freeze}", "{undo_rollout}", "{stop_rollout}")
 """Commands of the workload's owner, whose parts are quoted already."""
 MAX_NAME = 255
 """A model is a directory, and no file system has a longer name."""

@@ -14,7 +14,7 @@ from tests.controlplane.kube_client import Object
 from tests.local_process import eventually
 from triage.evidence import Facts, Missing
 from triage.latency.facts import ClusterEvents, HpaView, Nodes, NoHpa, PodPlacements, Rollouts
-from triage.latency.owner import freeze_command, undo_command
+from triage.owner import freeze_command, undo_command
 from triage.probes.cluster import cluster_questions
 from triage.seal import Seal
 
@@ -31,7 +31,7 @@ RIGHTS = {
     ("apps", "controllerrevisions"): ["list"],
     ("autoscaling", "horizontalpodautoscalers"): ["list"],
 }
-PROBES = ["cluster_events", "placements", "rollouts", "hpa", "nodes"]
+PROBES = ["cluster_events", "placements", "rollouts", "canary", "hpa", "nodes"]
 
 
 class Plain:

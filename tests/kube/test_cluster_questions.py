@@ -12,7 +12,16 @@ from telemetry.kubernetes_api import KubernetesError
 from tests.kube.canned_api import CannedApi
 from triage.collect import Question
 from triage.evidence import Evidence, Facts, Missing
-from triage.latency.facts import ClusterEvent, ClusterEvents, HpaView, Nodes, NoHpa, PodPlacements, Rollouts
+from triage.latency.facts import (
+    ClusterEvent,
+    ClusterEvents,
+    HpaView,
+    NoCanary,
+    Nodes,
+    NoHpa,
+    PodPlacements,
+    Rollouts,
+)
 from triage.probes.cluster import cluster_questions
 from triage.probes.cluster_facts import missing
 from triage.seal import Seal
@@ -67,6 +76,7 @@ async def test_every_answer_passes_the_seal_and_pods_are_looked_up_once() -> Non
         "cluster_events": ClusterEvents,
         "placements": PodPlacements,
         "rollouts": Rollouts,
+        "canary": NoCanary,
         "hpa": HpaView,
         "nodes": Nodes,
     }

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from telemetry.flagger import FlaggerCanary, read_canary
 from telemetry.kubernetes_api import KubernetesError
 from telemetry.managed_by import Owner, owner_of
 from telemetry.object_events import ObjectEvent
@@ -231,3 +232,111 @@ def cluster() -> CannedApi:
             EVENTS: {"items": [scaled]},
         }
     )
+
+
+async def test_an_argo_rollout_has_replica_sets_too() -> None:
+    """Its notes on them are its own, and it says what it takes for stable."""
+    rollout = {
+        "metadata": metadata("llm", 1),
+        "spec": {
+            "selector": {"matchLabels": {"app": "llm"}},
+            "replicas": 8,
+            "strategy": {"canary": {"maxUnavailable": "20%", "steps": [{"setWeight": 20}]}},
+        },
+        "status": {"stableRS": "a", "abort": True, "updatedReplicas": 2, "availableReplicas": 8},
+    }
+    sets = []
+    for name, minute, number in (("a", 10, "1"), ("b", 20, "2")):
+        annotations = {"rollout.argoproj.io/revision": number}
+        about = owned(
+            f"llm-{name}",
+            minute,
+            "llm",
+            labels={"rollouts-pod-template-hash": name},
+            annotations=annotations,
+        )
+        pod = {"spec": {"containers": [{"name": "triton", "image": f"triton:{number}"}]}}
+        sets.append({"metadata": about, "spec": {"template": pod}, "status": {"replicas": 1}})
+    path = "/apis/argoproj.io/v1alpha1/namespaces/prod/rollouts/llm"
+    api = CannedApi({path: rollout, f"{APPS}/replicasets": {"items": sets}, EVENTS: {"items": []}})
+    found = await read_revisions(api, "prod", Workload("Rollout", "llm"))
+    assert told(found.revisions) == [
+        (1, at(10), None, ()),
+        (2, at(20), 1, ("image of triton: triton:1 -> triton:2",)),
+    ]
+    assert (found.strategy, found.max_unavailable, found.stable, found.aborted) == ("Canary", 1, "a", True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "strategy", "most"),
+    [
+        (
+            {
+                "replicas": 7,
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%"}},
+            },
+            "RollingUpdate",
+            1,
+        ),
+        (
+            {"replicas": 7, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}},
+            "RollingUpdate",
+            0,
+        ),
+        ({"replicas": 7, "strategy": {"type": "Recreate"}}, "Recreate", None),
+        (
+            {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%"}}},
+            "RollingUpdate",
+            None,
+        ),
+    ],
+)
+async def test_how_many_pods_may_be_missing_is_a_number(
+    spec: dict[str, object], strategy: str, most: int | None
+) -> None:
+    deployment = {"metadata": metadata("llm", 1), "spec": {"selector": {}, **spec}, "status": {}}
+    api = CannedApi(
+        {
+            f"{APPS}/deployments/llm": deployment,
+            f"{APPS}/replicasets": {"items": []},
+            EVENTS: {"items": []},
+        }
+    )
+    found = await read_revisions(api, "prod", Workload("Deployment", "llm"))
+    assert (found.strategy, found.max_unavailable) == (strategy, most)
+
+
+CANARIES = "/apis/flagger.app/v1beta1/namespaces/prod/canaries"
+
+
+async def test_flaggers_canary_is_the_one_of_the_workload_or_of_its_primary() -> None:
+    canary = {
+        "metadata": {"name": "llm-canary"},
+        "spec": {"targetRef": {"kind": "Deployment", "name": "llm"}},
+        "status": {"phase": "Progressing"},
+    }
+    primary = {"spec": {"replicas": 3}, "status": {"availableReplicas": 2}}
+    api = CannedApi(
+        {
+            "/apis/flagger.app": {},
+            CANARIES: {"items": [canary]},
+            f"{APPS}/deployments/llm-primary": primary,
+        }
+    )
+    expected = FlaggerCanary("llm-canary", "Progressing", False, "llm-primary", 3, 2)
+    for name in ("llm", "llm-primary"):
+        assert await read_canary(api, "prod", Workload("Deployment", name)) == expected
+    assert await read_canary(api, "prod", Workload("Deployment", "other")) is None
+    api.forbidden.add(f"{APPS}/deployments/llm-primary")
+    found = await read_canary(api, "prod", Workload("Deployment", "llm"))
+    assert found is not None
+    assert (found.primary_replicas, found.primary_available) == (None, None)
+    api.forbidden.add(CANARIES)
+    with pytest.raises(KubernetesError):
+        await read_canary(api, "prod", Workload("Deployment", "llm"))
+
+
+async def test_without_flagger_nobody_needs_a_right_to_its_canaries() -> None:
+    api = CannedApi({})
+    assert await read_canary(api, "prod", Workload("Deployment", "llm")) is None
+    assert api.asked == ["/apis/flagger.app"]

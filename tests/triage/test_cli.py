@@ -73,7 +73,7 @@ def test_the_first_line_says_what_to_do(tmp_path: Path, rules: Path) -> None:
         (
             ["cronjob/x"],
             "'cronjob/x': no pods are known of kind 'cronjob'; accepted: pod/NAME, deployment/NAME, statefulset/NAME,"
-            " daemonset/NAME, replicaset/NAME or a label selector like app=NAME\n",
+            " daemonset/NAME, replicaset/NAME, rollout/NAME or a label selector like app=NAME\n",
         ),
     ],
 )

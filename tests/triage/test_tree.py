@@ -5,7 +5,7 @@ import pytest
 from telemetry.located_yaml import InvalidFileError
 from tests.triage.snapshots import TREE
 from triage.signatures import CATEGORIES
-from triage.tree import LATENCY_PLACEHOLDERS, Explore, parse_tree
+from triage.tree import ALL_PLACEHOLDERS, Explore, parse_tree
 
 SMALL = """\
 tree: small
@@ -75,7 +75,7 @@ def test_a_right_file_is_its_tree() -> None:
          "15:5: 'again' reads 'lag', which is no probe; known: log"),
         ("  log: {asks", "  index: {asks: x, deadline: 1s}\n  log: {asks", "5:3: probe 'index' is read by no test"),
         ("- id: again", "- id: first",
-         "15:5: 'first' is given twice; ids of nodes, checks and leaves are one namespace"),
+         "15:5: 'first' is given twice; ids of nodes, checks, leaves and shared actions are one namespace"),
         ("unknown: well", "unknown: first", "8:5: 'first' leads back to itself: first -> first"),
         ("- id: well", "- {id: well}\n  - id: well",
          "27:5: 'category' is missing here; add it"),
@@ -98,11 +98,11 @@ def test_a_right_file_is_its_tree() -> None:
         ("- {do: Rest.,", "- {lacks: [model], do: Rest.,", "27:5: 1: no action is left where model is known; give one "
          "without 'needs'"),
         ("- {do: Rest.,", "- {lacks: [modle], do: Rest.,",
-         f"32:9: 0: 'modle' is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"),
+         f"32:9: 0: 'modle' is never filled in; known: {', '.join(ALL_PLACEHOLDERS)}"),
         ("requires: [again]", "requires: [again]\n    shows: [agian]",
          "19:5: 'broken' names check 'agian', which is not there"),
         ("Mend {model}", "Mend {modle}",
-         f"25:9: 0: {{modle}} is never filled in; known: {', '.join(LATENCY_PLACEHOLDERS)}"),
+         f"25:9: 0: {{modle}} is never filled in; known: {', '.join(ALL_PLACEHOLDERS)}"),
         ('"ls {model}"', "\"sh -c 'ls {model}'\"",
          "25:9: 0: {model} stands between quotes, and is quoted by itself; take it out of them"),
         ("undo: u, blast_radius: b, verify: v, not_if: n}\n    sources: [s]\n  - id", "undo: u, verify: v, not_if: n}"

@@ -12,9 +12,9 @@ from triage.latency.facts import Ranges, Rollouts
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
 from triage.latency.number import amount
-from triage.latency.owner import freeze_command
 from triage.latency.rules import LatencyRules
 from triage.latency.walk import Candidate, Walk, walk
+from triage.owner import freeze_command
 from triage.report import (
     CALM,
     SCHEMA,

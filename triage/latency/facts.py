@@ -170,6 +170,32 @@ class Rollouts(msgspec.Struct, frozen=True, tag="rollouts"):
     available: int | None = None
     paused: bool = False
     revisions: tuple[Revision, ...] = ()
+    strategy: str = ""
+    """`RollingUpdate`, `Recreate`, `OnDelete`, `Canary` or `BlueGreen`; empty: not told."""
+    max_unavailable: int | None = None
+    """So many replicas may be missing while it rolls out; None: the strategy knows no such number, or it is not told."""
+    stuck: bool = False
+    """Its progress deadline is over: nothing undoes the rollout by itself."""
+    aborted: bool = False
+    """An Argo Rollout that went back to its stable pods, and stays there until it is retried."""
+    stable: str = ""
+    """Hash of the template that an Argo Rollout takes for stable."""
+
+
+class Canary(msgspec.Struct, frozen=True, tag="canary"):
+    """The Flagger canary that rolls the workload out, and its primary, which serves meanwhile."""
+
+    name: str
+    phase: str = ""
+    suspended: bool = False
+    primary: str = ""
+    """`deployment/NAME`."""
+    primary_replicas: int | None = None
+    primary_available: int | None = None
+
+
+class NoCanary(msgspec.Struct, frozen=True, tag="no_canary"):
+    """Flagger is not installed, or rolls out other workloads."""
 
 
 class HpaCondition(msgspec.Struct, frozen=True):
@@ -252,6 +278,8 @@ LatencyFacts = (
     | ModelSettings
     | PodPlacements
     | Rollouts
+    | Canary
+    | NoCanary
     | HpaView
     | NoHpa
     | ClusterEvents

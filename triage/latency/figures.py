@@ -8,13 +8,13 @@ from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
 from triage.latency.number import amount
-from triage.latency.owner import freeze_command, undo_command
 from triage.latency.predicates.callers import caller
 from triage.latency.predicates.computing import slowest_part
 from triage.latency.predicates.mixes import crowding
 from triage.latency.predicates.neighbours import cpu_neighbour, gpu_neighbour
 from triage.latency.predicates.sizes import larger_requests
 from triage.latency.predicates.warm_path import warm_path
+from triage.owner import freeze_command, undo_command
 
 COMFORTABLE = 0.7
 """Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from telemetry.flagger import read_canary
 from telemetry.hpa_status import list_hpas
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.nodes import read_nodes
@@ -20,9 +21,10 @@ from telemetry.target import Workload
 from telemetry.workload_above import find_workload, is_made_by, named_workload
 from triage.collect import Found, Question
 from triage.evidence import Facts, Missing
-from triage.latency.facts import ClusterEvents, Nodes, NoHpa, PodPlacements
+from triage.latency.facts import ClusterEvents, NoCanary, Nodes, NoHpa, PodPlacements
 from triage.probes.cluster_facts import (
     called,
+    canary,
     cluster_event,
     hpa_view,
     missing,
@@ -93,6 +95,13 @@ class _Cluster:
                 self._rollouts,
             ),
             self._question(
+                "canary",
+                f"Flagger's canary of {of}",
+                f"GET /apis/flagger.app/v1beta1/namespaces/{self._namespace}/canaries",
+                f"{self._kubectl} get canaries.flagger.app",
+                self._canary,
+            ),
+            self._question(
                 "hpa", f"autoscaler of {of}", f"GET {hpas}", f"{self._kubectl} get hpa -o yaml", self._hpa
             ),
             self._question(
@@ -147,6 +156,14 @@ class _Cluster:
             placements = []
         births = [Birth(each.template, each.created_at) for each in placements if each.created_at]
         return rollouts(await read_revisions(self._api, self._namespace, workload, births))
+
+    async def _canary(self) -> Facts | Missing:
+        try:
+            workload = await self._workload.value()
+        except _NoWorkload:
+            return NoCanary()
+        found = await read_canary(self._api, self._namespace, workload)
+        return canary(found, workload) if found else NoCanary()
 
     async def _hpa(self) -> Facts | Missing:
         workload = await self._workload.value()

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 
+from telemetry.flagger import FlaggerCanary
 from telemetry.hpa_status import HpaStatus
 from telemetry.kubernetes_api import KubernetesError
 from telemetry.nodes import NodeState
@@ -12,6 +13,7 @@ from telemetry.revision_reader import WorkloadRevisions
 from telemetry.target import Workload
 from triage.evidence import Missing, MissingReason
 from triage.latency.facts import (
+    Canary,
     ClusterEvent,
     HpaCondition,
     HpaView,
@@ -120,6 +122,22 @@ def rollouts(found: WorkloadRevisions) -> Rollouts:
             )
             for each in found.revisions
         ),
+        strategy=found.strategy,
+        max_unavailable=found.max_unavailable,
+        stuck=found.stuck,
+        aborted=found.aborted,
+        stable=found.stable,
+    )
+
+
+def canary(found: FlaggerCanary, workload: Workload) -> Canary:
+    return Canary(
+        name=found.name,
+        phase=found.phase,
+        suspended=found.suspended,
+        primary=called(Workload(workload.kind, found.primary)),
+        primary_replicas=found.primary_replicas,
+        primary_available=found.primary_available,
     )
 
 

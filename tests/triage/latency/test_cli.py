@@ -60,7 +60,7 @@ def triage(*words: str | Path) -> Result:
         (
             [*PROMETHEUS, "cronjob/x"],
             "'cronjob/x': no pods are known of kind 'cronjob'; accepted: pod/NAME, deployment/NAME,"
-            " statefulset/NAME, daemonset/NAME, replicaset/NAME or a label selector like app=NAME",
+            " statefulset/NAME, daemonset/NAME, replicaset/NAME, rollout/NAME or a label selector like app=NAME",
         ),
     ],
 )

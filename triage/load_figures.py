@@ -1,0 +1,90 @@
+"""The incident's own names and numbers for the mitigations of a load failure. Pure."""
+
+import json
+from collections.abc import Mapping
+
+from triage.case import Case, ModelCase, index_rows
+from triage.owner import resume_command, stop_command, undo_command
+from triage.rollout_state import RolloutState
+from triage.wording import count
+
+_MOST_CHANGES = 3
+
+
+def load_figures(
+    case: Case, model: ModelCase | None, name: str, namespace: str, state: RolloutState | None, why: str
+) -> Mapping[str, str]:
+    """What may be filled into an action; what is not known is not there. `why` is the cause in a few words."""
+    pod = case.pod
+    found = {
+        "model": name,
+        "version": model.version if model else "",
+        "namespace": pod.namespace if pod else namespace,
+        **_of_pod(case),
+        "triton": next((e.source.removeprefix("Triton at ") for e in case.of_probe("index")), ""),
+        "reloaded": "yes" if model and model.failed and model.loaded_before else "",
+        "good_version": _good_version(case, model),
+        "bad_version_entry": _bad_version(model, why),
+        **(_of_rollout(state, namespace) if state else {}),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _of_pod(case: Case) -> dict[str, str]:
+    pod = case.pod
+    if pod is None:
+        return {}
+    unready = next((each for each in pod.containers if not each.ready and not each.init), None)
+    return {
+        "pod": pod.name,
+        "workload": pod.owner,
+        "container": unready.name if unready else "",
+        "image": unready.image if unready else "",
+    }
+
+
+def _of_rollout(state: RolloutState, namespace: str) -> dict[str, str]:
+    rollouts = state.rollouts
+    found = {
+        "workload": rollouts.workload,
+        "new_revision": str(state.newest.number),
+        "fate": state.fate,
+        "who_serves": who_serves(state),
+        "changed": "; ".join(state.newest.changes[:_MOST_CHANGES]),
+    }
+    if state.previous:
+        found["previous_revision"] = str(state.previous.number)
+    # Where it is known that nobody serves, there is nobody to keep.
+    if state.under_way and state.serving != 0:
+        found["stop_rollout"] = stop_command(rollouts, state.canary, namespace)
+        found["resume_rollout"] = resume_command(rollouts, state.canary, namespace)
+    if state.previous and state.scope != "both":
+        found["undo_rollout"] = undo_command(rollouts, namespace, revision=state.previous.number)
+    return found
+
+
+def who_serves(state: RolloutState) -> str:
+    """Such as `3 ready pods of revision 41`; empty where none does."""
+    if not state.serving:
+        return ""
+    if state.canary is not None:
+        return f"{count(state.serving, 'available pod')} of {state.canary.primary}"
+    number = f" of revision {state.previous.number}" if state.previous else ""
+    return f"{count(state.serving, 'ready pod')}{number}"
+
+
+def _good_version(case: Case, model: ModelCase | None) -> str:
+    """The latest version of the model that is READY beside the failed one."""
+    if model is None:
+        return ""
+    ready = {row.version for row in index_rows(case) if row.name == model.name and row.state == "READY"}
+    numbers = [int(version) for version in ready - {model.version} if version.isdecimal()]
+    return str(max(numbers)) if numbers else ""
+
+
+def _bad_version(model: ModelCase | None, why: str) -> str:
+    """An entry of `bad_versions.yaml`: JSON, which is YAML too, on one line."""
+    if model is None or not model.version.isdecimal():
+        return ""
+    entry = {"model": model.name, "version": int(model.version), "reason": why}
+    return "- " + json.dumps(entry, ensure_ascii=False)
