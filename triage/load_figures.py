@@ -15,11 +15,11 @@ def load_figures(
     case: Case, model: ModelCase | None, name: str, namespace: str, state: RolloutState | None, why: str
 ) -> Mapping[str, str]:
     """What may be filled into an action; what is not known is not there. `why` is the cause in a few words."""
-    pod = case.pod
+    namespace = case.pod.namespace if case.pod else namespace
     found = {
         "model": name,
         "version": model.version if model else "",
-        "namespace": pod.namespace if pod else namespace,
+        "namespace": namespace,
         **_of_pod(case),
         "triton": next((e.source.removeprefix("Triton at ") for e in case.of_probe("index")), ""),
         "reloaded": "yes" if model and model.failed and model.loaded_before else "",
