@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from triage.evidence import (
     Snapshot,
 )
 from triage.evidence_lines import evidence_line
+from triage.latency.changes import rolled_out_at
 from triage.latency.facts import Canary, PodPlacements, Rollouts
 from triage.load_figures import load_figures, who_serves
 from triage.report import (
@@ -31,6 +33,7 @@ from triage.report import (
 )
 from triage.rollout_state import RolloutState, rollout_state
 from triage.rules import Rules
+from triage.same_cluster import for_the_same_cluster
 from triage.tree import Leaf, Tree
 from triage.walk import BANDS, Verdict, walk
 from triage.wording import MAX_NAME, capital, clean, command, count, fill, names, sentence, short
@@ -45,10 +48,9 @@ def build_report(snapshot: Snapshot, rules: Rules) -> Report:
     cases = [make_case(subject, evidence, rules.signatures) for subject, evidence in _by_subject(snapshot)]
     judged = [_Judged.of(case, snapshot.asked.model, rules.tree) for case in cases]
     chosen = min(judged, key=lambda one: one.urgency)
+    report = for_the_same_cluster(_Writer(snapshot, rules, judged, chosen).report(), snapshot.asked)
     # What is saved in a bundle, or stood in a JSON string of a log, did not pass the seal in this form.
-    return msgspec.convert(
-        clean(msgspec.to_builtins(_Writer(snapshot, rules, judged, chosen).report())), Report
-    )
+    return msgspec.convert(clean(msgspec.to_builtins(report)), Report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class _Writer:
             unseen=tuple(self._unseen()),
             actions=actions,
             models=tuple(self._models()),
-            timeline=tuple(self._timeline())[-_MAX_TIMELINE:],
+            timeline=self._timeline(),
             path=tuple(
                 PathStep(
                     node=step.node,
@@ -330,7 +332,16 @@ class _Writer:
                 subject=case.subject,
             )
 
-    def _timeline(self) -> Iterator[Moment]:
+    def _timeline(self) -> tuple[Moment, ...]:
+        return (*self._rolled_out(), *tuple(self._ends())[1 - _MAX_TIMELINE :])
+
+    def _rolled_out(self) -> Iterator[Moment]:
+        rollouts = next((e for e in self._snapshot.evidence if isinstance(e.facts, Rollouts)), None)
+        if self._rollout and rollouts and (at := rolled_out_at(self._rollout.rollouts.revisions, -1)):
+            when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            yield Moment(at=when, what=_rolled_out(self._rollout), evidence=rollouts.id)
+
+    def _ends(self) -> Iterator[Moment]:
         """In the order of the log, an earlier life first: a time of day alone does not know of midnight."""
         for reading in sorted(self._case.logs, key=lambda reading: reading.evidence.probe != "previous_log"):
             ends = [(attempt, attempt.last) for attempt in reading.log.attempts.values() if attempt.last]
@@ -353,6 +364,11 @@ def _rollout_lines(state: RolloutState) -> Iterator[str]:
             yield f"pods of earlier revisions fail too, so revision {newest.number} is not what broke them{changed}"
         case _ if changes:
             yield f"the latest rollout is revision {newest.number}{changed}"
+
+
+def _rolled_out(state: RolloutState) -> str:
+    changes = f": {'; '.join(state.newest.changes[:3])}" if state.newest.changes else ""
+    return f"{state.rollouts.workload} revision {state.newest.number} rolled out{changes}"
 
 
 def _readiness(pods: PodList) -> str:

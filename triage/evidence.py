@@ -182,6 +182,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     namespace: str = ""
     model: str = ""
+    kubeconfig: str = ""
+    """As given, and so is `context`; empty: kubectl's own choice."""
+    context: str = ""
     start: float | None = None
     """The window that was asked about, in seconds since 1970; None for what knows no time."""
     end: float | None = None

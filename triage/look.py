@@ -62,7 +62,12 @@ async def look(
         # As in the evidence, so that a model's name is the same in both.
         asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
         snapshot = await collect(questions, asked, rules.tree, make_seal, so_far=so_far)
-        asked = msgspec.structs.replace(asked, namespace=printable(access.namespace))
+        asked = msgspec.structs.replace(
+            asked,
+            namespace=printable(access.namespace),
+            kubeconfig=printable(sources.kubeconfig or "") if sources.target else "",
+            context=printable(sources.context or "") if sources.target else "",
+        )
         return msgspec.structs.replace(snapshot, asked=asked)
 
 

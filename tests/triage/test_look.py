@@ -72,7 +72,13 @@ async def test_the_namespace_is_the_one_that_kubectl_would_use(
             Sources(target="app=llm", namespace=sources.namespace, kubeconfig=file, context=sources.context)
         )
     assert (got.asked, answers(got)) == (
-        Asked(tree="load-failure", target="app=llm", namespace=asked),
+        Asked(
+            tree="load-failure",
+            target="app=llm",
+            namespace=asked,
+            kubeconfig=file,
+            context=sources.context or "",
+        ),
         {
             "pods": Missing(
                 "not_found",

@@ -1,4 +1,4 @@
-"""A load failure in the middle of a rollout: what keeps people served comes first, and the rollout is blamed for its own pods alone."""
+"""A load failure in the middle of a rollout: what keeps people served comes first; the rollout is blamed for its own pods alone."""
 
 from typing import Any
 

@@ -28,6 +28,7 @@ from triage.report import (
     Unseen,
     VerdictView,
 )
+from triage.same_cluster import for_the_same_cluster
 from triage.tree import Leaf
 from triage.walk import BANDS
 from triage.wording import MAX_NAME, capital, clean, command, fill, names, sentence, short
@@ -41,7 +42,7 @@ def build_latency_report(snapshot: Snapshot, rules: LatencyRules) -> Report:
     """The report on this snapshot by these rules."""
     incident = Incident(snapshot, rules.measures, rules.quantities)
     found = walk(rules.tree, incident)
-    report = _Writer(snapshot, rules, incident, found).report()
+    report = for_the_same_cluster(_Writer(snapshot, rules, incident, found).report(), snapshot.asked)
     return msgspec.convert(clean(msgspec.to_builtins(report)), Report)
 
 

@@ -102,7 +102,12 @@ async def look_at_latency(
         )
         capture = sources.capture_seconds + 8.0 if sources.tritons else 0.0
         snapshot = await collect(questions, asked, rules.tree, make_seal, patience=capture, so_far=so_far)
-        asked = msgspec.structs.replace(asked, namespace=printable(access.namespace))
+        asked = msgspec.structs.replace(
+            asked,
+            namespace=printable(access.namespace),
+            kubeconfig=printable(sources.kubeconfig or "") if sources.target else "",
+            context=printable(sources.context or "") if sources.target else "",
+        )
         return msgspec.structs.replace(snapshot, asked=asked)
 
 
