@@ -259,9 +259,9 @@ async def asked(reader: KubernetesClient, target: str, probe: str) -> Facts | Mi
     return (await question.ask(Seal(Plain()))).facts
 
 
-async def settled(cluster: Cluster, name: str, revision: int) -> None:
+async def settled(cluster: Cluster, name: str, revision: int, namespace: str = NAMESPACE) -> None:
     async def done() -> bool:
-        found = await cluster.plane.api.get("apps/v1", "Deployment", name, NAMESPACE)
+        found = await cluster.plane.api.get("apps/v1", "Deployment", name, namespace)
         status, wanted = found.get("status", {}), found["spec"]["replicas"]
         number = found["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision")
         counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
@@ -278,9 +278,9 @@ async def set_image(cluster: Cluster, name: str, image: str, kind: str = "Deploy
     await cluster.plane.api.patch("apps/v1", kind, name, patch, NAMESPACE)
 
 
-async def kubectl(cluster: Cluster, words: str) -> None:
+async def kubectl(cluster: Cluster, words: str, namespace: str = NAMESPACE) -> None:
     command = (
-        f"{cluster.plane.kubectl} --kubeconfig={cluster.plane.kubeconfig} --namespace={NAMESPACE} {words}"
+        f"{cluster.plane.kubectl} --kubeconfig={cluster.plane.kubeconfig} --namespace={namespace} {words}"
     )
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -289,7 +289,7 @@ async def kubectl(cluster: Cluster, words: str) -> None:
     assert process.returncode == 0, said.decode()
 
 
-def workload(kind: str, name: str, replicas: int = 1) -> Object:
+def workload(kind: str, name: str, replicas: int = 1, namespace: str = NAMESPACE) -> Object:
     pod: Object = {
         "nodeName": "node-0",
         "tolerations": [{"operator": "Exists"}],  # no controller takes the taint off a new node
@@ -309,7 +309,7 @@ def workload(kind: str, name: str, replicas: int = 1) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
 
@@ -334,9 +334,11 @@ def hpa(name: str) -> Object:
 
 
 def identity(
-    name: str, rights: dict[tuple[str, str], Sequence[str]] | dict[tuple[str, str], list[str]]
+    name: str,
+    rights: dict[tuple[str, str], Sequence[str]] | dict[tuple[str, str], list[str]],
+    namespace: str = NAMESPACE,
 ) -> list[Object]:
-    metadata = {"name": name, "namespace": NAMESPACE}
+    metadata = {"name": name, "namespace": namespace}
     group = "rbac.authorization.k8s.io"
     rules = [
         {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}

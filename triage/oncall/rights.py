@@ -40,6 +40,8 @@ _TARGETS = (
     (("get",), "apps", "daemonsets", "the same of DaemonSets"),
     (("list",), "apps", "controllerrevisions", "revisions of StatefulSets and DaemonSets"),
     (("list",), "autoscaling", "horizontalpodautoscalers", "the autoscaler as a suspect"),
+    (("get",), "argoproj.io", "rollouts", "the same of Argo Rollouts"),
+    (("list",), "flagger.app", "canaries", "whether Flagger rolls the workload out, and how far it is"),
 )
 _RECORD = ("get", "list", "create", "update", "delete")
 
