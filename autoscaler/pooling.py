@@ -287,16 +287,23 @@ def _histogram(
     signal: Signal, formula: Quantile, pod: str, row: RowWindow, facts: ModelFacts | None
 ) -> Points:
     counts = {
-        float(name.rpartition("{")[2].rstrip("}").replace("+Inf", "inf")): increase
+        float(name.rpartition("{")[2].rstrip("}")): increase
         for name, increase in row.increase.items()
         if name.startswith(f"{formula.histogram}{{")
     }
     if not counts:
         raise _without_durations(signal, formula, pod, facts)
-    total = max(counts.values())
-    points = [
-        (count / total, bound * formula.histogram_scale) for bound, count in sorted(counts.items()) if total
-    ]
+    if len(counts) < 2 or math.inf not in counts:
+        # How many requests there were, only this bucket says; and alone it says nothing of how long they took.
+        told = f'pod {pod} shows {formula.histogram} without le="+Inf" or with nothing else: keep all of its buckets'
+        raise Refusal(Reason.NO_SUMMARIES, told)
+    bounds = sorted(counts)
+    rising = list(
+        accumulate((counts[bound] for bound in bounds), max)
+    )  # as Prometheus' histogram_quantile has it
+    total = rising[-1]
+    scale = formula.histogram_scale
+    points = [(count / total, at * scale) for at, count in zip(bounds, rising, strict=True) if total]
     return Points(total, points)
 
 

@@ -225,6 +225,8 @@ class PodHistory:
                 if not 0 <= value < math.inf:
                     # It would stay in the sums for as long as the pod lives.
                     raise ValueError("shows a counter that is NaN, infinite or negative")
+                if family in self._families.histograms and not _is_bound(labels.get("le", "+Inf")):
+                    raise ValueError("shows a histogram's bucket whose bound is no number")
                 counters.setdefault(key, {})[series] = value
                 if len(counters) > MAX_ROWS:
                     raise ValueError(_TOO_MANY_ROWS)
@@ -355,6 +357,13 @@ def _counter_name(series: Series) -> str:
     """A bucket is a counter of its own; all other series of a family are twins."""
     bound = series.labels.get("le")
     return series.family if bound is None else intern(f"{series.family}{{{bound}}}")
+
+
+def _is_bound(le: str) -> bool:
+    try:
+        return float(le) > -math.inf
+    except ValueError:
+        return False
 
 
 def _keep_quantile(row: dict[str, float], name: str, value: float) -> None:

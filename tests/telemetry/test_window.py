@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.window import RowKey, RowWindow
+from telemetry.exposition import SeriesTable, parse_exposition
+from telemetry.window import Families, PodHistory, RowKey, RowWindow
 from tests.telemetry.timeline import (
     COMPUTE,
     FAILURE,
@@ -261,6 +262,16 @@ def test_a_counter_that_is_no_count_spoils_its_own_page_and_no_other(value: str)
         pod.scrape(10, f'{SUCCESS}{{model="m",version="1"}} {value}\n')
     window = pod.scrapes({at: model(at * 4) for at in range(15, 60, 5)})
     assert window.rows[M].increase[SUCCESS] == 120.0
+
+
+@pytest.mark.parametrize("bound", ["abc", "", "NaN", "-Inf", "{5", "5}"])
+def test_a_bucket_whose_bound_is_no_number_spoils_its_own_page(bound: str) -> None:
+    history = PodHistory(
+        Families(frozenset(), frozenset(), frozenset(), frozenset({"h_bucket"})), [WINDOW], 5.0
+    )
+    page = parse_exposition(f'h_bucket{{model="m",version="1",le="{bound}"}} 1\n', SeriesTable())
+    with pytest.raises(ValueError, match="bound is no number"):
+        history.add(10, page)
 
 
 def test_memory_stays_bounded() -> None:

@@ -1,0 +1,38 @@
+"""Summaries and histograms that are not whole: never a number made of what is missing, and never an exception."""
+
+import pytest
+
+from autoscaler.answer import NoData, Reason
+from telemetry.pod_state import PodState
+from tests.autoscaler.fleet import P99_SIGNAL, ask, number
+from tests.autoscaler.test_more_signals import NAMES, buckets, served
+
+REQUESTS = {"nv_inference_request_success": 100.0}
+
+
+def refused(*fleet: PodState) -> str:
+    answer = ask(P99_SIGNAL, *fleet)
+    assert isinstance(answer, NoData), answer
+    assert answer.reason is Reason.NO_SUMMARIES
+    return answer.message
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        buckets(le10=90, le100=100),
+        buckets(leinf=100),
+        {"nv_inference_first_response_histogram_ms_bucket{" + NAMES + ',le="inf"}': 100.0},
+    ],
+)
+def test_a_histogram_without_its_last_bucket_or_without_any_other_says_nothing(
+    shown: dict[str, float],
+) -> None:
+    """As relabelling leaves it, where it drops buckets to save series."""
+    assert "keep all of its buckets" in refused(served("a", REQUESTS | shown))
+
+
+def test_buckets_that_fall_count_no_less_than_those_below_them() -> None:
+    """Of the 5 requests between 100 ms and 1 s the p99 is after four: not after 79 of 80."""
+    shown = buckets(le10=95, le100=20, le1000=100, leinf=100)
+    assert number(ask(P99_SIGNAL, served("a", REQUESTS | shown))) == pytest.approx(820.0)
