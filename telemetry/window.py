@@ -231,10 +231,12 @@ class PodHistory:
                 if len(counters) > MAX_ROWS:
                     raise ValueError(_TOO_MANY_ROWS)
             elif family in self._quantiles:
-                if (family, labels.get("quantile", "")) in self._families.quantiles:
+                wanted = (family, labels.get("quantile", "")) in self._families.quantiles
+                # NaN says that no request came; what is no duration says nothing.
+                if wanted and not (value < 0 or value == math.inf):
                     name = intern(f"{family}{{{labels['quantile']}}}")
                     _keep_quantile(gauges.setdefault(key, {}), name, value)
-            elif value >= 0:  # NaN or negative says nothing: missing, not zero
+            elif 0 <= value < math.inf:  # else it says nothing: missing, not zero
                 for name in self._gauge_names(series):
                     row = gauges.setdefault(key, {})
                     row[name] = row.get(name, 0.0) + value

@@ -202,13 +202,19 @@ def test_a_series_shown_twice_spoils_its_own_page_and_no_other(family: str) -> N
     assert (window.rows[M].increase[SUCCESS], window.rows[M].last[PENDING]) == (120.0, 3.0)
 
 
-@pytest.mark.parametrize("shown", ["NaN", "Nan", "-1"])
-def test_a_gauge_that_is_nan_or_negative_is_missing_not_zero(shown: str) -> None:
+@pytest.mark.parametrize("shown", ["NaN", "Nan", "-1", "+Inf"])
+def test_a_gauge_that_is_no_amount_is_missing_not_zero(shown: str) -> None:
     page = model(0, pending=0).replace(
         f'{PENDING}{{model="m",version="1"}} 0', f'{PENDING}{{model="m",version="1"}} {shown}'
     )
     assert shown in page
     assert PENDING not in Pod().scrape(100.0, page).rows[M].mean
+
+
+@pytest.mark.parametrize("shown", ["-1", "-Inf", "+Inf"])
+def test_a_quantile_that_is_no_duration_is_missing(shown: str) -> None:
+    window = Pod().scrape(100.0, model(0), f'{P99}{{model="m",version="1",quantile="0.99"}} {shown}\n')
+    assert window.rows[M].last == {}
 
 
 def test_after_a_silence_longer_than_two_windows_the_past_is_unknown() -> None:
