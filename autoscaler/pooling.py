@@ -345,15 +345,14 @@ def _parts(
     source: Mapping[str, float] = row.increase if formula.kind == "ratio_of_rates" else row.mean
     if INSTANCE_SECONDS in formula.denominator:
         if facts is None or facts.instances is None:
-            raise Refusal(
-                Reason.MODEL_KIND_UNKNOWN,
-                f"pod {pod}: how many instances its models have is in their configuration, which could not be read",
-            )
+            raise _not_read(pod, "how many instances its models have")
         source = {**source, INSTANCE_SECONDS: facts.instances * row.seconds}
     for family in (*formula.numerator, *formula.denominator):
         if family not in source and family not in formula.optional:
             raise _absent(signal, pod, family)
-    if formula.queue_delay == "subtracted" and facts is not None:
+    if formula.queue_delay == "subtracted":
+        if facts is None or facts.queue_delay_us is None:
+            raise _not_read(pod, "for how long its models wait on purpose")
         # Each request may have waited so long on purpose: what is left is the least that it waited for lack of capacity.
         on_purpose = facts.queue_delay_us * source.get(SUCCESS, 0.0)
         source = {**source, QUEUE: max(0.0, source[QUEUE] - on_purpose)}
@@ -396,6 +395,11 @@ def _absent(signal: Signal, pod: str, family: str) -> Refusal:
     return Refusal(
         Reason.FAMILY_ABSENT, f"pod {pod} does not show {family}" + (f": {remedy}" if remedy else "")
     )
+
+
+def _not_read(pod: str, what: str) -> Refusal:
+    told = f"pod {pod}: {what} is in their configuration, which could not be read; open Triton's HTTP port to the autoscaler"
+    return Refusal(Reason.MODEL_KIND_UNKNOWN, told)
 
 
 def _without_durations(signal: Signal, formula: Quantile, pod: str, facts: ModelFacts | None) -> Refusal:

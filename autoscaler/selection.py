@@ -6,7 +6,7 @@ container stopped: it leaves ratios at once, and totals as its last window slide
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Literal
@@ -155,12 +155,12 @@ class Facts:
         self._ensembles: dict[str, bool] = {}
 
     def of(self, pod: SelectedPod, model: str) -> ModelFacts | None:
-        """None when nobody could read the model's configuration."""
-        return (
-            self._declared.get(model)
-            or pod.state.models.get(model)
-            or self._shared.get((pod.state.target.workload, model))
-        )
+        """None when nobody could read the model's configuration. What people declare is of its kind alone."""
+        read = pod.state.models.get(model) or self._shared.get((pod.state.target.workload, model))
+        declared = self._declared.get(model)
+        if declared is None or read is None:
+            return declared or read
+        return replace(read, decoupled=declared.decoupled, parts=declared.parts)
 
     def may_be_ensemble(self, model: str) -> bool:
         """Whether some pod's model of this name is one: most fleets have none, and need not look further."""

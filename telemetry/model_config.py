@@ -17,13 +17,13 @@ _MOST: Final = 1_000_000
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """`decoupled`: answers are sent after execute() returns. `parts`: composing models, none unless it is an ensemble.
-    `queue_delay_us`: for which the batcher waits for more requests; `response_cache`: answers may come from the cache;
-    `instances`: how many execute at once on all GPUs of the pod, 0 for an ensemble, which has none of its own, None where nobody
-    read it; `batch`: inferences that one execution takes from several requests, 1 where nothing batches them."""
+    `queue_delay_us`: for which the batcher waits for more requests, None where nobody read it; `response_cache`: answers may come
+    from the cache; `instances`: how many execute at once on all GPUs of the pod, 0 for an ensemble, which has none of its own, None
+    where nobody read it; `batch`: inferences that one execution takes from several requests, 1 where nothing batches them."""
 
     decoupled: bool = False
     parts: tuple[str, ...] = ()
-    queue_delay_us: int = 0
+    queue_delay_us: int | None = None
     response_cache: bool = False
     instances: int | None = None
     batch: int = 1

@@ -25,4 +25,4 @@ class ModelLimits:
 
 
 def limits_of(facts: ModelFacts) -> ModelLimits:
-    return ModelLimits(facts.instances or 0, facts.batch, facts.queue_delay_us / 1e6, facts.decoupled)
+    return ModelLimits(facts.instances or 0, facts.batch, (facts.queue_delay_us or 0) / 1e6, facts.decoupled)

@@ -247,14 +247,14 @@ def test_a_signal_knows_whether_it_reads_counters() -> None:
 @pytest.mark.parametrize(
     ("body", "facts"),
     [
-        (b'{"name":"m","max_batch_size":8}', ModelFacts(instances=0)),
+        (b'{"name":"m","max_batch_size":8}', ModelFacts(queue_delay_us=0, instances=0)),
         (
             b'{"name":"m","model_transaction_policy":{"decoupled":true}}',
-            ModelFacts(decoupled=True, instances=0),
+            ModelFacts(decoupled=True, queue_delay_us=0, instances=0),
         ),
         (
             b'{"name":"e","ensemble_scheduling":{"step":[{"model_name":"a"},{"model_name":"b"},{"model_name":"a"}]}}',
-            ModelFacts(parts=("a", "b"), instances=0),
+            ModelFacts(parts=("a", "b"), queue_delay_us=0, instances=0),
         ),
         (
             b'{"name":"m","dynamic_batching":{"max_queue_delay_microseconds":100},"response_cache":{"enable":true}}',

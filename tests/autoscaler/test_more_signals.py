@@ -109,8 +109,9 @@ WAITED = {
 
 
 def test_queue_share_is_bounded() -> None:
-    assert number(ask("triton_queue_share", served("a", WAITED))) == pytest.approx(0.75)
-    assert ask("triton_queue_share", served("a", {})) == Value(0.0, 1.0, 30, idle=True)
+    known = ModelFacts(queue_delay_us=0)
+    assert number(ask("triton_queue_share", served("a", WAITED, facts=known))) == pytest.approx(0.75)
+    assert ask("triton_queue_share", served("a", {}, facts=known)) == Value(0.0, 1.0, 30, idle=True)
 
 
 def test_queue_share_leaves_out_what_a_batcher_was_told_to_wait() -> None:
@@ -138,10 +139,21 @@ def test_busy_fraction_is_of_all_instances() -> None:
     assert number(ask("triton_busy_fraction", *fleet)) == pytest.approx(0.25)
 
 
-def test_busy_fraction_of_a_declared_model_is_no_guess() -> None:
-    answer = ask("triton_busy_fraction", served("a", computed(30.0), facts=ModelFacts()))
+def test_what_people_declare_of_a_model_hides_nothing_of_its_configuration() -> None:
+    """30 of 60 seconds of two instances; 30 ms a request in the queue, of which 25 ms were on purpose."""
+    configured = ModelFacts(queue_delay_us=25_000, instances=2)
+    read = served("a", WAITED | computed(30.0), facts=configured)
+    declared = Settings(models={"m": ModelFacts()})
+    assert number(ask("triton_busy_fraction", read, settings=declared)) == pytest.approx(0.5)
+    assert number(ask("triton_queue_share", read, settings=declared)) == pytest.approx(0.5 / 1.5)
+
+
+@pytest.mark.parametrize("signal", ["triton_busy_fraction", "triton_queue_share"])
+def test_instances_and_delays_of_a_declared_model_are_no_guess(signal: str) -> None:
+    answer = ask(signal, served("a", WAITED | computed(30.0), facts=ModelFacts()))
     assert isinstance(answer, NoData)
     assert answer.reason is Reason.MODEL_KIND_UNKNOWN
+    assert "open Triton's HTTP port" in answer.message
 
 
 def test_a_server_that_tells_fewer_quantiles_is_read_as_far_as_it_tells() -> None:

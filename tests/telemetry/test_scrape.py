@@ -302,7 +302,7 @@ async def test_a_pod_that_answers_has_windows_and_facts(fleet: Fleet) -> None:
     state = (await fleet.round())["a"]
     assert (state.failure, state.models, state.windows[WINDOW].rows[M].increase[SUCCESS]) == (
         None,
-        {"m": ModelFacts(instances=0)},
+        {"m": ModelFacts(queue_delay_us=0, instances=0)},
         0.0,
     )
 
@@ -347,7 +347,9 @@ async def test_a_model_that_was_unloaded_is_asked_for_again_when_it_returns(flee
     assert fleet.known()["a"].models == {}
     fleet.a.configs["m"] = '{"name": "m", "model_transaction_policy": {"decoupled": true}}'
     fleet.a.page = model(0, failure=0, pending=0)
-    assert (await fleet.round())["a"].models == {"m": ModelFacts(decoupled=True, instances=0)}
+    assert (await fleet.round())["a"].models == {
+        "m": ModelFacts(decoupled=True, queue_delay_us=0, instances=0)
+    }
 
 
 _NESTED = '{"name": "m", "other": ' + "[" * 100_000
@@ -363,13 +365,13 @@ async def test_an_unreadable_configuration_is_unknown_and_asked_for_more_and_mor
     assert fleet.a.configs_asked() == 3  # at 0 s, 10 s and 30 s, and next at 70 s
     assert {(state.failure, len(state.models)) for state in states} == {(None, 0)}
     fleet.a.configs["m"] = PLAIN_CONFIG
-    assert (await fleet.round())["a"].models == {"m": ModelFacts(instances=0)}
+    assert (await fleet.round())["a"].models == {"m": ModelFacts(queue_delay_us=0, instances=0)}
 
 
 async def test_a_model_may_have_any_name(fleet: Fleet) -> None:
     fleet.a.page = model(1, name="a/b ?#%")
     fleet.a.configs["a/b ?#%"] = '{"name": "x"}'
-    assert (await fleet.round())["a"].models == {"a/b ?#%": ModelFacts(instances=0)}
+    assert (await fleet.round())["a"].models == {"a/b ?#%": ModelFacts(queue_delay_us=0, instances=0)}
 
 
 async def test_a_target_that_disappears_departs_until_its_window_has_passed(fleet: Fleet) -> None:
