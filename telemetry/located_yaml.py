@@ -74,7 +74,7 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
             raise InvalidFileError(
                 [problem(m.line, m.column, "an alias may not stand inside its own anchor") for m in circular]
             )
-        data = yaml.load(text, Loader=yaml.CSafeLoader)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except RecursionError:
         raise InvalidFileError([problem(0, 0, "nested too deeply to be a file of ours")]) from None
     except yaml.MarkedYAMLError as error:
@@ -98,6 +98,17 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
     if problems:
         raise InvalidFileError(problems)
     return result
+
+
+class _Loader(yaml.CSafeLoader):
+    """Says where a value stands that looks like a date or a number, or is tagged as one, and is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            said = "a date or a number that there is not; put it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from error
 
 
 def _collect_marks(

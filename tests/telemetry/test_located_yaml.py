@@ -65,6 +65,9 @@ def test_a_mistake_shows_the_persons_own_line() -> None:
         ("parts: *nowhere\n", "1:8: not valid YAML: found undefined alias"),
         ("parts: []\nport: 1 \x07\n", "1:1: not valid YAML: control characters are not allowed"),
         (f"parts: {'[' * 3000}{']' * 3000}\n", "1:1: nested too deeply to be a file of ours"),
+        ("parts: []\nport: 2026-13-45\n", "2:7: not valid YAML: a date or a number that there is not; put it in quotes"),
+        (f"parts: []\nport: {'9' * 5000}\n", "2:7: not valid YAML: a date or a number that there is not"),
+        ("parts: [!!timestamp now]\n", "1:9: not valid YAML: a date or a number that there is not"),
         ("parts: &a [*a]\n", "1:8: an alias may not stand inside its own anchor"),
     ],
 )  # fmt: skip
