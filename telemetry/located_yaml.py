@@ -90,7 +90,7 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
     try:
         result = model.model_validate(data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        for detail in _first_causes(error.errors(include_url=False)):
             mark = _nearest(detail["loc"], marks)
             told = problem(mark.line, mark.column, _say(detail, model, data))
             problems.append(replace(told, source="") if detail["type"] == NOT_SHOWN else told)
@@ -147,13 +147,23 @@ def _collect_marks(
     return repeated, circular
 
 
+def _first_causes(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without lists that are told to be too short for the mistakes inside them."""
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(other["loc"][:-1][: len(detail["loc"])] == detail["loc"] for other in details)
+    ]
+
+
 def _nearest(loc: tuple[str | int, ...], marks: dict[_Path, yaml.Mark]) -> yaml.Mark:
-    """The mark of the longest part of `loc` that stands in the file (pydantic adds union tags of its own)."""
-    path: _Path = ()
+    """The mark of the longest part of `loc` that stands in the file; pydantic adds union tags of its own, which may be called as a
+    key is."""
+    paths: list[_Path] = [()]
     for part in loc:
-        if (*path, part) in marks:
-            path = (*path, part)
-    return marks[path]
+        paths = [longer for path in paths if (longer := (*path, part)) in marks] + paths
+    return marks[max(paths, key=len)]
 
 
 def _say(detail: ErrorDetails, model: type[BaseModel], data: object) -> str:
@@ -161,8 +171,10 @@ def _say(detail: ErrorDetails, model: type[BaseModel], data: object) -> str:
     loc, kind = detail["loc"], detail["type"]
     name = str(loc[-1]) if loc else "the file"
     if kind == "extra_forbidden":
-        near = get_close_matches(name, _known_fields(model), 1)
+        near = get_close_matches(name, _known_fields(model) - {name}, 1)  # it may be right elsewhere
         return f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
+    if kind == "union_tag_not_found":
+        return f"{detail['ctx']['discriminator']} is missing here; add it"
     if kind == "missing":
         return f"{name!r} is missing here; add it"
     given = detail["input"]
@@ -172,7 +184,7 @@ def _say(detail: ErrorDetails, model: type[BaseModel], data: object) -> str:
     return f"{name}: {said[:1].lower() + said[1:]}{shown}"
 
 
-def _known_fields(model: type[BaseModel]) -> list[str]:
+def _known_fields(model: type[BaseModel]) -> set[str]:
     """Every key of the model and of the models inside it: enough to guess what a misspelt key meant."""
     names: set[str] = set()
 
@@ -188,4 +200,4 @@ def _known_fields(model: type[BaseModel]) -> list[str]:
                 walk(value)
 
     walk(model.model_json_schema())
-    return sorted(names)
+    return names

@@ -1,9 +1,10 @@
 """Files with mistakes: all at once, each with its line and column and what would be right; never a traceback."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from telemetry.durations import Seconds, parse_duration
 from telemetry.located_yaml import InvalidFileError, Problem, parse_located, read_located
@@ -21,9 +22,24 @@ class Whole(BaseModel):
     port: int = 1
 
 
-def problems(text: str) -> list[str]:
+class Text(BaseModel):
+    kind: Literal["text"]
+    words: tuple[str, ...] = Field(min_length=1)
+
+
+class Number(BaseModel):
+    kind: Literal["number"]
+    number: float
+    among: tuple[float, ...]
+
+
+class Either(BaseModel):
+    value: Annotated[Text | Number, Field(discriminator="kind")]
+
+
+def problems(text: str, model: type[BaseModel] = Whole) -> list[str]:
     with pytest.raises(InvalidFileError) as caught:
-        parse_located(Whole, text, "f.yaml")
+        parse_located(model, text, "f.yaml")
     return [f"{p.line}:{p.column}: {p.message}" for p in caught.value.problems]
 
 
@@ -42,6 +58,23 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_lines() -> None:
         "6:1: 'port' is given twice; keep one",
         "7:1: unknown key 'prot'; did you mean 'port'?",
     ]
+
+
+def test_a_key_that_is_right_elsewhere_is_not_offered_for_itself() -> None:
+    assert problems("parts: []\nname: a\n") == ["2:1: unknown key 'name'; remove it"]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("{kind: text, words: [1]}", "1:29: 0: input should be a valid string (got 1)"),
+        ("{kind: text, words: []}", "1:21: words: tuple should have at least 1 item after validation, not 0"),
+        ("{kind: number, number: 1, among: [a]}", "1:42: 0: input should be a valid number, unable to parse"),
+        ("{number: 1}", "1:1: 'kind' is missing here; add it"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_one_of_several_kinds_is_told_once_and_where_it_stands(value: str, problem: str) -> None:
+    assert [told[: len(problem)] for told in problems(f"value: {value}\n", Either)] == [problem]
 
 
 def test_a_mistake_shows_the_persons_own_line() -> None:
