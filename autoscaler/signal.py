@@ -1,18 +1,15 @@
 """A signal's row: what it means, what it is made of, and how it is pooled. Rows are files in `rules/signals/`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from autoscaler.families import Buckets, Family, QuantileLabel, WholeFamily
 from telemetry.durations import Seconds
 from telemetry.located_yaml import InvalidFileError, Problem, read_located
 from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, Families
-
-Family = Annotated[str, Field(pattern=r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*="[^"{}=,]*"\})?$')]
-"""A family, or of a gauge's family the series with one label: `family{label="value"}`."""
-
 
 INSTANCE_SECONDS: Final = "configuration:instance_seconds"
 """Stands in a formula for the seconds of the window times the model's instances: its configuration says how many there are."""
@@ -37,7 +34,16 @@ class Term(_Row):
         for family in self.optional:
             if family not in self.families:
                 raise ValueError(f"optional family {family!r} is not one of families")
+        if self.read == "rate":
+            _refuse_labels(self.families)
         return self
+
+
+def _refuse_labels(families: Iterable[str]) -> None:
+    for family in families:
+        if "{" in family:
+            told = "a counter is read with all its series; only a gauge can be read by a label"
+            raise ValueError(f"{family!r}: {told}")
 
 
 class Total(_Row):
@@ -64,8 +70,14 @@ class Ratio(_Row):
         for family in self.optional:
             if family not in (*self.numerator, *self.denominator):
                 raise ValueError(f"optional family {family!r} is neither in numerator nor in denominator")
-        if self.queue_delay == "subtracted" and QUEUE not in self.numerator:
-            raise ValueError(f"queue_delay: subtracted needs {QUEUE} in the numerator")
+        rates = self.kind == "ratio_of_rates"
+        if rates:
+            _refuse_labels((*self.numerator, *self.denominator))
+        shown = rates and QUEUE in self.numerator and QUEUE not in self.optional
+        if self.queue_delay == "subtracted" and not shown:
+            raise ValueError(
+                f"queue_delay: subtracted needs kind: ratio_of_rates with {QUEUE} in the numerator, and not optional"
+            )
         return self
 
 
@@ -83,11 +95,11 @@ class Quantile(_Row):
 
     kind: Literal["quantile"]
     quantile: float = Field(gt=0, lt=1)
-    summary: Family
-    summary_quantiles: tuple[Annotated[str, BeforeValidator(str)], ...] = Field(min_length=1)
+    summary: WholeFamily
+    summary_quantiles: tuple[QuantileLabel, ...] = Field(min_length=1)
     """Of the summary, as it shows them; `quantile` must be among them, for a bound above."""
     summary_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    histogram: Family
+    histogram: Buckets
     """The name of its buckets."""
     histogram_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 

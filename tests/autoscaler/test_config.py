@@ -15,7 +15,7 @@ from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.rules_dir import rules_dir
 from telemetry.target import PodKey, Workload
 from telemetry.two_sources import Ages
-from telemetry.window import Families
+from telemetry.window import QUEUE, Families
 from tests.autoscaler.fleet import (
     CONCURRENCY,
     MEMORY_SIGNAL,
@@ -216,6 +216,33 @@ def test_a_wrong_row_is_refused(tmp_path: Path, old: str, new: str, problem: str
     assert old in RATE_ROW
     told = load(tmp_path, **{RATE: RATE_ROW.replace(old, new, 1)})
     assert any(problem in t for t in told), told
+
+
+FORMULA = RATE_ROW[RATE_ROW.index("formula:") : RATE_ROW.index("window:")]
+_QUANTILE = (
+    "kind: quantile, quantile: 0.9, summary: s, summary_quantiles: ['0.5', '0.9'], histogram: h_bucket"
+)
+_RATES = f"kind: ratio_of_rates, numerator: [{QUEUE}], denominator: [b]"
+
+
+@pytest.mark.parametrize(
+    ("formula", "problem"),
+    [
+        (_QUANTILE.replace("'0.5'", "'abc'"), 'expected a quantile between 0 and 1 as the page shows it, such as "0.99"'),
+        (_QUANTILE.replace("'0.5'", "nan"), "0: expected a quantile between 0 and 1"),
+        (_QUANTILE.replace("'0.5'", "1.5"), "0: expected a quantile between 0 and 1"),
+        (_QUANTILE.replace("h_bucket", "h"), "histogram: expected the name of the histogram's buckets, which ends with _bucket"),
+        (_QUANTILE.replace("summary: s", "summary: 's{a=\"b\"}'"), "summary: expected a metric family without labels"),
+        ("kind: mean_of_gauge, family: 'a{b=c}'", 'of a gauge the series with one label: family{label="value"}'),
+        ("kind: total, terms: [{families: ['a{b=\"c\"}'], read: rate}]", "a counter is read with all its series"),
+        (_RATES.replace("[b]", "['a{b=\"c\"}']"), "a counter is read with all its series"),
+        (_RATES.replace("rates", "gauges") + ", queue_delay: subtracted", "queue_delay: subtracted needs kind: ratio_of_rates"),
+        (_RATES + f", queue_delay: subtracted, optional: [{QUEUE}]", "and not optional"),
+    ],
+)  # fmt: skip
+def test_a_formula_that_no_page_can_answer_is_refused(tmp_path: Path, formula: str, problem: str) -> None:
+    told = load(tmp_path, **{RATE: RATE_ROW.replace(FORMULA, f"formula: {{{formula}}}\n")})
+    assert [problem in each for each in told] == [True], told
 
 
 def test_a_row_in_a_file_of_another_name_and_a_name_given_twice_are_refused(tmp_path: Path) -> None:
