@@ -1,6 +1,7 @@
 """A signal's row: what it means, what it is made of, and how it is pooled. Rows are files in `rules/signals/`."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -8,8 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoscaler.families import Buckets, Family, QuantileLabel, WholeFamily
 from telemetry.durations import Seconds
-from telemetry.located_yaml import InvalidFileError, Problem, read_located
+from telemetry.located_yaml import InvalidFileError, Problem, read_located, read_text
+from telemetry.statistics import FAMILIES as STATISTICS
 from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, Families
+
+Kind = Literal["counter", "gauge", "summary", "histogram"]
+_ALWAYS: Final[Mapping[str, Kind]] = {SUCCESS: "counter", FAILURE: "counter", PENDING: "gauge"}
+"""Read of every page, for telling idle from hung."""
 
 INSTANCE_SECONDS: Final = "configuration:instance_seconds"
 """Stands in a formula for the seconds of the window times the model's instances: its configuration says how many there are."""
@@ -153,6 +159,12 @@ class Signal(_Row):
         return self
 
     @model_validator(mode="after")
+    def _instance_seconds_are_divided_by(self) -> Self:
+        if INSTANCE_SECONDS in self.families():
+            raise ValueError(f"{INSTANCE_SECONDS} can only stand in the denominator of a ratio_of_rates")
+        return self
+
+    @model_validator(mode="after")
     def _remedies_are_for_own_families(self) -> Self:
         for family in self.remedies:
             if family not in self.families():
@@ -170,17 +182,27 @@ class Signal(_Row):
                 return False
 
     def families(self) -> frozenset[str]:
+        return frozenset(family for family, _ in self.readings())
+
+    def readings(self) -> Iterator[tuple[str, Kind]]:
+        """What the formula reads of a page, and as what."""
         match self.formula:
             case Total(terms=terms):
-                return frozenset(family for term in terms for family in term.families)
+                for term in terms:
+                    kind: Kind = "counter" if term.read == "rate" else "gauge"
+                    yield from ((family, kind) for family in term.families)
+            case Ratio(kind="ratio_of_rates", numerator=numerator, denominator=denominator):
+                below = [family for family in denominator if family != INSTANCE_SECONDS]
+                yield from ((family, "counter") for family in (*numerator, *below))
             case Ratio(numerator=numerator, denominator=denominator):
-                return frozenset(numerator + denominator) - {INSTANCE_SECONDS}
+                yield from ((family, "gauge") for family in (*numerator, *denominator))
             case Mean(family=family):
-                return frozenset({family})
+                yield family, "gauge"
             case Quantile(summary=summary, histogram=histogram):
-                return frozenset({summary, histogram})
+                yield summary, "summary"
+                yield histogram, "histogram"
             case Pods():
-                return frozenset()
+                pass
 
 
 def row_file(signal: str) -> str:
@@ -192,6 +214,7 @@ def load_signals(folder: Path) -> Mapping[str, Signal]:
     """Every row of the folder by name. Raises InvalidFileError with the mistakes of all files."""
     signals: dict[str, Signal] = {}
     problems: list[Problem] = []
+    kinds: dict[str, Kind] = {**_ALWAYS, **dict.fromkeys(STATISTICS, "counter")}
     files = sorted(folder.glob("*.yaml"))
     if not files:
         problems.append(Problem(str(folder), 1, 1, "no signal rows here: expected at least one *.yaml"))
@@ -204,33 +227,49 @@ def load_signals(folder: Path) -> Mapping[str, Signal]:
         if file.name != row_file(signal.name):
             told = f"signal {signal.name!r} belongs in {row_file(signal.name)}, one row a file"
             problems.append(Problem(str(file), 1, 1, told))
+        problems += _contradictions(signal, kinds, file)
         signals.setdefault(signal.name, signal)
     if problems:
         raise InvalidFileError(problems)
     return signals
 
 
+def _contradictions(signal: Signal, kinds: dict[str, Kind], file: Path) -> Iterator[Problem]:
+    """Families that the row reads as another kind than `kinds`, to which it adds. What a page shows of a family is kept as one
+    kind, and whoever reads the other would miss it."""
+    for name, kind in signal.readings():
+        family = name.partition("{")[0]
+        known = kinds.setdefault(family, kind)
+        if known != kind:
+            told = f"{family} is read as a {kind} here, and is a {known} for Triton or another row: a family is of one kind"
+            yield _problem_at(family, file, told)
+
+
+def _problem_at(family: str, file: Path, told: str) -> Problem:
+    """Where the formula names the family."""
+    text = read_text(file)
+    found = re.search(rf"^formula:[\s\S]*?(?<![\w:])({family})(?![\w:])", text, re.MULTILINE)
+    before = text[: found.start(1)] if found else ""
+    line = before.count("\n")
+    column = len(before) - (before.rfind("\n") + 1)
+    return Problem(str(file), line + 1, column + 1, told, text.split("\n")[line])
+
+
 def needed_families(signals: Mapping[str, Signal]) -> Families:
     """What to keep of a page for these signals, and for telling idle from hung."""
-    counters, gauges = {SUCCESS, FAILURE}, {PENDING}
-    quantiles, histograms = set[tuple[str, str]](), set[str]()
-    for signal in signals.values():
-        match signal.formula:
-            case Total(terms=terms):
-                for term in terms:
-                    (counters if term.read == "rate" else gauges).update(term.families)
-            case Ratio(kind="ratio_of_rates"):
-                counters |= signal.families()
-            case Ratio():
-                gauges |= signal.families()
-            case Mean(family=family):
-                gauges.add(family)
-            case Quantile() as found:
-                quantiles |= {(found.summary, quantile) for quantile in found.summary_quantiles}
-                histograms.add(found.histogram)
-            case Pods():
-                pass
-    return Families(frozenset(counters), frozenset(gauges), frozenset(quantiles), frozenset(histograms))
+    readings = {*_ALWAYS.items(), *(reading for signal in signals.values() for reading in signal.readings())}
+    formulas = [signal.formula for signal in signals.values()]
+
+    def of(kind: Kind) -> frozenset[str]:
+        return frozenset(family for family, read in readings if read == kind)
+
+    quantiles = frozenset(
+        (formula.summary, quantile)
+        for formula in formulas
+        if isinstance(formula, Quantile)
+        for quantile in formula.summary_quantiles
+    )
+    return Families(of("counter"), of("gauge"), quantiles, of("histogram"))
 
 
 def describe(signal: Signal) -> dict[str, Any]:

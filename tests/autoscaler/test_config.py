@@ -15,7 +15,7 @@ from telemetry.prometheus_reader import PrometheusSettings
 from telemetry.rules_dir import rules_dir
 from telemetry.target import PodKey, Workload
 from telemetry.two_sources import Ages
-from telemetry.window import QUEUE, Families
+from telemetry.window import PENDING, QUEUE, Families
 from tests.autoscaler.fleet import (
     CONCURRENCY,
     MEMORY_SIGNAL,
@@ -237,12 +237,30 @@ _RATES = f"kind: ratio_of_rates, numerator: [{QUEUE}], denominator: [b]"
         ("kind: total, terms: [{families: ['a{b=\"c\"}'], read: rate}]", "a counter is read with all its series"),
         (_RATES.replace("[b]", "['a{b=\"c\"}']"), "a counter is read with all its series"),
         (_RATES.replace("rates", "gauges") + ", queue_delay: subtracted", "queue_delay: subtracted needs kind: ratio_of_rates"),
+        (_QUANTILE.replace("summary: s", "summary: nv_inference_request_success"), "is read as a summary here, and is a counter"),
+        ("kind: mean_of_gauge, family: nv_inference_request_success", "is read as a gauge here, and is a counter"),
+        ("kind: mean_of_gauge, family: 'statistics:compute_ns'", "is read as a gauge here, and is a counter"),
+        ("kind: mean_of_gauge, family: 'configuration:instance_seconds'", "only stand in the denominator of a ratio_of_rates"),
+        (f"kind: total, terms: [{{families: [{PENDING}], read: rate}}]", "read as a counter here, and is a gauge"),
+        ("kind: total, terms: [{families: [x], read: rate}, {families: [x], read: mean}]", "x is read as a gauge here"),
+        (_RATES.replace(QUEUE, "'configuration:instance_seconds'"), "only stand in the denominator of a ratio_of_rates"),
         (_RATES + f", queue_delay: subtracted, optional: [{QUEUE}]", "and not optional"),
     ],
 )  # fmt: skip
 def test_a_formula_that_no_page_can_answer_is_refused(tmp_path: Path, formula: str, problem: str) -> None:
     told = load(tmp_path, **{RATE: RATE_ROW.replace(FORMULA, f"formula: {{{formula}}}\n")})
     assert [problem in each for each in told] == [True], told
+
+
+def test_two_rows_that_read_a_family_as_different_kinds_are_refused(tmp_path: Path) -> None:
+    """The pending gauge read as a rate would be gone for every other signal."""
+    gauge = "formula: {kind: mean_of_gauge, family: 'x{a=\"b\"}'}\n"
+    rates = "formula:\n  kind: ratio_of_rates\n  numerator: [x]\n  denominator: [b]\n"
+    one = RATE_ROW.replace(FORMULA, gauge).replace(RATE, "one")
+    two = RATE_ROW.replace(FORMULA, rates).replace(RATE, "two")
+    line = two[: two.index("[x]")].count("\n") + 1
+    told = "x is read as a counter here, and is a gauge for Triton or another row: a family is of one kind"
+    assert load(tmp_path, one=one, two=two) == [f"two.yaml:{line}: {told}"]
 
 
 def test_a_row_in_a_file_of_another_name_and_a_name_given_twice_are_refused(tmp_path: Path) -> None:
