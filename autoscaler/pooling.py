@@ -279,8 +279,8 @@ def _rank_error(share: float, requests: float) -> float:
 
 @lru_cache
 def _shares(summary: str, quantiles: tuple[str, ...]) -> Sequence[tuple[float, str]]:
-    """Each quantile, and what it is called in a window."""
-    return [(float(quantile), f"{summary}{{{quantile}}}") for quantile in quantiles]
+    """Each quantile, from the lowest on, and what it is called in a window."""
+    return sorted((float(quantile), f"{summary}{{{quantile}}}") for quantile in quantiles)
 
 
 def _histogram(

@@ -3,8 +3,12 @@
 import pytest
 
 from autoscaler.answer import NoData, Reason
+from autoscaler.evaluate import evaluate
+from autoscaler.selection import Settings
+from autoscaler.selector import parse_selector
+from autoscaler.signal import Quantile
 from telemetry.pod_state import PodState
-from tests.autoscaler.fleet import P99_SIGNAL, ask, number
+from tests.autoscaler.fleet import NOW, P99_SIGNAL, SIGNALS, ask, number
 from tests.autoscaler.test_more_signals import NAMES, buckets, served
 
 REQUESTS = {"nv_inference_request_success": 100.0}
@@ -30,6 +34,17 @@ def test_a_histogram_without_its_last_bucket_or_without_any_other_says_nothing(
 ) -> None:
     """As relabelling leaves it, where it drops buckets to save series."""
     assert "keep all of its buckets" in refused(served("a", REQUESTS | shown))
+
+
+def test_a_row_may_name_a_summarys_quantiles_in_any_order() -> None:
+    row = SIGNALS[P99_SIGNAL]
+    assert isinstance(row.formula, Quantile)
+    falling = row.formula.model_copy(update={"summary_quantiles": row.formula.summary_quantiles[::-1]})
+    took = {"0.5": 1000, "0.9": 2000, "0.95": 3000, "0.99": 5000, "0.999": 9000}
+    shown = {f'nv_inference_request_summary_us{{{NAMES},quantile="{q}"}}': us for q, us in took.items()}
+    fleet = [served("a", REQUESTS | shown)]
+    answer = evaluate(row.model_copy(update={"formula": falling}), fleet, parse_selector(""), Settings(), NOW)
+    assert number(answer) == pytest.approx(5.0)
 
 
 def test_buckets_that_fall_count_no_less_than_those_below_them() -> None:
