@@ -12,6 +12,8 @@ import msgspec
 
 _MOST: Final = 1_000_000
 """Of anything that is counted here: a configuration says what it likes."""
+_LONGEST_US: Final = 2**64 - 1
+"""As the field's type has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def parse_model_config(body: bytes) -> ModelFacts:
     return ModelFacts(
         decoupled=policy is not None and policy.decoupled,
         parts=tuple(dict.fromkeys(step.model_name for step in steps if step.model_name)),
-        queue_delay_us=max(0, batching.max_queue_delay_microseconds) if batching else 0,
+        queue_delay_us=min(_LONGEST_US, max(0, batching.max_queue_delay_microseconds)) if batching else 0,
         response_cache=config.response_cache is not None and config.response_cache.enable,
         instances=min(_MOST, sum(map(_instances, config.instance_group))),
         batch=_batch(config, batching),

@@ -305,6 +305,10 @@ def test_a_signal_knows_whether_it_reads_counters() -> None:
             b'{"name":"m","dynamic_batching":{"max_queue_delay_microseconds":100},"response_cache":{"enable":true}}',
             ModelFacts(queue_delay_us=100, response_cache=True, instances=0),
         ),
+        (  # no number that a ratio of floats can hold
+            b'{"name":"m","dynamic_batching":{"max_queue_delay_microseconds":' + b"9" * 400 + b"}}",
+            ModelFacts(queue_delay_us=2**64 - 1, instances=0),
+        ),
     ],
 )
 def test_a_models_configuration_tells_its_kind(body: bytes, facts: ModelFacts) -> None:
