@@ -116,8 +116,11 @@ def _joined(head: str, tail: str, *, times: bool) -> ContainerLog:
     head_lines, tail_lines = head.split("\n"), tail.split("\n")
     if not _STAMP.match(head_lines[-1]):
         head_lines[-1] = ""  # cut inside its time
+    last = len(head_lines) - 1
     for index, line in enumerate(head_lines):
-        if _STAMP.match(line) and _continues(head_lines[index:], tail_lines):
+        # Only the tail's first line, or one that is cut, is looked at closely: to compare what follows each line takes seconds.
+        may_be = index == last or line == tail_lines[0]
+        if may_be and _STAMP.match(line) and _continues(head_lines[index:], tail_lines):
             whole = write(head_lines[:index] + tail_lines)
             return ContainerLog(LogOutcome.READ, whole, begins_at=begins_at)
     return ContainerLog(LogOutcome.READ, write(head_lines), write(tail_lines), True, begins_at)
