@@ -91,6 +91,26 @@ class KubernetesClient:
         An error of the API server has its `reason`; one that only passes through it has none."""
         return await self._call("GET", path, {}, None, most)
 
+    async def exchange(self, method: str, path: str, body: bytes | None, most: int) -> tuple[int, bytes]:
+        """Status and body that a pod answers through the `proxy` subresource, whatever the status is; at most `most` bytes.
+
+        Raises `KubernetesError` where the API server itself refused, or could not reach the pod."""
+        asked = describe_request(method, path, {})
+        try:
+            async with asyncio.timeout(self._deadline_seconds), self._connected() as connection:
+                response = await self._send(connection, method, path, {}, body, _AS_IS)
+                try:
+                    answer = await read_bounded(response, most)
+                    if response.status >= HTTPStatus.BAD_REQUEST and _decode_status(answer).reason:
+                        raise self._refusal(connection, asked, response, answer)
+                    return response.status, answer
+                finally:
+                    response.release()
+        except TooLargeError as error:
+            raise KubernetesError(f"cannot {asked}: the pod {error}", reason="TooLarge") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._unanswered(asked, error) from error
+
     async def put(self, path: str, body: bytes) -> bytes:
         return await self._call("PUT", path, {}, body)
 
@@ -238,7 +258,11 @@ class KubernetesClient:
         self, connection: _Connection, asked: str, response: aiohttp.ClientResponse
     ) -> KubernetesError:
         """The API server's `Status` as our error, with what to do about it."""
-        body = await response.content.read(_CHUNK_BYTES)
+        return self._refusal(connection, asked, response, await response.content.read(_CHUNK_BYTES))
+
+    def _refusal(
+        self, connection: _Connection, asked: str, response: aiohttp.ClientResponse, body: bytes
+    ) -> KubernetesError:
         status = _decode_status(body)
         message = f"cannot {asked}: {response.status} {status.message or response.reason or ''}".rstrip()
         if response.status == HTTPStatus.UNAUTHORIZED:
@@ -304,7 +328,7 @@ class _Status(msgspec.Struct):
 def _decode_status(body: bytes) -> _Status:
     try:
         return msgspec.json.decode(body, type=_Status)
-    except msgspec.DecodeError:  # a proxy's page, not an API server's answer
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a proxy's page, or a pod's
         return _Status()
 
 
