@@ -45,7 +45,16 @@ _MAX_TIMELINE = 20
 
 def build_report(snapshot: Snapshot, rules: Rules) -> Report:
     """The report on this snapshot by these rules."""
-    cases = [make_case(subject, evidence, rules.signatures) for subject, evidence in _by_subject(snapshot)]
+    return report_on(cases_of(snapshot, rules), snapshot, rules)
+
+
+def cases_of(snapshot: Snapshot, rules: Rules) -> Sequence[Case]:
+    """One for each pod, and one for what was given by hand."""
+    return [make_case(subject, evidence, rules.signatures) for subject, evidence in _by_subject(snapshot)]
+
+
+def report_on(cases: Sequence[Case], snapshot: Snapshot, rules: Rules) -> Report:
+    """The report, where the cases of the snapshot are there already: who asks about each of its models reads its logs once."""
     judged = [_Judged.of(case, snapshot.asked.model, rules.tree) for case in cases]
     chosen = min(judged, key=lambda one: one.urgency)
     report = for_the_same_cluster(_Writer(snapshot, rules, judged, chosen).report(), snapshot.asked)
