@@ -5,7 +5,7 @@ Commands import what they need themselves: `--help` must answer at once."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from triage.rules import Rules
     from triage.seal import Seal
 
+_Found = TypeVar("_Found")
 _rules = click.option(
     "--rules",
     "rules_folder",
@@ -92,6 +93,13 @@ for _command in (record, serve, report):
 
 @main.command("load-failure")
 @_pods
+@click.option(
+    "-A",
+    "--all-namespaces",
+    "everywhere",
+    is_flag=True,
+    help="List every failing model of the cluster, one line each, worst first; -n NS alone lists those of one namespace.",
+)
 @click.option("--model", default="", help="Speak of this model, where several fail.")
 @click.option(
     "--triton", "triton_url", metavar="URL", help="Triton's HTTP port, such as http://localhost:8000."
@@ -112,15 +120,31 @@ def load_failure(
     save_file: Path | None,
     output: str,
     rules_folder: Path | None,
+    everywhere: bool,
 ) -> None:
     """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log or a server's address works alone."""
     from telemetry.pod_lookup import PodTargetError, check_target
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
 
-    if not (triton_url or log_file or target or selector):
+    one = triton_url or log_file or target
+    if everywhere or (namespace and not (one or selector)):
+        if namespace and everywhere:
+            fail(f"-A and -n {namespace} are two answers to one question: give one of them", USAGE)
+        if one or save_file:
+            fail(
+                "-A lists failing models of many pods: TARGET, --log, --triton and --save are of one report",
+                USAGE,
+            )
+        if output == "html":
+            fail("-o html is of one report: this list is text or json", USAGE)
+        _list_failing(
+            None if everywhere else namespace, selector, model, kubeconfig, context, output, rules_folder
+        )
+    if not (one or selector):
         fail(
-            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL",
+            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL;"
+            " -A lists every failing model of the cluster, and -n NAMESPACE alone those of a namespace",
             USAGE,
         )
     _refuse_both(target, selector)
@@ -139,6 +163,26 @@ def load_failure(
     snapshot = _run(look(sources, model, rules, make_seal))
     _save(save_file, snapshot, rules)
     _show(snapshot, rules, output)
+
+
+def _list_failing(
+    namespace: str | None,
+    selector: str,
+    model: str,
+    kubeconfig: str | None,
+    context: str | None,
+    output: str,
+    rules_folder: Path | None,
+) -> NoReturn:
+    from telemetry.kubernetes_api import KubernetesError
+    from triage.failing.command import could_not_look, look_at_cluster, show
+
+    rules, make_seal = _load_rules(rules_folder, "load-failure")
+    try:
+        view = _run(look_at_cluster(namespace, selector, model, kubeconfig, context, rules, make_seal))
+    except KubernetesError as error:
+        could_not_look(error)
+    show(view, output)
 
 
 @main.command()
@@ -314,7 +358,7 @@ def check(rules_folder: Path | None) -> None:
     )
 
 
-def _run(looking: "Coroutine[Any, Any, Snapshot]") -> "Snapshot":
+def _run(looking: "Coroutine[Any, Any, _Found]") -> "_Found":
     """`asyncio.run` would wait for threads too."""
     import asyncio
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from triage.render_text import Style
     from triage.report import Report
 
 FOUND, USAGE, CANNOT_TELL = 1, 2, 3
@@ -15,30 +16,37 @@ FOUND, USAGE, CANNOT_TELL = 1, 2, 3
 def print_report(report: "Report", output: str) -> NoReturn:
     """As `output` asks, and ends with the exit status that the verdict has."""
     from triage.render_json import render_json
-    from triage.render_text import plain, render_text
+    from triage.render_text import render_text
     from triage.report import is_calm
 
     if output == "json":
-        _write(render_json(report))
+        write(render_json(report))
     elif output == "html":
         from triage.render_html import render_html
 
-        _write(render_html(report), "utf-8")
+        write(render_html(report), "utf-8")
     else:
         import shutil
 
         terminal = sys.stdout is not None and sys.stdout.isatty()
         width = min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100
-        style = _styled if terminal and not _no_colour() else plain
-        _write(render_text(report, width, style, unicode=_writes_unicode()))
+        write(render_text(report, width, style_of_stdout(), unicode=_writes_unicode()))
     sys.exit(CANNOT_TELL if report.verdict.category == "cannot_tell" else 0 if is_calm(report) else FOUND)
+
+
+def style_of_stdout() -> "Style":
+    """With colour on a terminal that wants it."""
+    from triage.render_text import plain
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return _styled if terminal and not _no_colour() else plain
 
 
 def _writes_unicode() -> bool:
     return sys.stdout is not None and "utf" in (sys.stdout.encoding or "").lower()
 
 
-def _write(text: str, encoding: str | None = None) -> None:
+def write(text: str, encoding: str | None = None) -> None:
     """To stdout, in whatever encoding it has unless one is given. A reader who has seen enough, such as `head`, is no error."""
     import io
 

@@ -59,8 +59,15 @@ def test_the_first_line_says_what_to_do(tmp_path: Path, rules: Path) -> None:
     [
         (
             [],
-            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL\n",
+            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL;"
+            " -A lists every failing model of the cluster, and -n NAMESPACE alone those of a namespace\n",
         ),
+        (["-A", "-n", "prod"], "-A and -n prod are two answers to one question: give one of them\n"),
+        (
+            ["-A", "deploy/llm"],
+            "-A lists failing models of many pods: TARGET, --log, --triton and --save are of one report\n",
+        ),
+        (["-n", "prod", "-o", "html"], "-o html is of one report: this list is text or json\n"),
         (
             ["deploy/llm", "-l", "app=llm"],
             "TARGET deploy/llm and -l app=llm are two answers to one question: give one of them\n",
