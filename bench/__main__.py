@@ -1,5 +1,5 @@
 """`python -m bench`: how fast the autoscaler's hot paths are, what its two sources cost and how soon they let the HPA see a change,
-against what people would have without them, and how long somebody waits for `triton-triage p99` on a large fleet.
+against what people would have without them, and how long somebody waits for `triton-triage` on a large fleet.
 
 Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, when a question takes more than three
 times as long as it takes a bare handler (p99), when the daemon takes more than half a core or 250 MB beside a thousand pods, when
@@ -21,6 +21,8 @@ from bench.daemon_cost import measure_daemon
 from bench.evaluation import measure_evaluation
 from bench.fleet import Fleet
 from bench.gets import measure_gets
+from bench.loadfailure.fleet import FailingFleet
+from bench.loadfailure.measure import measure_load_failure
 from bench.machine import describe_machine
 from bench.models import measure_models
 from bench.parser import LEAST_RATIO, measure_parser
@@ -31,6 +33,7 @@ from bench.say import (
     say_delays,
     say_evaluation,
     say_gets,
+    say_load_failure,
     say_models,
     say_parser,
     say_queries,
@@ -124,6 +127,19 @@ class Run:
         click.echo(say_delays(found, pace.hpa_sync))
         return [*map(asdict, found)]
 
+    def loadfailure(self) -> Any:
+        fleet, rounds = (FailingFleet(10), 1) if self.smoke else (FailingFleet(200), 5)
+        found = asyncio.run(measure_load_failure(fleet, rounds))
+        for one in found:
+            click.echo(say_load_failure(one))
+            if not one.in_time:
+                self.missed.append(
+                    f"triton-triage load-failure is later than its goal, asked for {one.asked}"
+                )
+            if one.told < one.report_s.runs:
+                self.missed.append(f"triton-triage load-failure does not tell all, asked for {one.asked}")
+        return [*map(asdict, found)]
+
     def triage(self) -> Any:
         found = asyncio.run(_measure_triage(smoke=self.smoke))
         self.missed += _late_or_wrong(found)
@@ -147,6 +163,7 @@ _PARTS: Final[Mapping[str, Callable[[Run], Any]]] = {
     "queries": Run.queries,
     "ticks": Run.ticks,
     "delays": Run.delays,
+    "loadfailure": Run.loadfailure,
     "triage": Run.triage,
 }
 

@@ -6,6 +6,7 @@ from bench.api import ApiResult
 from bench.daemon_cost import DaemonCost
 from bench.evaluation import EvaluationResult
 from bench.gets import GetsResult
+from bench.loadfailure.measure import FIRST_LINE_GOAL_S, REPORT_GOAL_S, LoadFailureResult
 from bench.models import ModelsResult
 from bench.parser import MODELS, ParserResult
 from bench.sources.delays import DelayResult, Quantiles
@@ -75,6 +76,22 @@ def say_triage(found: TriageResult) -> str:
 triton-triage p99, {found.fleet}, {SAID[found.sources]}; the cause named in {found.told} of {found.report_s.runs} rounds
   first line s        {found.first_line_s!s:28}  {found.first_line_ratio:.2f} of the goal, {first_goal:g}
   report s            {found.report_s!s:28}  {found.report_ratio:.2f} of the goal, {report_goal:g}"""
+
+
+_ASKED = {
+    "replicas": "the report on a Deployment of {fleet}, a fifth of which fail",
+    "everything": "-A on {fleet} in workloads of five, half of which fail, some with logs of 5 MB",
+}
+
+
+def say_load_failure(found: LoadFailureResult) -> str:
+    asked = _ASKED[found.asked].format(fleet=found.fleet)
+    return f"""
+triton-triage load-failure, {asked}; all told in {found.told} of {found.report_s.runs} rounds
+  first line s        {found.first_line_s!s:28}  {found.first_line_ratio:.2f} of the goal, {FIRST_LINE_GOAL_S:g}
+  report s            {found.report_s!s:28}  {found.report_ratio:.2f} of the goal, {REPORT_GOAL_S:g}
+  kubectl, list and logs s  {found.kubectl_s!s:22}  ours / kubectl {found.kubectl_ratio:.2f}
+  peak MB             {found.peak_mb!s:28}  {found.requests} requests to the API server"""
 
 
 def say_queries(found: Sequence[QueriesResult]) -> str:

@@ -51,7 +51,7 @@ def test_a_load_that_goes_on_is_told_as_such() -> None:
     ],
 )
 def test_which_models_are_ready_is_the_indexs_word(rows: tuple[IndexRow, ...], ready: set[str]) -> None:
-    assert look(evidence("index", RepositoryIndex(rows)), ready=True).ready_models == ready
+    assert look(evidence("index", RepositoryIndex(rows)), ready=True).ready_models == frozenset(ready)
 
 
 def test_without_an_index_or_with_its_error_nobody_knows() -> None:

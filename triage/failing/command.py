@@ -3,7 +3,6 @@
 
 import asyncio
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -45,13 +44,13 @@ async def look_at_cluster(
             access = ClusterAccess(namespace or "", kubeconfig, context, resources)
             said("connecting ...")
             client = await _connect(access)
-            given = (("--kubeconfig", kubeconfig), ("--context", context))
             where = Where(
                 namespaces=() if namespace is None else (access.namespace,),
                 selector=selector,
                 model=model,
                 kubectl=access.kubectl,
-                flags="".join(f" {flag} {shlex.quote(value)}" for flag, value in given if value),
+                kubeconfig=kubeconfig or "",
+                context=context or "",
             )
             return await look_at_all(client, where, rules, make_seal, said)
     finally:

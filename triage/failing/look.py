@@ -1,6 +1,7 @@
 """Looks at every Triton pod: the list, then cheaply at all that run, then closely at those in trouble, within one budget."""
 
 import asyncio
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from triage.failing.triton_pod import TritonPod
 from triage.failing.view import SCHEMA, FailingModels, Gap, Looked
 from triage.probes.pod import pod_questions
 from triage.rules import Rules
-from triage.seal import Seal
+from triage.seal import Seal, printable
 
 LIST_SECONDS = 30.0
 """For the list of the pods: thousands of them come in dozens of chunks."""
@@ -49,8 +50,15 @@ class Where:
     selector: str = ""
     model: str = ""
     kubectl: str = "kubectl"
-    flags: str = ""
-    """Of kubeconfig and context, for commands of ours."""
+    kubeconfig: str = ""
+    """As given, and so is `context`; empty: kubectl's own choice."""
+    context: str = ""
+
+    @property
+    def flags(self) -> str:
+        """For commands of ours."""
+        given = (("--kubeconfig", self.kubeconfig), ("--context", self.context))
+        return "".join(f" {flag} {shlex.quote(value)}" for flag, value in given if value)
 
 
 async def look_at_all(
@@ -199,6 +207,8 @@ class _Looker:
             target=f"pod/{pod.name}",
             namespace=pod.namespace,
             model=self._where.model,
+            kubeconfig=printable(self._where.kubeconfig),
+            context=printable(self._where.context),
         )
         return await collect(questions, asked, self._asks, self._make_seal)
 
