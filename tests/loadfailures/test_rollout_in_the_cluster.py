@@ -118,7 +118,11 @@ async def run(plane: ControlPlane, command: str) -> None:
         command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"PATH": f"{folder}:/usr/bin:/bin", "KUBECONFIG": str(plane.kubeconfig)},
+        env={  # kubectl keeps what it discovers at home
+            "PATH": f"{folder}:/usr/bin:/bin",
+            "KUBECONFIG": str(plane.kubeconfig),
+            "HOME": str(plane.kubeconfig.parent),
+        },
     )
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
