@@ -170,6 +170,10 @@ def _serves(test: Test, view: View) -> Answer:
     if view.model is None or not answered:
         return Answer("unknown", _why_unseen(test, view), _ids(asked))
     if is_serving(view.case, view.model.name, view.model.version):
+        if view.model.loaded_before:
+            # core: src/model_lifecycle.cc keeps what is loaded until the next load of it succeeds.
+            said = f"Triton says that {view.model.name} is ready: it may be what was loaded before, which a failed reload leaves"
+            return Answer("unknown", said, _ids(answered))
         return Answer("yes", f"Triton says that {view.model.name} is ready", _ids(answered))
     return Answer("no", f"Triton does not say that {view.model.name} is ready", _ids(answered))
 

@@ -20,8 +20,9 @@ async def outcomes(
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent
     ]
+    every = any("every_outcome" in item.fixturenames for item in here)
     asked = {item.callspec.id for item in here if "failure" in item.fixturenames}
-    wanted = [failure for failure in FAILURES if failure.id in asked]
+    wanted = [failure for failure in FAILURES if every or failure.id in asked]
     tasks = start(wanted, triton_install, tmp_path_factory.mktemp("load-failures"))
     try:
         yield tasks
@@ -29,3 +30,9 @@ async def outcomes(
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def every_outcome(outcomes: Outcomes) -> Outcomes:
+    """Of every failure, whichever tests were chosen."""
+    return outcomes

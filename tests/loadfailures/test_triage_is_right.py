@@ -2,15 +2,14 @@
 
 import pytest
 
-from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, Cause, End, Failure
+from tests.loadfailures.accuracy import accepted
+from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, End, Failure
 from tests.loadfailures.failures import FAILURES
 from tests.loadfailures.outcomes import Outcomes
 from triage.evidence import Evidence
 from triage.report import VerdictView
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-DEPENDENT = "dependency_model"
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
@@ -53,10 +52,4 @@ def assert_right(verdict: VerdictView, failure: Failure, *, shown: bool) -> None
     if verdict.category == "cannot_tell":
         assert not shown or failure.cause.label == NOT_A_LOAD_FAILURE, f"nothing found: {failure.broken}"
         return
-    causes = [failure.cause, *(cause for cause in failure.also if cause.label != DEPENDENT)]
-    assert told in {pair for cause in causes for pair in accepted(cause)}, f"{verdict}: {failure.broken}"
-
-
-def accepted(cause: Cause) -> set[tuple[str, str | None]]:
-    labels = {cause.label, *cause.secondary}
-    return {(label, cause.model if label != NOT_A_LOAD_FAILURE else None) for label in labels}
+    assert told in accepted(failure), f"{verdict}: {failure.broken}"

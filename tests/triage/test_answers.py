@@ -162,6 +162,13 @@ def test_serves_is_no_only_by_a_source_that_speaks_of_the_model() -> None:
     assert value("serves", it, gone("index")) == "unknown"
 
 
+def test_what_serves_after_a_failed_reload_may_be_what_was_loaded_before() -> None:
+    """Triton keeps it: that the model is ready is then expected, and speaks neither for the failed load nor against it."""
+    reloaded = log(loaded("m"), loading("m"), failed("m"))
+    assert value("serves", reloaded, index(ready("m"))) == "unknown"
+    assert value("serves", reloaded, index(ready("other"))) == "no"
+
+
 def test_loaded_after_is_no_only_by_the_present_log_read_to_its_end() -> None:
     """A model that the present log has loaded and the index has failed."""
     broken = index(unavailable("m", "device memory ran out"))
