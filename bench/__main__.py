@@ -23,6 +23,7 @@ from bench.fleet import Fleet
 from bench.gets import measure_gets
 from bench.loadfailure.fleet import FailingFleet
 from bench.loadfailure.measure import measure_load_failure
+from bench.logs import measure_logs, say_logs, too_much_memory
 from bench.machine import describe_machine
 from bench.models import measure_models
 from bench.parser import LEAST_RATIO, measure_parser
@@ -56,6 +57,8 @@ class Run:
         self._fleets = (Fleet(20, 10), Fleet(40, 25)) if smoke else (Fleet(20, 10), Fleet(200, 50))
         self.missed: list[str] = []
         """Goals."""
+        self.broken: list[str] = []
+        """What is wrong however small and busy the run."""
 
     def parser(self) -> Any:
         found = measure_parser(rounds=9 if self.smoke else 15)
@@ -140,6 +143,12 @@ class Run:
                 self.missed.append(f"triton-triage load-failure does not tell all, asked for {one.asked}")
         return [*map(asdict, found)]
 
+    def logs(self) -> Any:
+        found = list(measure_logs((10, 100) if self.smoke else (10, 1000)))
+        click.echo(say_logs(found))
+        self.broken += too_much_memory(found)
+        return [*map(asdict, found)]
+
     def triage(self) -> Any:
         found = asyncio.run(_measure_triage(smoke=self.smoke))
         self.missed += _late_or_wrong(found)
@@ -164,6 +173,7 @@ _PARTS: Final[Mapping[str, Callable[[Run], Any]]] = {
     "ticks": Run.ticks,
     "delays": Run.delays,
     "loadfailure": Run.loadfailure,
+    "logs": Run.logs,
     "triage": Run.triage,
 }
 
@@ -198,7 +208,9 @@ def main(smoke: bool, parts: list[str], json_file: Path | None) -> None:
     found = {"machine": machine, "smoke": smoke} | {part: _PARTS[part](run) for part in parts}
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2) + "\n")
-    missed = [] if smoke else run.missed  # a few rounds beside other work are no measurement
+    missed = (
+        run.broken if smoke else run.broken + run.missed
+    )  # a few rounds beside other work are no measurement
     for goal in missed:
         click.echo(goal, err=True)
     sys.exit(int(bool(missed)))

@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.__main__ import main
+from bench.logs import WAYS, LogResult, too_much_memory
 from bench.sources.queries import QueriesResult, is_flat
 
 
@@ -29,6 +30,23 @@ def test_a_part_that_is_not_there_is_refused_with_those_that_are() -> None:
     refused = CliRunner().invoke(main, ["--only", "parser,souces"])
     assert refused.exit_code == 2
     assert (
-        "there is no 'souces'; there are parser, api, gets, daemon, evaluation, models, queries, ticks, delays, loadfailure, triage"
+        "there is no 'souces'; there are parser, api, gets, daemon, evaluation, models, queries, ticks, delays, loadfailure, logs, triage"
         in refused.output
     )
+
+
+@pytest.mark.parametrize(
+    ("large", "missed"),
+    [
+        ((1000, 129.0, True), 0),
+        ((1000, 131.0, True), 1),
+        ((1000, 100.0, False), 1),
+    ],
+)
+def test_a_large_log_may_take_little_more_memory_and_not_another_verdict(
+    large: tuple[int, float, bool], missed: int
+) -> None:
+    megabytes, peak, named = large
+    small = [LogResult(way, 10, 1.0, 100.0, named=True) for way in WAYS]
+    found = [*small, LogResult("standard input", megabytes, 30.0, peak, named)]
+    assert len(list(too_much_memory(found))) == missed

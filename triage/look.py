@@ -11,6 +11,7 @@ from telemetry.kubernetes_api import KubernetesError
 from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, SoFar, collect
 from triage.evidence import Asked, Missing, PodList, Snapshot
+from triage.log_excerpt import WORTH
 from triage.probes.cluster import cluster_questions
 from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
@@ -53,7 +54,13 @@ async def look(
         session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
         questions: list[Question] = []
         if sources.log and "log" in probes:
-            questions += log_questions(sources.log, rules.signatures.any, probes["log"].deadline)
+            known = rules.signatures
+            questions += log_questions(
+                sources.log,
+                known.tells_failure,
+                probes["log"].deadline,
+                worth_a_look=known.skimmer(WORTH),
+            )
         if sources.triton:
             questions += triton_questions(sources.triton, session, model=model)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
@@ -61,7 +68,8 @@ async def look(
             questions.append(_pods(access, sources, rules))
         # As in the evidence, so that a model's name is the same in both.
         asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
-        snapshot = await collect(questions, asked, rules.tree, make_seal, so_far=so_far)
+        patience = max([one.patience or 0.0 for one in questions if one.probe == "log"], default=0.0)
+        snapshot = await collect(questions, asked, rules.tree, make_seal, patience=patience, so_far=so_far)
         asked = msgspec.structs.replace(
             asked,
             namespace=printable(access.namespace),

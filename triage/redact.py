@@ -78,6 +78,11 @@ class Redactor:
         touched = self._redaction.touched(encoded)
         return self._redact(encoded, touched, self._blocks) if touched or self._blocks.open else line
 
+    def is_clean(self, text: str) -> bool:
+        """Whether the next whole lines of this redactor's log come out as they are and leave nothing to remember, so that they need
+        not be given to it at all."""
+        return not self._blocks.open and not self._redaction.touched(to_bytes(text))
+
     def lines(self, lines: Iterable[str]) -> Iterator[str]:
         """The log's next lines, `_TOGETHER` of them read at once: several times as fast where most lines are clean."""
         rest = iter(lines)

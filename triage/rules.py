@@ -96,4 +96,9 @@ def seals_from_folder(folder: Path) -> Callable[[], Seal]:
     """Makes the seal of each piece of evidence, by the secrets that `redaction.yaml` knows. Raises InvalidFileError: without
     these rules nothing may be stored or shown."""
     redaction = load_redaction(folder / "redaction.yaml")
-    return lambda: Seal(Redactor(redaction))
+
+    def make_seal() -> Seal:
+        redactor = Redactor(redaction)
+        return Seal(redactor, redactor.is_clean)
+
+    return make_seal

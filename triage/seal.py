@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -53,8 +54,20 @@ def printable(text: str) -> str:
 class Seal:
     """Seals one piece of evidence; a log's lines go through `line` as they are read."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, is_clean: Callable[[str], bool] | None = None) -> None:
+        """is_clean: the redactor's, whether the next whole lines need not be given to it; without it, all are."""
         self._redactor = redactor
+        self._is_clean = is_clean
+
+    def unmasked(self, text: str) -> str | None:
+        """These next lines of the log as `line` would give them, where it would mask nothing in them and remember nothing of them;
+        so they need not be given to it. None where they must be."""
+        if (
+            self._is_clean is None or "\x1b" in text
+        ):  # an escape sequence that does not end would reach into the next line
+            return None
+        said = text if text.isascii() and text.replace("\n", "").isprintable() else printable(text)
+        return said if self._is_clean(said) else None
 
     def line(self, text: str) -> str:
         return self._redactor.line(printable(text))

@@ -4,8 +4,9 @@ Rows are files in `rules/signatures/`, each with its source. Patterns are RE2, w
 written by whoever writes the model, and no line may hold up the report. A signature is a claim of the text, not a verdict."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -99,6 +100,10 @@ class Signature(BaseModel):
             raise ValueError(f"fix names {sorted(unknown)}, which the pattern does not capture")
         return self
 
+    @property
+    def tells_failure(self) -> bool:
+        return self.category not in (None, "not_a_load_failure")
+
 
 class SignatureFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -132,7 +137,7 @@ class Signatures:
     def __init__(self, signatures: Sequence[Signature]) -> None:
         self.all = tuple(signatures)
         self._patterns = [_compile(signature.pattern) for signature in self.all]
-        self._set = _search_set(self.all)
+        self._set = _search_set([row.pattern for row in self.all])
 
     def match(self, text: str) -> list[Match]:
         """Every signature found in the text, the one that decides first."""
@@ -143,6 +148,21 @@ class Signatures:
     def any(self, text: str) -> bool:
         """Whether any signature is found in the text."""
         return bool(self._set.Match(_encodable(text)))
+
+    def tells_failure(self, line: str) -> bool:
+        """Whether the line shows something that keeps a model from loading."""
+        return bool(self._failures.Match(_encodable(line)))
+
+    @cached_property
+    def _failures(self) -> Any:
+        return _search_set([row.pattern for row in self.all if row.tells_failure])
+
+    def skimmer(self, also: Sequence[str] = ()) -> Callable[[str], bool]:
+        """Says whether one of the lines of a text may show a failure, or holds one of these RE2 patterns `also`. Many times as
+        fast as to ask line by line."""
+        rows = [row.pattern.replace(r"\A", "^") for row in self.all if row.tells_failure]
+        found = _search_set([f"(?m){pattern}" for pattern in (*rows, *also)])
+        return lambda text: bool(found.Match(_encodable(text)))
 
     def _hits(self, text: str) -> Iterable[int]:
         found: Iterable[int] | None = self._set.Match(text)
@@ -235,12 +255,12 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _search_set(rows: Sequence[Signature]) -> Any:
-    """The rows' patterns as one automaton. Raises `re2.error` where they need more memory than it may have; while searching it
+def _search_set(patterns: Sequence[str]) -> Any:
+    """The patterns as one automaton. Raises `re2.error` where they need more memory than it may have; while searching it
     forgets states rather than fail (re2/dfa.cc: a many-match search never gives up for slowness)."""
     found = re2.Set.SearchSet(_options())
-    for row in rows:
-        found.Add(row.pattern)
+    for pattern in patterns:
+        found.Add(pattern)
     found.Compile()
     return found
 

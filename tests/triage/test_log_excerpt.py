@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetry.rules_dir import rules_dir
 from triage.evidence import LogExcerpt
 from triage.log_excerpt import (
     BETWEEN_BYTES,
@@ -9,10 +10,11 @@ from triage.log_excerpt import (
     LINE_CHARACTERS,
     REPEATS,
     TAIL_BYTES,
+    WORTH,
     LogKeeper,
     Room,
 )
-from triage.signatures import parse_signatures
+from triage.signatures import load_signatures, parse_signatures
 
 SIGNATURES = parse_signatures(
     {
@@ -178,3 +180,68 @@ def test_a_load_that_is_repeated_may_be_kept_each_time_also_where_the_runtimes_t
         keeper.feed(line)
         usual.feed(line)
     assert (len(keeper.excerpt().lines), len(usual.excerpt().lines)) == (40, REPEATS)
+
+
+def test_a_flood_of_one_kind_takes_no_place_of_another_and_numbers_make_no_new_message() -> None:
+    room = Room(head=0, between=2000, tail=0, errors=1000)
+    keeper = LogKeeper(lambda text: text, SIGNATURES.any, room)
+    for number in range(1000):
+        keeper.feed(f"E0102 03:04:05.000006 1 pb.cc:1] request {number}: out of memory")
+        keeper.feed(f"loaded image-{number}.jpg")
+    loading = "I0102 03:05:00.000006 1 model_lifecycle.cc:472] loading: m:1"
+    keeper.feed(loading)
+    kept = keeper.excerpt()
+    assert kept.lines[-1].text == loading
+    assert sum("out of memory" in line.text for line in kept.lines) == REPEATS
+    assert kept.cut  # of the lines about images, which may be about loads
+
+
+LINES = st.sampled_from(
+    [
+        "quiet",
+        "",
+        "  at a",
+        "x" * 300,
+        CHATTER,
+        "E0102 03:04:05.000006 1 server.cc:1] broken",
+        "CUDA out of memory",
+        "I0102 03:05:00.000006 1 model_lifecycle.cc:472] loading: m:1",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=120), st.lists(st.integers(1, 40), max_size=10), st.integers(0, 2000))
+def test_lines_that_are_skimmed_are_kept_as_if_each_were_looked_at(
+    lines: list[str], cuts: list[int], tail: int
+) -> None:
+    worth_a_look = SIGNATURES.skimmer(WORTH)
+    room = Room(head=200, tail=tail)
+    each = LogKeeper(lambda text: text, SIGNATURES.any, room)
+    together = LogKeeper(lambda text: text, SIGNATURES.any, room, lambda text: not worth_a_look(text))
+    for line in lines:
+        each.feed(line)
+    rest = list(lines)
+    for cut in [*cuts, len(rest)]:
+        if part := rest[:cut]:
+            together.feed_lines("".join(line + "\n" for line in part))
+        del rest[:cut]
+    assert together.excerpt() == each.excerpt()
+    assert together.excerpt() == each.excerpt()  # it may be asked again
+
+
+def test_what_is_worth_keeping_is_worth_a_look() -> None:
+    """Of every row its examples, among quiet lines; and every form of Triton's own errors."""
+    known = load_signatures(rules_dir() / "signatures")
+    worth_a_look = known.skimmer(WORTH)
+    telling = [text for row in known.all if row.tells_failure for text in row.matches]
+    errors = [
+        "E0102 03:04:05.000006 1 server.cc:1] x",
+        "2024-01-02T03:04:05Z F 1 server.cc:1] x",
+        "triton-1  | E0102 03:04:05.000006 1 server.cc:1] x",
+        "[libprotobuf ERROR google/protobuf/text_format.cc:335] x",
+        "2026-01-02 03:04:05.000006 [E:onnxruntime:log, inference_session.cc:1] x",
+        "Poll failed for model directory 'm': x",
+        "LOADING: m:1",
+    ]
+    assert [text for text in (*telling, *errors) if not worth_a_look(f"quiet\n{text}\nquiet\n")] == []
+    assert not worth_a_look("quiet\n" + (CHATTER + "\n") * 20)

@@ -4,7 +4,7 @@ import pty
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +13,7 @@ import pytest
 from triage.evidence import LogExcerpt, Missing
 from triage.log_excerpt import LINE_CHARACTERS
 from triage.probes import log_file
-from triage.probes.log_file import CHUNK_BYTES, HEAD_BYTES, TAIL_BYTES, log_questions
+from triage.probes.log_file import CHUNK_BYTES, TAIL_BYTES, log_questions
 from triage.seal import Seal
 from triage.signatures import parse_signatures
 
@@ -46,9 +46,11 @@ class NoSecrets:
         return value
 
 
-async def read(name: str | Path, deadline_seconds: float = 5.0) -> LogExcerpt | Missing:
-    (question,) = log_questions(str(name), SIGNATURES.any, deadline_seconds)
-    facts = (await question.ask(Seal(NoSecrets()))).facts
+async def read(
+    name: str | Path, deadline_seconds: float = 5.0, worth_a_look: Callable[[str], bool] | None = None
+) -> LogExcerpt | Missing:
+    (question,) = log_questions(str(name), SIGNATURES.any, deadline_seconds, worth_a_look=worth_a_look)
+    facts = (await question.ask(Seal(NoSecrets(), lambda text: True))).facts
     assert isinstance(facts, LogExcerpt | Missing)
     return facts
 
@@ -132,18 +134,52 @@ async def test_a_name_that_is_no_utf8_can_be_shown(tmp_path: Path) -> None:
     assert await texts(name) == ["one"]
 
 
-async def test_of_a_huge_file_the_beginning_and_the_end_are_read(tmp_path: Path) -> None:
-    """200 MB of holes between them: nothing of these is read."""
+async def test_a_stored_log_is_read_to_its_end_and_what_tells_is_kept_wherever_it_stands(
+    tmp_path: Path,
+) -> None:
+    """Also where it takes longer than a log that goes on may take."""
+    with (tmp_path / "a.log").open("wb") as file:
+        for part in range(3):
+            for _ in range(20):
+                file.write((b"x" * 99 + b"\n") * 10_000)
+            file.write(FAILED.replace("bert", f"bert-{part}").encode() + b"\n")
+    found = await read(tmp_path / "a.log", deadline_seconds=4.0, worth_a_look=lambda text: "failed" in text)
+    assert isinstance(found, LogExcerpt)
+    assert [line.text[-7:-1] for line in found.lines if "failed" in line.text] == [
+        "bert-0",
+        "bert-1",
+        "bert-2",
+    ]
+    assert (found.cut, found.lines_read) == (False, 600_003)
+
+
+async def test_a_stored_log_that_is_piped_has_more_time_than_one_that_goes_on(pipe: IO[bytes]) -> None:
+    def write() -> None:
+        for _ in range(40):
+            pipe.write(b"x\n" * (1 << 19))
+        pipe.write(f"{FAILED}\n".encode())
+        pipe.close()
+
+    writing = asyncio.ensure_future(asyncio.to_thread(write))
+    found = await read("-", deadline_seconds=2.0, worth_a_look=lambda text: "failed" in text)
+    await writing
+    assert isinstance(found, LogExcerpt)
+    assert (found.lines[-1].text, found.cut, found.lines_read) == (FAILED, False, 40 * (1 << 19) + 1)
+
+
+async def test_of_a_file_for_which_the_time_does_not_suffice_the_beginning_and_the_end_are_read(
+    tmp_path: Path,
+) -> None:
+    """20 GB of holes between them."""
     with (tmp_path / "a.log").open("wb") as file:
         file.write(b"first\n")
-        file.truncate(200_000_000)
+        file.truncate(20_000_000_000)
         file.seek(0, os.SEEK_END)
         file.write(f"\n{FAILED}\nlast\n".encode())
-    found = await read(tmp_path / "a.log")
+    found = await read(tmp_path / "a.log", deadline_seconds=0.5)
     assert isinstance(found, LogExcerpt)
     assert [line.text for line in found.lines if line.text.strip(" [cut]")] == ["first", FAILED, "last"]
     assert found.cut
-    assert found.bytes_read < HEAD_BYTES + TAIL_BYTES
 
 
 @pytest.mark.parametrize("megabytes", [10, 40])
@@ -155,7 +191,7 @@ async def test_the_end_is_read_though_the_time_is_over(megabytes: int, tmp_path:
     found = await read(tmp_path / "a.log", deadline_seconds=0.01)
     assert isinstance(found, LogExcerpt)
     assert (found.lines[-1].text, found.cut) == (FAILED, True)
-    assert found.bytes_read < HEAD_BYTES
+    assert found.bytes_read < TAIL_BYTES
 
 
 async def test_standard_input_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,13 +21,18 @@ from triage.log_excerpt import USUAL_ROOM, LogKeeper, Room
 from triage.seal import Seal
 
 CHUNK_BYTES = 1 << 18
-HEAD_BYTES = 16 << 20
 TAIL_BYTES = 16 << 20
-"""Of a larger file, its beginning and its end are read: a start-up failure stands in one of them."""
+"""Of a file for which the time does not suffice, its beginning and its end are read: a start-up failure stands in one of them."""
 END_BYTES = 1 << 20
 """The very end is read even where the time did not suffice for more."""
 SHARE_OF_DEADLINE = 0.8
 """Reading stops with time left to use what was read."""
+SHARE_BEFORE_END = 0.9
+"""Of the time for a file, before its end is read without what is between."""
+STORED_TIMES = 8
+"""A log that comes as fast as it is read was stored, and has an end: it may take so many times the deadline. A gigabyte does."""
+LIVE_BYTES_A_SECOND = 4 << 20
+"""No server logs so fast."""
 QUIET_SECONDS = 2.0
 """A pipe that says nothing for this long, after it said something, has said all that there is for now."""
 _WAIT_SECONDS = 0.25
@@ -35,10 +40,15 @@ _WAIT_SECONDS = 0.25
 
 
 def log_questions(
-    name: str, is_known: Callable[[str], bool], deadline_seconds: float, room: Room = USUAL_ROOM
+    name: str,
+    is_known: Callable[[str], bool],
+    deadline_seconds: float,
+    room: Room = USUAL_ROOM,
+    worth_a_look: Callable[[str], bool] | None = None,
 ) -> list[Question]:
     """`name` is a path, or `-` for standard input. What was read by the deadline is used; `is_known` and `room` are the
-    `LogKeeper`'s."""
+    `LogKeeper`'s. worth_a_look: whether a text of several lines may hold one that is worth keeping; with it, a stored log is read
+    to its end, or for STORED_TIMES the deadline."""
     shown = os.fsencode(name).decode(errors="replace")
     if name == "-":
         source, query, command = "standard input", "standard input", "kubectl logs POD -c CONTAINER"
@@ -47,9 +57,15 @@ def log_questions(
         source, query, command = f"log file {Path(shown).name or shown}", shown, f"less {shlex.quote(shown)}"
         on_timeout = "look whether it is a log of Triton's, and give the part from its start to the failure"
 
+    longest = deadline_seconds * (STORED_TIMES if worth_a_look else 1)
+
     async def ask(seal: Seal) -> Found:
-        keeper = LogKeeper(seal.line, is_known, room)
-        reader = _Reader(keeper, deadline_seconds * SHARE_OF_DEADLINE)
+        def skip(text: str) -> bool:
+            said = seal.unmasked(text)
+            return said is not None and worth_a_look is not None and not worth_a_look(said)
+
+        keeper = LogKeeper(seal.line, is_known, room, skip if worth_a_look else None)
+        reader = _Reader(keeper, deadline_seconds * SHARE_OF_DEADLINE, longest * SHARE_OF_DEADLINE)
         try:
             cut = await reader.read(name)
         except OSError as error:
@@ -65,24 +81,27 @@ def log_questions(
             return Found(Missing("timeout", f"{source} said nothing within {seconds}", remedy))
         return Found(Missing("not_found", f"{source} is empty", remedy))
 
-    return [Question("log", "log", source, query, command, ask, on_timeout=on_timeout)]
+    patience = longest if worth_a_look else None
+    return [Question("log", "log", source, query, command, ask, on_timeout=on_timeout, patience=patience)]
 
 
 class _Reader:
-    """Feeds a keeper from bytes, for `seconds` at most: then it stops with what it has."""
+    """Feeds a keeper from bytes: for `seconds` at most, or for `longest` where the log is a stored one. Then it stops with what it
+    has."""
 
-    def __init__(self, keeper: LogKeeper, seconds: float) -> None:
+    def __init__(self, keeper: LogKeeper, seconds: float, longest: float) -> None:
         self._keeper = keeper
         self._began = time.monotonic()
         self._until = self._began + seconds
+        self._longest = self._began + longest
         self._rest = ""
         self._skipping = False
         """The rest of this line is not read."""
         self._decoder: io.IncrementalNewlineDecoder | None = None
 
     async def read(self, name: str) -> bool:
-        """Whether there is more than was read: the middle of a large file, what the time did not suffice for, or what a pipe
-        may say later."""
+        """Whether there is more than was read: the middle of a file for which the time did not suffice, or what a pipe may say
+        later."""
         descriptor = _open(name)
         try:
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -96,13 +115,10 @@ class _Reader:
 
     async def _read_file(self, descriptor: int) -> bool:
         begin, size = os.lseek(descriptor, 0, os.SEEK_CUR), os.fstat(descriptor).st_size
-        large = size - begin > HEAD_BYTES + TAIL_BYTES
-        until = (self._began + self._until) / 2 if large else self._until
-        end = begin + HEAD_BYTES if large else None
-        reached, ended = await self._read_span(descriptor, begin, end, until)
-        cut = large or not ended
-        ended = ended and not large
-        for length, until in ((TAIL_BYTES, self._until), (END_BYTES, math.inf)):
+        before_end = self._began + (self._longest - self._began) * SHARE_BEFORE_END
+        reached, ended = await self._read_span(descriptor, begin, None, before_end)
+        cut = not ended
+        for length, until in ((TAIL_BYTES, self._longest), (END_BYTES, math.inf)):
             if ended:
                 break
             self._end()
@@ -128,19 +144,22 @@ class _Reader:
 
     async def _read_stream(self, descriptor: int) -> bool:
         """Whether the stream goes on, or a part of it was skipped. It is left when it falls quiet or time runs short; from half
-        of the time on, only its end is kept."""
-        half = (self._began + self._until) / 2
+        of the time on, only its end is kept. A stored log that somebody pipes has more time, and nearly all of it."""
         kept: deque[bytes] = deque()
-        size, skipped, ended = 0, False, False
+        size, read, skipped, ended = 0, 0, False, False
         last: float | None = None
-        while not ended and (now := time.monotonic()) < self._until:
-            if last is not None and now - last >= QUIET_SECONDS:
+        while not ended:
+            now = time.monotonic()
+            stored = read > LIVE_BYTES_A_SECOND * (now - self._began)
+            until = self._longest if stored else self._until
+            if now >= until or (last is not None and now - last >= QUIET_SECONDS):
                 break
             chunk = await asyncio.to_thread(_read_some, descriptor)
             if chunk is None:
                 continue
-            last, ended = time.monotonic(), not chunk
-            if now < half:
+            last, ended, read = time.monotonic(), not chunk, read + len(chunk)
+            share = SHARE_BEFORE_END if stored else 0.5
+            if not skipped and now < self._began + (until - self._began) * share:
                 await asyncio.to_thread(self._feed, chunk)
                 continue
             kept.append(chunk)
@@ -159,15 +178,17 @@ class _Reader:
             encoding = "utf-16" if chunk[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
             decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
             self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
-        *lines, rest = (self._rest + self._decoder.decode(chunk)).split("\n")
+        text = self._rest + self._decoder.decode(chunk)
         if self._skipping:
-            if not lines:
+            _, ended, text = text.partition("\n")
+            self._rest = ""
+            if not ended:
                 return
             self._skipping = False
-            del lines[0]
-        for line in lines:
-            self._keeper.feed(line)
-        self._rest = rest
+        whole = text[: text.rfind("\n") + 1]
+        self._rest = rest = text[len(whole) :]
+        if whole:
+            self._keeper.feed_lines(whole)
         if len(rest) > CHUNK_BYTES:  # one line without end
             self._keeper.feed(rest)
             self._rest, self._skipping = "", True
