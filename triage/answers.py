@@ -3,6 +3,7 @@
 Strong three-valued logic: `no` needs evidence that could have shown the contrary; where a source is missing or cut short the
 answer is `unknown`, with the reason."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,12 +11,13 @@ from typing import Literal
 from triage.case import Case, ModelCase, index_rows, is_serving
 from triage.claims import Claim, LogReading, deciding
 from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
-from triage.load_attempts import Attempt
+from triage.load_attempts import Attempt, named_or_numbered
 from triage.log_records import level_of
 from triage.tree import Test, TestKind
 from triage.wording import count
 
 Value = Literal["yes", "no", "unknown"]
+_INSTANCE_MADE = re.compile(r"TRITONBACKEND_ModelInstanceInitialize: ([^\s(]+) \(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,40 @@ def _healthy(test: Test, view: View) -> Answer:
     return Answer("unknown", "no source besides the logs tells how all models stand", _ids(asked))
 
 
+def _alone(test: Test, view: View) -> Answer:
+    """Whether the log shows that no other load, and no other instance's, was under way during the model's failing one."""
+    known = [
+        (reading, attempt)
+        for reading in view.case.logs
+        if view.model and (attempt := reading.log.attempts.get(view.model.name)) and attempt.began is not None
+    ]
+    for reading, attempt in known:
+        source = (reading.evidence.id,)
+        others = [other for other in reading.log.attempts.values() if other is not attempt]
+        if beside := next((other.model for other in others if _overlap(attempt, other)), ""):
+            return Answer("no", f"{beside} was loading at the same time", source)
+        if len(_instances(reading, attempt.model)) > 1:
+            return Answer("no", f"instances of {attempt.model} were loading at the same time", source)
+    if not known or _unread(view, *test.reads):
+        return Answer(
+            "unknown", "no log shows from when to when it loaded", _ids(view.case.of_probe(*test.reads))
+        )
+    return Answer("yes", "the log shows no other load meanwhile", tuple(r.evidence.id for r, _ in known))
+
+
+def _overlap(one: Attempt, other: Attempt) -> bool:
+    if one.began is None or other.began is None:
+        return False
+    return other.began <= (one.ended or other.began) and one.began <= (other.ended or one.began)
+
+
+def _instances(reading: LogReading, model: str) -> set[str]:
+    """The names of the model's instances that the log shows being made."""
+    lines = reading.evidence.facts.lines if isinstance(reading.evidence.facts, LogExcerpt) else ()
+    named = (made[1] for line in lines if (made := _INSTANCE_MADE.search(line.text)))
+    return {name for name in named if named_or_numbered(name, {model}) == model}
+
+
 _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "seen": _seen,
     "failed": _failed,
@@ -243,6 +279,7 @@ _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "loaded_after": _loaded_after,
     "second_source": _second_source,
     "healthy": _healthy,
+    "alone": _alone,
 }
 
 
@@ -266,8 +303,11 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
 
 
 def _absent(index: RepositoryIndex, case: Case, model: ModelCase) -> str:
-    """A model whose poll failed has no row at all. That tells something only if the index is surely of this log's server: every
-    model that the log has loaded is there."""
+    """A model without a version that could be loaded has no row at all. That tells something only if the index is surely of this
+    log's server: every model that the log has loaded is there."""
+    attempts = [a for reading in case.logs if (a := reading.log.attempts.get(model.name))]
+    if any(a.version or (a.last and a.last.text.startswith("Poll failed")) for a in attempts):
+        return ""  # a version that failed has a row with its reason, and a folder has one with its name
     ready = {row.name for row in index.rows if row.state == "READY"}
     loaded = {attempt.model for reading in case.logs for attempt in reading.log.of("loaded")}
     if model.name in {row.name for row in index.rows} or not loaded or not loaded <= ready:

@@ -4,7 +4,7 @@ One case is one pod, or what was given by hand. A pure function of the evidence 
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -184,7 +184,7 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
             attempt = reading.log.attempts[claim.model]
             if attempt.began is None or claim.number >= attempt.began:
                 _model(case, claim.model).claims.append(claim)
-        elif claim.model:
+        elif claim.model and (claim.own or not reading.log.has_own):
             model = _model(case, claim.model)
             past = item.probe == "previous_log" and model.loaded
             model.claims.append(claim)
@@ -192,9 +192,11 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
                 model.states.setdefault(item.id, "failed")
         elif claim.category != "not_a_load_failure" and failing and not claim.sure:
             shared.append(claim)
+        elif claim.model:  # anybody's line about a model that Triton does not speak of
+            case.loose.append(replace(claim, model=None, sure=False))
         else:
             case.loose.append(claim)
-        if claim.model:
+        if claim.model in case.models:
             _model(case, claim.model).order = min(_model(case, claim.model).order, claim.number)
     _share(case, shared, failing)
 

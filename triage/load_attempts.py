@@ -116,6 +116,9 @@ class LoadLog:
     """Line at which the life of the server began that serves now: what stands before it is over."""
     no_repository: int | None = None
     """Line at which it said that a whole repository cannot be read; with --exit-on-error=false it serves all the same."""
+    has_own: bool = False
+    """Whether Triton's lines have their source in this log. A line without it is then anybody's: by itself it makes no model
+    known."""
 
     def of(self, outcome: Outcome) -> list[Attempt]:
         return [attempt for attempt in self.attempts.values() if attempt.outcome == outcome]
@@ -155,11 +158,13 @@ def serves(record: Record) -> bool:
 
 def read_attempts(records: Iterable[Record]) -> LoadLog:
     """The loads in these records."""
-    log = LoadLog()
+    records = list(records)
+    log = LoadLog(has_own=any(record.own and record.level for record in records))
     began = 0
     for record in records:
         if record.row is not None:
-            _see_row(log, record, *record.row)
+            if record.own or not log.has_own or record.row[0] in log.attempts:
+                _see_row(log, record, *record.row)
             continue
         if begins_anew(record):
             began = record.number
@@ -173,6 +178,8 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
         if _NO_REPOSITORY.search(record.text):
             log.no_repository = record.number
         if said := load_line(record):
+            if log.has_own and not record.own and said.outcome == "failed" and said.model not in log.attempts:
+                continue
             if said.at_once:
                 _see(log, record, "loading", said.model, "", "")
             _see(log, record, said.outcome, said.model, said.version, said.reason, begins=said.begins)

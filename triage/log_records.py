@@ -53,12 +53,14 @@ class Record:
     """The time as it was printed."""
     row: tuple[str, str] | None = None
     """Model and version, in a row of the table of models; `text` is then the status."""
+    framed: bool = False
+    """The row stands in a table, behind its border."""
 
     @property
     def own(self) -> bool:
         """Whether Triton printed it with its source file, or as its table. A model in Python may log through Triton, with its
         own file as the source: its words are anybody's."""
-        return (bool(self.source) and ".py:" not in self.source) or self.row is not None
+        return (bool(self.source) and ".py:" not in self.source) or (self.row is not None and self.framed)
 
     def line_at(self, offset: int) -> str:
         """The line, as in the log, that holds this offset of `text`."""
@@ -100,6 +102,7 @@ class _Open:
     source: str = ""
     at: str = ""
     row: tuple[str, str] | None = None
+    framed: bool = False
     lines: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     joined: str = "\n"
@@ -146,6 +149,7 @@ class _Open:
             self.source,
             self.at,
             self.row,
+            self.framed,
         )
 
 
@@ -157,6 +161,8 @@ class RecordReader:
         self._open: _Open | None = None
         self._prefix = ""
         self._bare = bare
+        self._framed = True
+        """The last lines are those of a table, of which an excerpt may have lost the border."""
         self._lines = LineJoiner()
 
     def feed(self, number: int, line: str) -> Iterator[Record]:
@@ -172,17 +178,21 @@ class RecordReader:
         header, body = self._header(line.text)
         if header is not None:
             yield from self._end()
+            self._framed = False
             self._open = _Open(line.number, *header, quoted=_opens_quote(body))
             self._open.add(line.raw, body)
             return
         body = self._without_prefix(line.text)
+        self._framed = body.startswith("+-") or (self._framed and body.startswith("|"))
         if body.startswith("+-"):
             yield from self._end()
         elif row := _ROW.match(body):
             yield from self._end()
             status, closed = _cell(row["status"])
             model = row["model"].strip()
-            self._open = _Open(line.number, row=(model, row["version"]), joined="", row_open=not closed)
+            self._open = _Open(
+                line.number, row=(model, row["version"]), framed=self._framed, joined="", row_open=not closed
+            )
             self._open.add(line.raw, status)
         elif self._open is not None and self._continues(self._open, body):
             self._extend(self._open, line.raw, body)
@@ -285,5 +295,13 @@ def _table_in(record: Record) -> Iterator[Record]:
 
 def _within(record: Record, row: Record) -> Record:
     return Record(
-        record.number, record.lines, row.text, (0,), record.level, record.source, record.at, row.row
+        record.number,
+        record.lines,
+        row.text,
+        (0,),
+        record.level,
+        record.source,
+        record.at,
+        row.row,
+        row.framed,
     )

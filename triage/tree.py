@@ -20,7 +20,7 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=80)
 Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
 
 TestKind = Literal[
-    "seen", "failed", "unfinished", "root", "serves", "loaded_after", "second_source", "healthy"
+    "seen", "failed", "unfinished", "root", "serves", "loaded_after", "second_source", "healthy", "alone"
 ]
 
 PLACEHOLDERS = ("model", "version", "namespace", "workload", "pod", "container", "triton")

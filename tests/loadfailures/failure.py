@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.loadfailures.object_store import Store
 from tests.tritons.install import TritonInstall
 from tests.tritons.server import TritonServer
 
@@ -22,13 +23,16 @@ LABELS = {
     "file_permissions",
     "artifact_integrity",
     "runtime_version",
+    "storage_access",
     "host_resources",
     "dependency_model",
     "warmup_failure",
+    "model_unsupported",
+    "load_concurrency",
     "model_code",
     NOT_A_LOAD_FAILURE,
 }
-"""Of the categories of triage, those that a Triton without GPU, TensorRT and object store can show."""
+"""Of the categories of triage, those that a Triton without GPU and TensorRT can show."""
 
 
 class End(enum.Enum):
@@ -81,14 +85,23 @@ class Failure:
     healthy: tuple[str, ...] = ()
     """Models that are READY beside it."""
     repository: str = "models"
-    """In the failure's folder."""
+    """In the failure's folder, or a URL."""
     arguments: tuple[str, ...] = ()
-    """`{folder}` stands for the failure's folder, `{taken_port}` for a port that another program holds."""
+    """`{folder}` stands for the failure's folder, `{taken_port}` for a port that another program holds, `{store_port}` for the
+    store's; so in `repository`, `environment` and `disks`."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    store: Store | None = None
+    """An object store that listens on loopback."""
+    disks: Mapping[str, int] = field(default_factory=dict)
+    """Path -> bytes: small file systems that only this server sees."""
+    dead_mount: str = ""
+    """A path in the failure's folder whose FUSE daemon has died."""
     unreadable: tuple[str, ...] = ()
     """Files that get mode 000. The server then runs without root's right to read what it may not."""
     memory_bytes: int | None = None
     """Limit of the data of each process."""
+    open_files: int | None = None
+    """Limit of each process."""
     tries: int = 1
     """More than 1 where a race inside Triton decides: it is started anew until it ends as said."""
     prepare: Callable[[Path, TritonInstall], None] | None = None

@@ -6,7 +6,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 
 from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, End, Failure
+from tests.loadfailures.object_store import listening_store
+from tests.loadfailures.private_mounts import mount_privately
 from tests.local_process import LocalProcess
 from tests.tritons.install import TritonInstall
 from tests.tritons.server import TritonRefused, TritonServer
@@ -51,14 +53,20 @@ async def run_failure(install: TritonInstall, failure: Failure, folder: Path) ->
         for path in failure.unreadable:
             (folder / path).chmod(0)
             stack.callback((folder / path).chmod, 0o700)  # so that the folder can be removed
-        known = {"folder": folder, "taken_port": stack.enter_context(_listener()).getsockname()[1]}
+        known: dict[str, object] = {"folder": folder}
+        known["taken_port"] = stack.enter_context(_listener()).getsockname()[1]
+        store = stack.enter_context(listening_store(failure.store)) if failure.store else None
+        if store:
+            known["store_port"] = store.port
+        disks = {path.format(**known): size for path, size in failure.disks.items()}
+        url = failure.repository.format(**known) if "://" in failure.repository else None
         server = _FailingServer(
             install,
-            folder / failure.repository,
+            url or folder / failure.repository,
             folder,
             arguments=[argument.format(**known) for argument in failure.arguments],
-            environment=failure.environment,
-            limit=_limits(failure),
+            environment={name: value.format(**known) for name, value in failure.environment.items()},
+            limit=_limits(failure, disks, str(folder / failure.dead_mount) if failure.dead_mount else ""),
         )
         server.hang_is_expected = failure.end is End.HUNG
         await stack.enter_async_context(server)
@@ -67,6 +75,8 @@ async def run_failure(install: TritonInstall, failure: Failure, folder: Path) ->
                 await server.start_over()
         if failure.client and server.answers:
             await failure.client(server, folder)
+        if store and store.unexpected:
+            raise AssertionError(f"the store was asked what its client never asks: {store.unexpected[:3]}")
         install.load_failures += failure.cause.label != NOT_A_LOAD_FAILURE
         yield Failed(
             failure,
@@ -145,18 +155,22 @@ def _write(failure: Failure, install: TritonInstall, folder: Path) -> None:
         failure.prepare(folder, install)
 
 
-def _limits(failure: Failure) -> Callable[[], None]:
+def _limits(failure: Failure, disks: Mapping[str, int], dead: str) -> Callable[[], None]:
     """Called in the server's process before it starts.
 
     Root may read what nobody may: without these two capabilities it is refused like everybody else, and still owns its files."""
     drop = (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH) if failure.unreadable and os.geteuid() == 0 else ()
 
     def limit() -> None:
+        if disks or dead:
+            mount_privately(disks, dead)
         for capability in drop:
             if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 raise OSError(ctypes.get_errno(), "prctl(PR_CAPBSET_DROP)")
         if failure.memory_bytes is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (failure.memory_bytes, failure.memory_bytes))
+        if failure.open_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (failure.open_files, failure.open_files))
 
     return limit
 

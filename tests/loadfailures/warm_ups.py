@@ -6,6 +6,16 @@ from tests.loadfailures.layouts import COMPLETE, IDLE, config, model
 TRIES = 24
 """A request that fails in the warm-up races with the end of its model: of ten servers one to five die of SIGSEGV."""
 
+CALLS = """\
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        request = pb_utils.InferenceRequest(model_name="tokenizer", requested_output_names=["OUTPUT"], inputs=[])
+        answer = request.exec()
+        if answer.has_error():
+            raise pb_utils.TritonModelException(answer.error().message())
+"""
 UNSERVED = 'raise NotImplementedError("this model only loads")'
 
 
@@ -27,6 +37,20 @@ WARM_UPS = (
             "model_code",
         ),
         files=_files(),
+        arguments=COMPLETE,
+        tries=TRIES,
+    ),
+    Failure(
+        id="warm-up-calls-an-absent-model",
+        broken="The model is built; its warm-up request calls a model that is not in the repository.",
+        cause=load_refused(
+            "warmup_failure",
+            "ranker",
+            "Invalid argument: failed to run warmup sample 'first request'",
+            "dependency_model",
+            "model_code",
+        ),
+        files=_files(CALLS),
         arguments=COMPLETE,
         tries=TRIES,
     ),

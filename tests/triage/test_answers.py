@@ -169,6 +169,18 @@ def test_what_serves_after_a_failed_reload_may_be_what_was_loaded_before() -> No
     assert value("serves", reloaded, index(ready("other"))) == "no"
 
 
+def test_a_load_is_alone_where_no_other_begins_before_it_has_ended() -> None:
+    beside = log(loading("a"), loading("m"), failed("m"), loaded("a"))
+    apart = log(loading("a"), loaded("a"), loading("m"), failed("m"), loading("b"))
+    made = "TRITONBACKEND_ModelInstanceInitialize: {} (CPU device 0)"
+    twins = log(loading("m"), *(own(made.format(name), "I") for name in ("m_0_0", "m_0_1")), failed("m"))
+    assert value("alone", beside) == "no"
+    assert value("alone", apart) == "yes"
+    assert value("alone", twins) == "no"
+    assert value("alone", log(failed("m"))) == "unknown"
+    assert value("alone", log(loading("m"), failed("m"), cut=True)) == "unknown"
+
+
 def test_loaded_after_is_no_only_by_the_present_log_read_to_its_end() -> None:
     """A model that the present log has loaded and the index has failed."""
     broken = index(unavailable("m", "device memory ran out"))
@@ -200,10 +212,19 @@ def test_a_server_that_gave_up_is_seen_again_only_in_the_exit_code_that_it_gives
 
 
 def test_a_model_that_is_absent_from_the_index_is_a_second_source_only_for_the_server_of_this_log() -> None:
-    polled = own("Poll failed for model directory 'm': no version of 'm'")
-    assert value("second_source", log(polled, loaded("a")), index(ready("a"))) == "yes"
-    assert value("second_source", log(polled, loaded("a")), index(ready("b"))) == "no"
-    assert value("second_source", log(polled), index(ready("a"))) == "no"
+    unfound = own("failed to load model 'm': no version of 'm'")
+    assert value("second_source", log(unfound, loaded("a")), index(ready("a"))) == "yes"
+    assert value("second_source", log(unfound, loaded("a")), index(ready("b"))) == "no"
+    assert value("second_source", log(unfound), index(ready("a"))) == "no"
+
+
+def test_a_model_that_would_have_a_row_is_not_confirmed_by_having_none() -> None:
+    """Triton keeps a row for each version that it tried, and for each folder of the repository."""
+    for line in (
+        own("Poll failed for model directory 'm': no version of 'm'"),
+        failed("m", "no version of 'm'"),
+    ):
+        assert value("second_source", log(line, loaded("a")), index(ready("a"))) == "no"
 
 
 def test_healthy_is_said_by_the_index_before_the_pod_and_never_by_a_log() -> None:

@@ -286,3 +286,17 @@ def test_an_ensemble_that_is_not_tried_for_its_child_has_failed(line: str) -> No
     assert (told.outcome, told.began, told.ended) == ("failed", 2, 2)
     assert "ens" not in log(line).attempts  # anybody may say so
     assert outcomes(line, "successfully loaded 'ens'")["ens"] == " loaded"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "failed to load model 'bert' from the hub",
+        "Failed to load 'bert' version 1: Internal: x",
+        "| bert | 1 | UNAVAILABLE: Internal: x |",
+    ],
+)
+def test_a_line_without_its_source_makes_no_model_known_where_tritons_have_theirs(line: str) -> None:
+    """Models print such lines of their own parts; an excerpt may have lost what stood before each line."""
+    assert [*log(AT + "loading: m:1", line).attempts] == ["m"]
+    assert [*log(line).attempts] == ["bert"]

@@ -272,3 +272,16 @@ def test_a_librarys_reason_may_begin_with_a_line_break() -> None:
         "else",
         "free",
     ]
+
+
+def test_a_row_is_tritons_own_in_a_table_and_anybodys_behind_other_lines() -> None:
+    row = "| a | 1 | UNAVAILABLE: Internal: x |"
+    border = "+---+---+---+"
+
+    def own(*lines: str) -> list[bool]:
+        return [record.own for record in read_records(enumerate(lines, 1)) if record.row]
+
+    assert own(row, row) == [True, True]  # an excerpt
+    assert own(AT + "up", border, "| Model | Version | Status |", border, row, border) == [True]
+    assert own(AT + "up", row) == [False]
+    assert own(AT + "up", border, row, "text", row) == [True, False]

@@ -81,7 +81,7 @@ def test_a_right_file_is_its_tree() -> None:
          "27:5: 'category' is missing here; add it"),
         ("kind: failed", "kind: fails",
          "10:5: test: input tag 'fails' found using 'kind' does not match any of the expected tags: 'seen', 'failed', "
-         "'unfinished', 'root', 'serves', 'loaded_after', 'second_source', 'healthy', 'answered', 'shift', 'level', "
+         "'unfinished', 'root', 'serves', 'loaded_after', 'second_source', 'healthy', 'alone', 'answered', 'shift', 'level', "
          "'part', 'split', 'skew', 'change', 'setting', 'predicate'"),
         ("kind: failed", "kind: root", "10:5: root: 'category' belongs to kind 'root', and only there"),
         ("kind: failed", "kind: failed, category: model_config",
@@ -175,11 +175,13 @@ def test_every_category_has_one_leaf_and_one_question_that_leads_to_it() -> None
 
 def test_every_cause_needs_a_second_source_and_can_be_contradicted() -> None:
     rests = {
-        (leaf.requires, leaf.contradicted_by)
+        leaf.category: (leaf.requires, leaf.contradicted_by)
         for leaf in SHIPPED.leaves
         if leaf.category not in ("cannot_tell", "not_a_load_failure")
     }
-    assert rests == {(("second-source",), ("serves-now", "loaded-after"))}
+    collides = rests.pop("load_concurrency")
+    assert set(rests.values()) == {(("second-source",), ("serves-now", "loaded-after"))}
+    assert collides == (("second-source",), ("serves-now", "loaded-after", "loaded-alone"))
 
 
 def test_no_verdict_stands_behind_an_unknown_answer_to_its_own_question() -> None:

@@ -50,7 +50,7 @@ class TritonServer:
     def __init__(
         self,
         install: TritonInstall,
-        repository: Path,
+        repository: Path | str,
         folder: Path,
         *,
         address: str = "127.0.0.1",
@@ -60,8 +60,9 @@ class TritonServer:
         environment: Mapping[str, str] | None = None,
         limit: Callable[[], None] | None = None,
     ) -> None:
-        """`folder` takes the log and the ground truth. `arguments` come last, so they override the usual
-        ones; `environment` is added to the usual one; `limit` is `LocalProcess.start`'s."""
+        """`repository` is a folder, or the URL of one. `folder` takes the log and the ground truth. `arguments` come
+        last, so they override the usual ones; `environment` is added to the usual one; `limit` is
+        `LocalProcess.start`'s."""
         self.address = address
         self.ports = ports or (Ports(*free_ports(3)) if address == "127.0.0.1" else Ports())
         self.folder = folder
