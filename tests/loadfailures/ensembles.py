@@ -102,6 +102,35 @@ ENSEMBLES = (
         healthy=BOTH,
     ),
     _failure(
+        "ensemble-leaves-the-version-unset",
+        "A step names no version, which reads as version 0 and not as the latest.",
+        _ensemble("model_config", "whose required version 0 is not loaded", "dependency_model"),
+        {
+            path: text.replace("model_version: -1", "") if isinstance(text, str) else text
+            for path, text in _pipeline(PREPARE, CLASSIFY).items()
+        },
+        CHILDREN,
+        healthy=BOTH,
+    ),
+    _failure(
+        "ensemble-with-a-warm-up",
+        "The ensemble has a warm-up of its own, which only its children may have.",
+        poll_failed(
+            "model_config",
+            "pipeline",
+            "model_warmup can not be specified for ensemble 'pipeline'",
+            "warmup_failure",
+        ),
+        {
+            path: f'{text}model_warmup [{{ name: "first" batch_size: 1 }}]\n'
+            if isinstance(text, str) and text
+            else text
+            for path, text in _pipeline(PREPARE, CLASSIFY).items()
+        },
+        CHILDREN,
+        healthy=BOTH,
+    ),
+    _failure(
         "ensemble-maps-an-unknown-output",
         "A step maps an output that its model does not have.",
         _ensemble("model_config", "mapped from non-existing output RESULT in model prepare"),

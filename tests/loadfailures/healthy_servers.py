@@ -134,7 +134,9 @@ async def _fail_requests(server: TritonServer, folder: Path) -> None:
     for _ in range(20):
         with pytest.raises(TritonRefused, match="bad input"):
             await server.infer("ranker")
-    for wrong in ({"inputs": []}, {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1], "data": [1]}]}):
+    unknown = {"name": "X", "datatype": "FP32", "shape": [1], "data": [1]}
+    for inputs in ([], [unknown]):
+        wrong = {"inputs": inputs}
         with pytest.raises(TritonRefused):
             await server.call("POST", "/v2/models/ranker/infer", wrong)
 

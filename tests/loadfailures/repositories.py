@@ -1,5 +1,9 @@
 """Model repositories whose files are missing, misnamed, out of reach or not what they should be."""
 
+import io
+import pickle
+import zipfile
+
 from tests.loadfailures.failure import Cause, End, Failure, Row, load_refused, poll_failed
 from tests.loadfailures.layouts import COMPLETE, IDLE, config, initialize, model
 
@@ -16,6 +20,24 @@ ENVIRONMENT = 'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{
 
 def _no_version(name: str, *secondary: str, log: str | None = None) -> Cause:
     return Cause("repository_layout", name, log or NO_VERSION.format(name, name), None, Row.ABSENT, secondary)
+
+
+def _array_of_objects() -> bytes:
+    """An .npy file: numpy/lib/format.py, Format Version 1.0."""
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + pickle.dumps(["cat"])
+
+
+def _zip_by_method(method: int) -> bytes:
+    """A zip archive of one member, marked with this compression method (APPNOTE.TXT, 4.4.5)."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writing:
+        writing.writestr("a.npy", bytes(64))
+    content = bytearray(archive.getvalue())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = content.index(signature) + offset
+        content[at : at + 2] = method.to_bytes(2, "little")
+    return bytes(content)
 
 
 MISSING = (
@@ -224,6 +246,41 @@ NOT_WHOLE = (
     ),
 )
 
+OF_ANOTHER_FORMAT = (
+    Failure(
+        id="weights-hold-objects",
+        broken="The array was saved with Python objects in it, which numpy reads only if it is told to.",
+        cause=load_refused(
+            "model_unsupported",
+            "embedder",
+            "Internal: ValueError: Object arrays cannot be loaded when allow_pickle=False",
+            "model_code",
+        ),
+        files=model(
+            "embedder",
+            initialize('self.labels = numpy.load(HERE / "labels.npy")'),
+            more={"1/labels.npy": _array_of_objects()},
+        ),
+        arguments=COMPLETE,
+    ),
+    Failure(
+        id="archive-of-another-compression",
+        broken="The weights were packed with Zstandard, which the zip reader of this Python does not know.",
+        cause=load_refused(
+            "model_unsupported",
+            "embedder",
+            "Internal: NotImplementedError: That compression method is not supported",
+            "runtime_version",
+        ),
+        files=model(
+            "embedder",
+            initialize('self.weights = numpy.load(HERE / "weights.npz")["a"]'),
+            more={"1/weights.npz": _zip_by_method(93)},
+        ),
+        arguments=COMPLETE,
+    ),
+)
+
 REFUSED_ACCESS = (
     Failure(
         id="model-file-unreadable",
@@ -282,4 +339,4 @@ REFUSED_ACCESS = (
     ),
 )
 
-REPOSITORIES = (*MISSING, *NOT_WHOLE, *REFUSED_ACCESS)
+REPOSITORIES = (*MISSING, *NOT_WHOLE, *OF_ANOTHER_FORMAT, *REFUSED_ACCESS)

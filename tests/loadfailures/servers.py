@@ -21,6 +21,16 @@ async def _load_with_override(server: TritonServer, folder: Path) -> None:
         await server.load("ranker", configuration=json.dumps({"backend": "python", "max_batch_size": -4}))
 
 
+async def _load_with_warm_up(server: TritonServer, folder: Path) -> None:
+    """The override's warm-up names a file, as config.pbtxt may."""
+    tensor = {"data_type": "TYPE_FP32", "dims": [1], "input_data_file": "first"}
+    warm_up = {"name": "first", "batch_size": 1, "inputs": {"INPUT": tensor}}
+    tensors = [{"name": name, "data_type": "TYPE_FP32", "dims": [1]} for name in ("INPUT", "OUTPUT")]
+    override = {"backend": "python", "input": tensors[:1], "output": tensors[1:], "model_warmup": [warm_up]}
+    with pytest.raises(TritonRefused):
+        await server.load("ranker", configuration=json.dumps(override))
+
+
 async def _load_unknown(server: TritonServer, folder: Path) -> None:
     with pytest.raises(TritonRefused, match="failed to poll from model repository"):
         await server.load("rankr")
@@ -86,6 +96,21 @@ BY_CLIENTS = (
         files=model("ranker"),
         arguments=WITH_RANKER,
         client=_load_with_override,
+    ),
+    Failure(
+        id="load-with-a-warm-up-in-its-override",
+        broken="A client loads a served model with a warm-up whose data file is not there; the old one serves on.",
+        cause=Cause(
+            "repository_layout",
+            "ranker",
+            "failed to load 'ranker' version 1: Internal: failed to open text file for read",
+            None,
+            Row.READY,
+            ("warmup_failure", "model_config"),
+        ),
+        files=model("ranker"),
+        arguments=WITH_RANKER,
+        client=_load_with_warm_up,
     ),
     Failure(
         id="load-of-an-unknown-model",

@@ -1,6 +1,6 @@
 """Repositories in an object store or on a mount that refuses or cannot be reached."""
 
-from tests.loadfailures.failure import Cause, End, Failure
+from tests.loadfailures.failure import Cause, End, Failure, poll_failed
 from tests.loadfailures.layouts import COMPLETE, model
 from tests.loadfailures.object_store import S3_KEY, Store
 
@@ -58,7 +58,9 @@ OBJECT_STORES = (
     Failure(
         "s3-objects-refused",
         "The key may list the bucket and not read its objects.",
-        Cause("storage_access", "ranker", "AccessDenied", secondary=("file_permissions",)),
+        poll_failed(
+            "storage_access", "ranker", "Could not get MetaData for object at s3://", "file_permissions"
+        ),
         {},
         repository=S3,
         arguments=COMPLETE,
