@@ -82,6 +82,7 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
     records = list(read_records((line.number, line.text) for line in excerpt.lines))
     log = read_attempts(records)
     under_way = _UnderWay(log.attempts.values())
+    last_own = max((record.number for record in records if record.own), default=0)
     claims = []
     for record, following in zip_longest(records, records[1:]):
         match = next(iter(signatures.match(record.text)), None)
@@ -96,7 +97,7 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
                 match,
                 record.line_at(match.start).strip("\r\n"),
                 record.number,
-                record.own,
+                record.own or (0 < last_own < record.number and record.text.startswith(_LAST_WORDS)),
                 model,
                 match.groups.get("version") or (attempt.version if attempt else ""),
                 sure,
@@ -106,6 +107,9 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
     return LogReading(evidence, log, tuple(claims))
 
 
+_LAST_WORDS = "error: creating server: "
+"""Triton says so without its source file and ends (server: src/common.h, FAIL_IF_ERR). Where it stands last, nobody went on: a
+server that does not end speaks after a model that prints this."""
 _MANAGERS = ("model_repository_manager", "model_lifecycle", "model_config_utils")
 _OF_INSTANCES = ("pb_stub.cc:", "python_be.cc:")
 """They name an instance where they say model (triton-inference-server/python_backend: src/pb_stub.cc, ProcessRequests)."""

@@ -184,6 +184,20 @@ def test_each_row_of_the_table_claims_for_its_model() -> None:
     assert claimed(*rows) == [("device-memory", "a", True, True), ("any-exception", "c", True, True)]
 
 
+@pytest.mark.parametrize(
+    ("lines", "own"),
+    [
+        ([INFO + "up", "error: creating server: Internal - out of memory"], True),
+        ([INFO + "up", "error: creating server: Internal - out of memory", INFO + "goes on"], False),
+        ([INFO + "up", "error: creating server: Internal - out of memory", "goes on"], True),
+        ([INFO + "up", "Error: Internal - out of memory"], False),
+        (["error: creating server: Internal - out of memory"], False),
+    ],
+)
+def test_tritons_last_words_are_its_own_where_it_says_nothing_after_them(lines: list[str], own: bool) -> None:
+    assert [claim[3] for claim in claimed(*lines)] == [own]
+
+
 MODELS = {"bert", "bert_2", "bert_2_0", "model", "1", "a.b", "a+b"}
 
 
