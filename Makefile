@@ -105,8 +105,9 @@ stability: .venv tools
 fuzz: .venv
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
-# Ratios against a peer in the same run, what both sources cost and how soon the HPA knows beside KEDA, and triage on 200 pods against
-# its goals (for load-failure with logs of the real Triton), half an hour. BENCH="--only ticks,delays" measures those; BENCH=--smoke only shows that all of it runs.
+# Ratios against a peer in the same run, what both sources cost and how soon the HPA knows beside KEDA, a gigabyte of log, and triage
+# on 200 pods against its goals (for load-failure with logs of the real Triton), half an hour. BENCH="--only ticks,delays" measures
+# those; BENCH=--smoke only shows that all of it runs.
 bench: .venv tools
 	$(BIN)/python -m bench $(BENCH)
 
