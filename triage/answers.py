@@ -3,7 +3,6 @@
 Strong three-valued logic: `no` needs evidence that could have shown the contrary; where a source is missing or cut short the
 answer is `unknown`, with the reason."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +10,13 @@ from typing import Literal
 from triage.case import Case, ModelCase, index_rows, is_serving
 from triage.claims import Claim, LogReading, deciding
 from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
-from triage.load_attempts import Attempt, named_or_numbered
+from triage.load_attempts import Attempt
 from triage.log_records import level_of
+from triage.overlap import loading_beside
 from triage.tree import Test, TestKind
 from triage.wording import count
 
 Value = Literal["yes", "no", "unknown"]
-_INSTANCE_MADE = re.compile(r"TRITONBACKEND_ModelInstanceInitialize: ([^\s(]+) \(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,36 +237,15 @@ def _healthy(test: Test, view: View) -> Answer:
 
 def _alone(test: Test, view: View) -> Answer:
     """Whether the log shows that no other load, and no other instance's, was under way during the model's failing one."""
-    known = [
-        (reading, attempt)
-        for reading in view.case.logs
-        if view.model and (attempt := reading.log.attempts.get(view.model.name)) and attempt.began is not None
-    ]
-    for reading, attempt in known:
-        source = (reading.evidence.id,)
-        others = [other for other in reading.log.attempts.values() if other is not attempt]
-        if beside := next((other.model for other in others if _overlap(attempt, other)), ""):
-            return Answer("no", f"{beside} was loading at the same time", source)
-        if len(_instances(reading, attempt.model)) > 1:
-            return Answer("no", f"instances of {attempt.model} were loading at the same time", source)
-    if not known or _unread(view, *test.reads):
-        return Answer(
-            "unknown", "no log shows from when to when it loaded", _ids(view.case.of_probe(*test.reads))
-        )
-    return Answer("yes", "the log shows no other load meanwhile", tuple(r.evidence.id for r, _ in known))
-
-
-def _overlap(one: Attempt, other: Attempt) -> bool:
-    if one.began is None or other.began is None:
-        return False
-    return other.began <= (one.ended or other.began) and one.began <= (other.ended or one.began)
-
-
-def _instances(reading: LogReading, model: str) -> set[str]:
-    """The names of the model's instances that the log shows being made."""
-    lines = reading.evidence.facts.lines if isinstance(reading.evidence.facts, LogExcerpt) else ()
-    named = (made[1] for line in lines if (made := _INSTANCE_MADE.search(line.text)))
-    return {name for name in named if named_or_numbered(name, {model}) == model}
+    model = view.model.name if view.model else ""
+    found = [(r, beside) for r in view.case.logs if (beside := loading_beside(r, model)) is not None]
+    for reading, beside in found:
+        if beside:
+            return Answer("no", beside, (reading.evidence.id,))
+    if not found or _unread(view, *test.reads):
+        asked = _ids(view.case.of_probe(*test.reads))
+        return Answer("unknown", "no log shows from when to when it loaded", asked)
+    return Answer("yes", "the log shows no other load meanwhile", tuple(r.evidence.id for r, _ in found))
 
 
 _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
