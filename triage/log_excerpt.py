@@ -76,6 +76,7 @@ class LogKeeper:
         self._waiting: deque[str] = deque()
         """Blocks of whole lines behind the tail, not looked at yet: a later one may push them out of the tail."""
         self._head_bytes = self._tail_bytes = self._waiting_characters = 0
+        self._past_head = False
         self._taken: Counter[_Kind] = Counter()
         self._spent: set[_Kind] = set()
         """What has no room left: its lines are not told apart any more either, which takes memory too."""
@@ -96,16 +97,15 @@ class LogKeeper:
 
     def feed_lines(self, text: str) -> None:
         """Whole lines, each with its line break; what the end of the log will not reach is skimmed."""
-        if self._skip is None or (not self._tail and not self._waiting):
-            self._look_at_waiting()
+        if self._skip is None or not self._past_head:
             self._feed_each(text)
             return
-        while self._tail:
-            self._leaves_tail(self._tail.popleft())
-        self._tail_bytes = 0
         self._waiting.append(text)
         self._waiting_characters += len(text)
         while self._waiting_characters - len(self._waiting[0]) > self._room.tail:
+            while self._tail:
+                self._leaves_tail(self._tail.popleft())
+            self._tail_bytes = 0
             text = self._waiting.popleft()
             self._waiting_characters -= len(text)
             self._skim(text)
@@ -138,10 +138,11 @@ class LogKeeper:
 
     def _keep(self, line: LogLine) -> None:
         size = _cost(line)
-        if not self._tail and self._head_bytes + size <= self._room.head:
+        if not self._past_head and self._head_bytes + size <= self._room.head:
             self._head.append(line)
             self._head_bytes += size
             return
+        self._past_head = True
         self._tail.append(line)
         self._tail_bytes += size
         while self._tail_bytes > self._room.tail:

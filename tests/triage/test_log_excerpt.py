@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from telemetry.rules_dir import rules_dir
@@ -210,6 +210,12 @@ LINES = st.sampled_from(
 )
 
 
+@settings(max_examples=400)
+@example(
+    ["quiet", *["I0102 03:05:00.000006 1 model_lifecycle.cc:472] loading: m:1"] * 3, "quiet"],
+    [1, 1, 1, 1],
+    61,
+)
 @given(st.lists(LINES, max_size=120), st.lists(st.integers(1, 40), max_size=10), st.integers(0, 2000))
 def test_lines_that_are_skimmed_are_kept_as_if_each_were_looked_at(
     lines: list[str], cuts: list[int], tail: int
