@@ -9,7 +9,15 @@ from typing import Literal
 
 from triage.case import Case, ModelCase, index_rows, is_serving
 from triage.claims import Claim, LogReading, deciding
-from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
+from triage.evidence import (
+    Evidence,
+    LogExcerpt,
+    ModelConfig,
+    PodView,
+    Readiness,
+    RepositoryIndex,
+    RepositoryView,
+)
 from triage.load_attempts import Attempt
 from triage.log_records import level_of
 from triage.tree import Test, TestKind
@@ -159,6 +167,8 @@ def _root(test: Test, view: View) -> Answer:
     root = view.root
     if root is None:
         return Answer("unknown", _why_unseen(test, view))
+    if test.signature not in (None, root.signature.id):
+        return Answer("no", f"the telling line is another: {root.signature.says}", (root.evidence,))
     if root.category == test.category:
         return Answer("yes", root.signature.says, (root.evidence,))
     return Answer("no", f"the telling line shows {str(root.category).replace('_', ' ')}", (root.evidence,))
@@ -230,6 +240,25 @@ def _healthy(test: Test, view: View) -> Answer:
     return Answer("unknown", "no source besides the logs tells how all models stand", _ids(asked))
 
 
+def _in_order(test: Test, view: View) -> Answer:
+    """Whether nothing but a repository was looked at, and nothing was found in it, all of it."""
+    case = view.case
+    for evidence in case.of_probe(*test.reads):
+        if not isinstance(evidence.facts, RepositoryView) or len(case.evidence) > 1:
+            continue
+        looked = count(len(evidence.facts.models), "model")
+        if evidence.facts.unread:
+            said = f"not all of the repository was read: {evidence.facts.unread[0]}"
+            return Answer("unknown", said, (evidence.id,))
+        if evidence.facts.problems:
+            return Answer("no", evidence.facts.problems[0].text, (evidence.id,))
+        if view.asked and view.asked not in {model.name for model in evidence.facts.models}:
+            return Answer("unknown", f"the repository has no model {view.asked}", (evidence.id,))
+        said = f"nothing was found in {looked}; a look at files does not show whether they load"
+        return Answer("yes", said, (evidence.id,))
+    return Answer("unknown", "more was asked than a repository")
+
+
 _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "seen": _seen,
     "failed": _failed,
@@ -239,6 +268,7 @@ _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "loaded_after": _loaded_after,
     "second_source": _second_source,
     "healthy": _healthy,
+    "in_order": _in_order,
 }
 
 
@@ -258,6 +288,10 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
     if evidence.probe in ("log", "previous_log") and root.probe not in ("log", "previous_log") and model:
         same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
         return "the log says the same" if same else ""
+    if isinstance(evidence.facts, RepositoryView):
+        about = model.claims if model else view.case.loose
+        same = [c for c in about if c.evidence == evidence.id and c.category == root.category]
+        return f"the repository shows it too: {same[0].line.removeprefix('repository: ')}" if same else ""
     return ""
 
 
@@ -272,7 +306,10 @@ def _absent(index: RepositoryIndex, case: Case, model: ModelCase) -> str:
 
 
 def _outlived(case: Case, claim: Claim) -> bool:
-    """Whether what the claim is about came up all the same: its model, or, where it is about none, any model or the ports."""
+    """Whether what the claim is about came up all the same: its model, or, where it is about none, any model or the ports. What
+    lies in the repository is about the next load."""
+    if claim.probe == "repository" and claim.signature.role != "hint":
+        return False
     if claim.model:
         model = case.models.get(claim.model)
         return model is not None and model.loaded

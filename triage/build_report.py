@@ -13,6 +13,7 @@ from triage.evidence import (
     Evidence,
     LogExcerpt,
     PodList,
+    RepositoryView,
     Snapshot,
 )
 from triage.evidence_lines import evidence_line
@@ -279,6 +280,10 @@ class _Writer:
                     detail=f"{evidence.facts.bytes_read} bytes of the log were read, and not the rest",
                     remedy="give the part between the start of the server and the failure as --log FILE",
                 )
+            elif isinstance(evidence.facts, RepositoryView):
+                remedy = "look at it by hand, or give a repository that this program may read"
+                for said in evidence.facts.unread[:10]:
+                    yield Unseen(what=evidence.source, reason="truncated", detail=said, remedy=remedy)
         for gap in self._verdict.gaps:
             if gap.startswith("not seen: "):
                 yield Unseen(
@@ -318,12 +323,14 @@ class _Writer:
         rows = [(case, model) for case in self._cases for model in case.models.values()]
         rows.sort(key=lambda row: (not row[1].failed, not row[1].loading, row[1].order, row[1].name))
         for case, model in rows[:_MAX_MODELS]:
-            root = model.root if model.failed else None
+            root = model.root if model.failed or model.would_fail else None
             state = (
                 "failed"
                 if model.failed
                 else "loading"
                 if model.loading
+                else "would fail"
+                if model.would_fail
                 else "loaded"
                 if model.loaded
                 else "unloaded"

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from triage.claims import Claim, LogReading, by_server, deciding, index_claims, kubernetes_claims, read_log
+from triage.claims import (
+    Claim,
+    LogReading,
+    by_server,
+    deciding,
+    index_claims,
+    kubernetes_claims,
+    read_log,
+    repository_claims,
+)
 from triage.evidence import (
     Evidence,
     IndexRow,
@@ -17,6 +26,7 @@ from triage.evidence import (
     PodView,
     Readiness,
     RepositoryIndex,
+    RepositoryView,
 )
 from triage.load_attempts import Attempt
 from triage.signatures import Signatures
@@ -46,6 +56,11 @@ class ModelCase:
     @property
     def loaded(self) -> bool:
         return not self.failed and not self.loading and "loaded" in self.states.values()
+
+    @property
+    def would_fail(self) -> bool:
+        """By what lies in the repository, at its next load."""
+        return any(c.probe == "repository" and c.signature.role != "hint" for c in self.claims)
 
     @property
     def root(self) -> Claim | None:
@@ -103,19 +118,28 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
             _add_index(case, item, item.facts, signatures)
         elif isinstance(item.facts, PodView | PodEvents):
             case.loose += kubernetes_claims(item, signatures, case.pod)
+        elif isinstance(item.facts, RepositoryView):
+            for claim in repository_claims(item, item.facts, signatures):
+                (_model(case, claim.model).claims if claim.model else case.loose).append(claim)
     return case
 
 
 def primary(case: Case, model: str = "") -> ModelCase | None:
     """The model to speak of: the asked one; else the failing one whose failure made the others fail, the first of those that
-    failed by themselves; else one that is still loading and of which a line already says why it cannot."""
+    failed by themselves; else one that is still loading and of which a line already says why it cannot; else one whose files would
+    not load, where nothing speaks of another cause."""
     if model:
         return case.models.get(model)
     failing = case.failing
     if first := next((candidate for candidate in failing if candidate.root), None):
         return _root_of(case, first)
     stuck = (m for m in case.models.values() if m.loading and m.root and m.root.signature.role == "cause")
-    return next(iter(failing), None) or next(stuck, None)
+    doomed = sorted(
+        (m for m in case.models.values() if m.would_fail),
+        key=lambda m: (m.root.rank if m.root else (), m.name),
+    )
+    named = any(c.category != "not_a_load_failure" and c.probe != "repository" for c in case.loose)
+    return next(iter(failing), None) or next(stuck, None) or (None if named else next(iter(doomed), None))
 
 
 def blamed_by(case: Case, child: str) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import islice, zip_longest
 
 import msgspec
 
-from triage.evidence import Evidence, LogExcerpt, LogLine, PodEvents, PodView, RepositoryIndex
+from triage.evidence import Evidence, LogExcerpt, LogLine, PodEvents, PodView, RepositoryIndex, RepositoryView
 from triage.load_attempts import Attempt, LoadLog, model_of_instance, named_or_numbered, read_attempts
 from triage.log_lines import server_of
 from triage.log_records import Record, level_of, read_records
@@ -84,7 +84,7 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
     under_way = _UnderWay(log.attempts.values())
     claims = []
     for record, following in zip_longest(records, records[1:]):
-        match = next(iter(signatures.match(record.text)), None)
+        match = next((m for m in signatures.match(record.text) if m.signature.origin != "repository"), None)
         if match is None or match.category is None:
             continue
         model, sure = _model_of(match, record, following, log, under_way)
@@ -142,6 +142,26 @@ def kubernetes_claims(
         for match in signatures.match(text)[:1]:
             if match.category is not None and match.signature.origin == "kubernetes":
                 yield Claim(evidence.id, evidence.probe, match, text, 0, True, None)
+
+
+def repository_claims(evidence: Evidence, view: RepositoryView, signatures: Signatures) -> Iterable[Claim]:
+    """What lies in the repository, each about its model. What a log says of the same is nearer the incident,
+    and is quoted first."""
+    for problem in view.problems:
+        for match in signatures.match(problem.text):
+            if match.signature.origin == "repository" and match.category is not None:
+                model = problem.model or None
+                yield Claim(
+                    evidence.id,
+                    evidence.probe,
+                    match,
+                    problem.text,
+                    2 * _AFTER_LOGS,
+                    True,
+                    model,
+                    problem.version,
+                )
+                break
 
 
 _BEFORE_START = {

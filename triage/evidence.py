@@ -2,6 +2,7 @@
 
 Everything here is already redacted and printable; see `seal`."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -138,6 +139,60 @@ class PodList(msgspec.Struct, frozen=True, tag="pods"):
     looked_at: tuple[str, ...]
 
 
+class RepositoryFile(msgspec.Struct, frozen=True):
+    """A file or folder of a model, by its path within the model's folder."""
+
+    path: str
+    kind: str
+    """By content, such as `onnx` or `lfs_pointer` (triage/repository/content.py); else `folder`, or `other` for a pipe or the
+    like; empty where it was not read."""
+    size: int = 0
+    """Bytes."""
+    mode: str = ""
+    """Permission bits, in octal."""
+    owner: int = 0
+    group: int = 0
+    link: str = ""
+    """Where it points to."""
+    unread: str = ""
+    """Why its content is not known."""
+
+
+class RepositoryModel(msgspec.Struct, frozen=True):
+    name: str
+    versions: tuple[int, ...] = ()
+    """Those that are there, from the newest."""
+    loaded: tuple[int, ...] = ()
+    """Those of them that Triton would load by the version policy."""
+    policy: str = ""
+    backend: str = ""
+    files: tuple[RepositoryFile, ...] = ()
+    """The first of them, where there are many."""
+    more_files: int = 0
+    config: Mapping[str, str] = {}
+    """The fields of config.pbtxt by path, with short values."""
+
+
+class RepositoryProblem(msgspec.Struct, frozen=True):
+    """Something in the folder that would stop a load, as a text that `rules/signatures/repository.yaml` judges."""
+
+    model: str
+    text: str
+    version: str = ""
+
+
+class RepositoryView(msgspec.Struct, frozen=True, tag="repository"):
+    """A model repository as it lies on disk."""
+
+    models: tuple[RepositoryModel, ...]
+    problems: tuple[RepositoryProblem, ...]
+    unread: tuple[str, ...] = ()
+    """What could not be looked at, and why."""
+    files: int = 0
+    checksums: int = 0
+    """Files that were held against a manifest."""
+
+
 Facts = (
     LogExcerpt
     | RepositoryIndex
@@ -147,6 +202,7 @@ Facts = (
     | PodList
     | PodView
     | PodEvents
+    | RepositoryView
     | LatencyFacts
 )
 

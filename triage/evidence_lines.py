@@ -9,6 +9,7 @@ from triage.evidence import (
     PodView,
     Readiness,
     RepositoryIndex,
+    RepositoryView,
     ServerMetadata,
 )
 from triage.latency.facts import (
@@ -51,6 +52,8 @@ def evidence_line(evidence: Evidence) -> EvidenceLine:
             got = phase
         case PodEvents(events=events):
             got = count(len(events), "event")
+        case RepositoryView(models=models_read, problems=problems):
+            got = f"{count(len(models_read), 'model')}, {count(len(problems), 'finding')}"
         case Ranges(series=series, steps=steps):
             got = f"{len(series)} series of {steps} points" if series else "no series"
         case Lifetime(totals=totals):

@@ -14,7 +14,9 @@ from triage.evidence import Asked, Missing, PodList, Snapshot
 from triage.probes.cluster import cluster_questions
 from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
+from triage.probes.repository_folder import repository_questions
 from triage.probes.triton_url import triton_questions
+from triage.repository.backends import Backends
 from triage.rules import Rules
 from triage.seal import Seal, printable
 
@@ -26,7 +28,7 @@ _OF_ROLLOUT = ("rollouts", "placements", "canary")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was given on the command line; at least one of log, triton and target."""
+    """What was given on the command line; at least one of log, triton, target and repository."""
 
     log: str | None = None
     triton: str | None = None
@@ -37,6 +39,9 @@ class Sources:
     """Empty: the context's own."""
     kubeconfig: str | None = None
     context: str | None = None
+    repository: str | None = None
+    """A model repository's folder, which needs `backends`."""
+    backends: Backends | None = None
 
 
 async def look(
@@ -56,6 +61,9 @@ async def look(
             questions += log_questions(sources.log, rules.signatures.any, probes["log"].deadline)
         if sources.triton:
             questions += triton_questions(sources.triton, session, model=model)
+        if sources.repository and sources.backends and "repository" in probes:
+            deadline = probes["repository"].deadline
+            questions += repository_questions(sources.repository, sources.backends, deadline)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
         if sources.target:
             questions.append(_pods(access, sources, rules))
