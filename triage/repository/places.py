@@ -69,6 +69,16 @@ def opened(root: Path, path: str) -> Iterator[tuple[BinaryIO, os.stat_result] | 
         yield (file, found) if whole else None
 
 
+def one_line(text: str, also: str = "") -> str:
+    """The text with escapes for what does not print, and for the signs of `also`."""
+    if text.isprintable() and not also:
+        return text
+    return "".join(
+        sign if sign.isprintable() and sign not in also else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
 @dataclass
 class Names:
     """How names are shown: printable and sealed, and another one for each name."""
@@ -82,10 +92,7 @@ class Names:
         if name not in self._shown:
             if len(self._shown) > self.most:
                 self._shown.clear()
-            escaped = "".join(
-                sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode()
-                for sign in name
-            )
+            escaped = one_line(name, also="\\")
             if len(escaped) > _MAX_PATH:
                 digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
                 escaped = f"{escaped[: _MAX_PATH - 12]}...#{digest}"

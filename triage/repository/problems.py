@@ -14,6 +14,8 @@ from triage.repository.model_folder import Entry, ModelFolder
 Told = tuple[str, str]
 """The version that it is about, or empty; and the text."""
 MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY/"
+_MOST_SAID = 400
+"""Characters of what the configuration says: its own names may be of any length."""
 _BROKEN = ("lfs_pointer", "html", "empty")
 _DATA = frozenset(
     (
@@ -55,9 +57,10 @@ def problems_of(
         return
     judged: set[str] = set()
     for version in model.versions.loaded:
-        for text in _loaded_file(model, str(version), judged):
-            yield str(version), text
-        for text in _library(model, str(version), judged):
+        folder = str(
+            version % (1 << 64)
+        )  # as backends name it: TRITONBACKEND_ModelVersion gives an unsigned number
+        for text in (*_loaded_file(model, folder, judged), *_library(model, folder, judged)):
             yield str(version), text
     for text in _named_files(model, judged):
         yield "", text
@@ -76,7 +79,7 @@ def denied_to_all(entry: Entry) -> str:
     """What the mode lets nobody do, save a process with root's rights: read, or list; empty: somebody may."""
     if entry.kind == "folder":
         return "" if entry.mode & 0o444 and entry.mode & 0o111 else "list"
-    return "" if entry.mode & 0o444 else "read"
+    return "" if entry.mode & 0o555 else "read"  # what may be executed need not be read
 
 
 def _configuration(model: ModelFolder) -> Iterator[Told]:
@@ -91,9 +94,9 @@ def _configuration(model: ModelFolder) -> Iterator[Told]:
         yield "", f"repository: {CONFIG} does not parse: {model.config_error}"
     elif model.config is not None:
         for said in config_checks.refusals(model.config, model.name, model.loaded):
-            yield "", f"repository: {CONFIG} is refused: {said}"
+            yield "", f"repository: {CONFIG} is refused: {said[:_MOST_SAID]}"
         for said in config_checks.doubts(model.config):
-            yield "", f"repository: {CONFIG} is refused unless it is completed: {said}"
+            yield "", f"repository: {CONFIG} is refused unless it is completed: {said[:_MOST_SAID]}"
 
 
 def _versions(model: ModelFolder, *, root_has_config: bool) -> Iterator[Told]:

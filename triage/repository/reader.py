@@ -23,7 +23,7 @@ from triage.repository.content import HEAD_BYTES, TAIL_BYTES, cut_short, kind_of
 from triage.repository.layout import CONFIG
 from triage.repository.manifest import NoManifest, is_manifest, parse_manifest
 from triage.repository.model_folder import Entry, ModelFolder
-from triage.repository.places import OUT_OF_IT, Names, listed, opened, walk
+from triage.repository.places import OUT_OF_IT, Names, listed, one_line, opened, walk
 from triage.repository.problems import denied_to_all, problems_of
 
 MAX_MODELS = 2_000
@@ -76,7 +76,7 @@ class RepositoryReader:
             except _TimeOver:
                 self._skip(f"{name} and what follows it: the time was over")
                 break
-        files = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+        files = {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
         problems = list(self._problems(models, places, files))
         if len(problems) > MAX_PROBLEMS:
             self._skip(f"{len(problems) - MAX_PROBLEMS} more findings are not told")
@@ -92,7 +92,7 @@ class RepositoryReader:
 
     def _skip(self, why: str) -> None:
         if len(self._unread) < MAX_UNREAD:
-            self._unread.append(why)
+            self._unread.append(one_line(why))
         else:
             self._more_unread += 1
 
@@ -107,9 +107,11 @@ class RepositoryReader:
                 self._skip(f"{name}: {OUT_OF_IT}")
                 return None
             return place if place.is_dir() else None
-        except (OSError, RuntimeError) as error:  # a link in a circle
+        except RuntimeError:
+            self._skip(f"{name}: a link in a circle")
+        except OSError as error:
             self._skip(f"{name}: {_said(error)}")
-            return None
+        return None
 
     def _model(self, name: str, place: Path) -> ModelFolder:
         entries: dict[str, Entry] = {}
@@ -217,12 +219,10 @@ class RepositoryReader:
     ) -> Iterator[RepositoryProblem]:
         own = _entry("folder", os.stat(self._root))
         if denied := denied_to_all(own):
-            yield RepositoryProblem(
-                "", f"repository: the repository has mode {own.mode:04o}: nobody may {denied} it"
-            )
+            yield _problem("", f"repository: the repository has mode {own.mode:04o}: nobody may {denied} it")
         for name, model in models.items():
             for version, text in problems_of(model, models, root_has_config=CONFIG in files):
-                yield RepositoryProblem(name, text, version)
+                yield _problem(name, text, version)
         yield from self._marked(models, places, files)
         for place, name in self._manifests(models, places, files):
             yield from self._held_against(place, name, models, places)
@@ -249,7 +249,7 @@ class RepositoryReader:
                 since = f", since {row.since}" if row.since else ""
                 report = f", report {row.report}" if row.report else ""
                 told = f"entry {number} of {BAD_VERSIONS}{since}{report}"
-                yield RepositoryProblem(
+                yield _problem(
                     row.model,
                     f"repository: version {row.version} is marked bad by {told}: {' '.join(row.reason.split())}",
                     str(row.version),
@@ -275,7 +275,11 @@ class RepositoryReader:
             yield self._root, name
         for name, model in models.items():
             for path, entry in model.entries.items():
-                if is_manifest(posixpath.basename(path)) and path.count("/") <= 1 and entry.kind == "text":
+                if (
+                    is_manifest(posixpath.basename(path))
+                    and path.count("/") <= 1
+                    and entry.kind not in ("", "folder")
+                ):
                     inner, _, file = path.rpartition("/")
                     yield places[name] / inner, file
 
@@ -304,7 +308,7 @@ class RepositoryReader:
             try:
                 found = self._sha256(str(path))
             except FileNotFoundError:
-                yield RepositoryProblem(name, f"repository: {where} is missing, which {by} names", version)
+                yield _problem(name, f"repository: {where} is missing, which {by} names", version)
             except _TimeOver:
                 self._skip(
                     f"{shown}: the time was over at line {entry.line}; the files from there on were not checked"
@@ -315,9 +319,7 @@ class RepositoryReader:
             else:
                 self._held += 1
                 if found != entry.sha256:
-                    yield RepositoryProblem(
-                        name, f"repository: {where} has another SHA-256 than {by} names", version
-                    )
+                    yield _problem(name, f"repository: {where} has another SHA-256 than {by} names", version)
 
     def _sha256(self, path: str) -> str:
         """Raises OSError, or _TimeOver."""
@@ -339,6 +341,10 @@ class RepositoryReader:
                     digest.update(chunk)
             self._checksums[real] = digest.hexdigest()
         return self._checksums[real]
+
+
+def _problem(model: str, text: str, version: str = "") -> RepositoryProblem:
+    return RepositoryProblem(model, one_line(text), version)
 
 
 class _TooMany(Exception):
