@@ -219,6 +219,8 @@ class _Writer:
             yield from _rollout_lines(self._rollout)
         if failing:
             yield f"failed to load: {names(failing)}"
+        if doomed := [m.name for m in self._case.models.values() if m.would_fail and not m.failed]:
+            yield f"would fail at the next load, by what lies in the repository: {names(doomed)}"
         if self._model and (parents := blamed_by(self._case, self._model.name)):
             yield f"fails with it: {names(parents)}"
         if self._model and self._serves_another_version(self._model):

@@ -111,6 +111,9 @@ for _command in (record, serve, report):
     metavar="DIR",
     help="The model repository, where it can be read: what in it would not load.",
 )
+@click.option(
+    "--run-as", metavar="UID[:GID,...]", help="Whom the server runs as: may that user read the --repository?"
+)
 @_save_to
 @_output
 @_rules
@@ -124,6 +127,7 @@ def load_failure(
     triton_url: str | None,
     log_file: str | None,
     repository: str | None,
+    run_as: str | None,
     save_file: Path | None,
     output: str,
     rules_folder: Path | None,
@@ -134,6 +138,7 @@ def load_failure(
     from telemetry.pod_lookup import PodTargetError, check_target
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
+    from triage.repository.access import parse_run_as
 
     one = triton_url or log_file or target or repository
     if everywhere or (namespace and not (one or selector)):
@@ -157,8 +162,11 @@ def load_failure(
             USAGE,
         )
     _refuse_both(target, selector)
+    if run_as and not repository:
+        fail("--run-as is about a repository's files: give --repository DIR too", USAGE)
     try:
         triton_url = check_url(triton_url) if triton_url else None
+        server_user = parse_run_as(run_as) if run_as else None
         if target:
             check_target(target)
     except (ValueError, PodTargetError) as error:
@@ -177,6 +185,7 @@ def load_failure(
         context,
         repository,
         backends,
+        server_user,
     )
     snapshot = _run(look(sources, model, rules, make_seal))
     _save(save_file, snapshot, rules)

@@ -16,6 +16,7 @@ from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
 from triage.probes.repository_folder import repository_questions
 from triage.probes.triton_url import triton_questions
+from triage.repository.access import RunAs
 from triage.repository.backends import Backends
 from triage.rules import Rules
 from triage.seal import Seal, printable
@@ -42,6 +43,8 @@ class Sources:
     repository: str | None = None
     """A model repository's folder, which needs `backends`."""
     backends: Backends | None = None
+    run_as: RunAs | None = None
+    """Whom the server runs as, as far as the repository's modes are concerned."""
 
 
 async def look(
@@ -63,7 +66,7 @@ async def look(
             questions += triton_questions(sources.triton, session, model=model)
         if sources.repository and sources.backends and "repository" in probes:
             deadline = probes["repository"].deadline
-            questions += repository_questions(sources.repository, sources.backends, deadline)
+            questions += repository_questions(sources.repository, sources.backends, deadline, sources.run_as)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
         if sources.target:
             questions.append(_pods(access, sources, rules))

@@ -86,6 +86,22 @@ def test_what_could_not_be_looked_at_is_neither_a_pass_nor_a_finding(tmp_path: P
     assert report["unseen"] or what == "another model asked for"
 
 
+def test_the_server_s_user_may_not_read_what_a_load_reads(tmp_path: Path) -> None:
+    model(tmp_path, "ranker")
+    (tmp_path / "ranker/1/model.py").chmod(0o600)
+    owner = (tmp_path / "ranker/1/model.py").stat().st_uid
+    got = check("--repository", str(tmp_path), "--run-as", str(owner + 1))
+    report = json.loads(got.stdout)
+    assert (got.exit_code, report["verdict"]["category"], report["verdict"]["confidence"]) == (
+        1,
+        "file_permissions",
+        "likely",
+    )
+    assert check("--repository", str(tmp_path), "--run-as", str(owner)).exit_code == 0
+    assert check("--repository", str(tmp_path), "--run-as", "triton").exit_code == 2
+    assert check("--log", "/dev/null", "--run-as", "1").exit_code == 2
+
+
 def test_secrets_in_the_folder_are_masked(tmp_path: Path) -> None:
     model(
         tmp_path,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from triage.collect import Found, Question
 from triage.evidence import Missing, MissingReason
+from triage.repository.access import RunAs
 from triage.repository.backends import Backends
 from triage.seal import Seal
 
@@ -19,15 +20,18 @@ SHARE_OF_DEADLINE = 0.8
 _REMEDY = "give the folder that --model-repository names, where this program may read it"
 
 
-def repository_questions(folder: str, backends: Backends, deadline_seconds: float) -> list[Question]:
-    """What was read by the deadline is used, and the rest is told as unread."""
+def repository_questions(
+    folder: str, backends: Backends, deadline_seconds: float, run_as: RunAs | None = None
+) -> list[Question]:
+    """What was read by the deadline is used, and the rest is told as unread. `run_as`: whom the server runs as, if
+    that is known."""
     shown = os.fsencode(folder).decode(errors="replace")
 
     async def ask(seal: Seal) -> Found:
         from triage.repository.reader import RepositoryReader  # it brings protobuf
 
         reader = RepositoryReader(
-            Path(folder), backends, time.monotonic() + deadline_seconds * SHARE_OF_DEADLINE
+            Path(folder), backends, time.monotonic() + deadline_seconds * SHARE_OF_DEADLINE, run_as
         )
         try:
             return Found(await asyncio.to_thread(reader.read))

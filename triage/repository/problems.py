@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from triage.repository import config_checks
+from triage.repository.access import RunAs, refused_to
 from triage.repository.content import WORDS
 from triage.repository.layout import CONFIG, ENSEMBLE, version_of
 from triage.repository.model_folder import Entry, ModelFolder
@@ -43,10 +44,14 @@ _MARKUP = frozenset(
 
 
 def problems_of(
-    model: ModelFolder, beside: Mapping[str, ModelFolder], *, root_has_config: bool
+    model: ModelFolder,
+    beside: Mapping[str, ModelFolder],
+    *,
+    root_has_config: bool,
+    run_as: RunAs | None = None,
 ) -> Iterator[Told]:
-    """`beside`: all models of the repository, by name."""
-    yield from _permissions(model)
+    """`beside`: all models of the repository, by name. `run_as`: whom the server runs as, if that is known."""
+    yield from _permissions(model, run_as)
     told = list(_configuration(model))
     yield from told
     if any(CONFIG in text for _, text in told) and model.config is None:
@@ -68,18 +73,17 @@ def problems_of(
     yield from _other_files(model, judged)
 
 
-def _permissions(model: ModelFolder) -> Iterator[Told]:
+def _permissions(model: ModelFolder, run_as: RunAs | None) -> Iterator[Told]:
+    surely = {"", CONFIG, *(f"{version}" for version in model.versions.loaded)}
+    surely |= {f"{version}/{model.loaded.file}" for version in model.versions.loaded if model.loaded.file}
     for path, entry in (("", model.own), *((path, model.entries[path]) for path in model.read_at_load())):
-        if not entry.link and (denied := denied_to_all(entry)):
-            where = path or "the model's folder"
-            yield _version_in(path), f"repository: {where} has mode {entry.mode:04o}: nobody may {denied} it"
-
-
-def denied_to_all(entry: Entry) -> str:
-    """What the mode lets nobody do, save a process with root's rights: read, or list; empty: somebody may."""
-    if entry.kind == "folder":
-        return "" if entry.mode & 0o444 and entry.mode & 0o111 else "list"
-    return "" if entry.mode & 0o555 else "read"  # what may be executed need not be read
+        where, version = path or "the model's folder", _version_in(path)
+        if denied := refused_to(entry, None):
+            yield version, f"repository: {where} has mode {entry.mode:04o}: nobody may {denied} it"
+        elif run_as is not None and (denied := refused_to(entry, run_as)):
+            how = f"mode {entry.mode:04o}, owner {entry.owner}, group {entry.group}"
+            reads = "; a load reads it" if path in surely else ""
+            yield version, f"repository: user {run_as.user} may not {denied} {where} ({how}){reads}"
 
 
 def _configuration(model: ModelFolder) -> Iterator[Told]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from telemetry.located_yaml import InvalidFileError
 from triage.evidence import RepositoryFile, RepositoryModel, RepositoryProblem, RepositoryView
+from triage.repository.access import RunAs, refused_to
 from triage.repository.backends import Backends
 from triage.repository.bad_versions import FILE as BAD_VERSIONS
 from triage.repository.bad_versions import BadVersion, folder_sha256, parse_bad_versions
@@ -24,7 +25,7 @@ from triage.repository.layout import CONFIG
 from triage.repository.manifest import NoManifest, is_manifest, parse_manifest
 from triage.repository.model_folder import Entry, ModelFolder
 from triage.repository.places import OUT_OF_IT, Names, listed, one_line, opened, walk
-from triage.repository.problems import denied_to_all, problems_of
+from triage.repository.problems import problems_of
 
 MAX_MODELS = 2_000
 MAX_FILES = 20_000
@@ -49,6 +50,8 @@ class RepositoryReader:
     backends: Backends
     until: float
     """Of the monotonic clock: what is not read by then is told as unread."""
+    run_as: RunAs | None = None
+    """Whom the server runs as; None: not known."""
     _root: Path = field(init=False)
     _unread: list[str] = field(default_factory=list)
     _more_unread: int = 0
@@ -218,10 +221,12 @@ class RepositoryReader:
         self, models: Mapping[str, ModelFolder], places: Mapping[str, Path], files: set[str]
     ) -> Iterator[RepositoryProblem]:
         own = _entry("folder", os.stat(self._root))
-        if denied := denied_to_all(own):
+        if denied := refused_to(own, None):
             yield _problem("", f"repository: the repository has mode {own.mode:04o}: nobody may {denied} it")
         for name, model in models.items():
-            for version, text in problems_of(model, models, root_has_config=CONFIG in files):
+            for version, text in problems_of(
+                model, models, root_has_config=CONFIG in files, run_as=self.run_as
+            ):
                 yield _problem(name, text, version)
         yield from self._marked(models, places, files)
         for place, name in self._manifests(models, places, files):
