@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from triage.case import Case, ModelCase, index_rows, is_serving
+from triage.case import Case, ModelCase, doomed, index_rows, is_serving
 from triage.claims import Claim, LogReading, deciding
 from triage.evidence import (
     Evidence,
@@ -51,9 +51,12 @@ class View:
 
 def view_of(case: Case, model: ModelCase | None, asked: str = "") -> View:
     """Chooses the root: the failing model's own claim; else, or where that one proves little, a claim about no model. That nothing
-    is wrong with loading is no root of a model that failed to load."""
+    is wrong with loading is no root of a model that failed to load. Where nothing says that anything is wrong now, a model is
+    chosen whose files would not load again."""
     failed = model is not None and model.failed
     loose = deciding([c for c in case.loose if not (failed and c.category == "not_a_load_failure")])
+    if model is None and not asked and (loose is None or _outlived(case, loose)):
+        model = doomed(case)
     if model is None:
         return View(case, None, loose if loose or asked or not case.models else _any_claim(case), asked)
     own = model.root or (None if failed else deciding(model.claims))

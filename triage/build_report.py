@@ -74,7 +74,7 @@ class _Judged:
     def of(cls, case: Case, model: str, tree: Tree) -> "_Judged":
         chosen = primary(case, model)
         view = view_of(case, chosen, model)
-        return cls(case, chosen, view, walk(tree, view))
+        return cls(case, view.model, view, walk(tree, view))
 
     @property
     def failed(self) -> bool:

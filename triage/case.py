@@ -126,20 +126,20 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
 
 def primary(case: Case, model: str = "") -> ModelCase | None:
     """The model to speak of: the asked one; else the failing one whose failure made the others fail, the first of those that
-    failed by themselves; else one that is still loading and of which a line already says why it cannot; else one whose files would
-    not load, where nothing speaks of another cause."""
+    failed by themselves; else one that is still loading and of which a line already says why it cannot."""
     if model:
         return case.models.get(model)
     failing = case.failing
     if first := next((candidate for candidate in failing if candidate.root), None):
         return _root_of(case, first)
     stuck = (m for m in case.models.values() if m.loading and m.root and m.root.signature.role == "cause")
-    doomed = sorted(
-        (m for m in case.models.values() if m.would_fail),
-        key=lambda m: (m.root.rank if m.root else (), m.name),
-    )
-    named = any(c.category != "not_a_load_failure" and c.probe != "repository" for c in case.loose)
-    return next(iter(failing), None) or next(stuck, None) or (None if named else next(iter(doomed), None))
+    return next(iter(failing), None) or next(stuck, None)
+
+
+def doomed(case: Case) -> ModelCase | None:
+    """The model to speak of where none failed: one whose files would not load again, that with the plainest reason."""
+    found = [(m.root.rank, m.name, m) for m in case.models.values() if m.would_fail and m.root]
+    return min(found, key=lambda row: row[:2])[2] if found else None
 
 
 def blamed_by(case: Case, child: str) -> list[str]:

@@ -56,12 +56,7 @@ def start(failures: list[Failure], install: TritonInstall, folder: Path) -> Outc
 
     async def see(failure: Failure) -> Seen:
         async with turns, run_failure(install, failure, folder / failure.id) as failed:
-            sources = Sources(
-                log=str(failed.log),
-                triton=failed.url,
-                repository=str(folder / failure.id / failure.repository),
-                backends=load_backends(rules_dir()),
-            )
+            sources = Sources(log=str(failed.log), triton=failed.url)
             snapshot = await look(sources, "", rules, make_seal)
             files = Sources(repository=str(folder / failure.id / failure.repository), backends=backends)
             repository = await look(files, "", rules, make_seal)

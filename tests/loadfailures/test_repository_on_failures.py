@@ -124,6 +124,12 @@ async def test_nothing_is_found_in_a_model_that_loads(failure: Failure, outcomes
     assert [p for p in evidence.facts.problems if p.model in failure.healthy] == []
 
 
+async def _both(outcomes: Outcomes, one: str, other: str) -> tuple[Seen, Seen]:
+    if not {one, other} <= outcomes.keys():
+        pytest.skip("these servers were not asked for")
+    return await outcomes[one], await outcomes[other]
+
+
 def _accepted(failure: Failure) -> set[tuple[str, str | None]]:
     pairs = {pair for cause in (failure.cause, *failure.also) for pair in accepted(cause)}
     return pairs | {ALSO_TRUE[failure.id]} if failure.id in ALSO_TRUE else pairs
@@ -133,3 +139,27 @@ def _with_log(seen: Seen) -> Report:
     log = (evidence for evidence in seen.snapshot.evidence if evidence.probe == "log")
     both = msgspec.structs.replace(seen.snapshot, evidence=(*log, *seen.repository.evidence))
     return build_report(both, seen.rules)
+
+
+async def test_a_served_model_whose_files_would_not_load_again_is_told_and_not_boldly(
+    outcomes: Outcomes,
+) -> None:
+    """A healthy server, and under its model's name the folder of another that does not load."""
+    served, broken = await _both(outcomes, "healthy", "no-version-directory")
+    evidence = (*served.snapshot.evidence, *broken.repository.evidence)
+    report = build_report(msgspec.structs.replace(served.snapshot, evidence=evidence), served.rules)
+    verdict = report.verdict
+    assert (verdict.category, verdict.model, verdict.confidence) == (
+        "repository_layout",
+        "ranker",
+        "possible",
+    )
+    assert "Triton says that ranker is ready" in [fact.text for fact in report.against]
+    assert "would fail at the next load, by what lies in the repository: ranker" in report.impact
+
+
+async def test_hints_in_the_files_of_a_served_model_are_no_failure(outcomes: Outcomes) -> None:
+    served, hinted = await _both(outcomes, "healthy", "model-file-unreadable")
+    evidence = (*served.snapshot.evidence, *hinted.repository.evidence)
+    report = build_report(msgspec.structs.replace(served.snapshot, evidence=evidence), served.rules)
+    assert (report.verdict.category, report.verdict.confidence) == (NOT_A_LOAD_FAILURE, "confirmed")

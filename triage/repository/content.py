@@ -1,7 +1,8 @@
 """What kind of file this is, by its content: told from its first bytes, its last ones and its size. Pure.
 
 Formats: Git LFS specification (docs/spec.md, The pointer); PKWARE APPNOTE 4.3.16 (end of central directory record);
-huggingface/safetensors README, Format; Python pickletools (STOP); HDF5 File Format Specification, superblock; POSIX ustar;
+huggingface/safetensors README, Format; Python pickletools (PROTO and FRAME, of protocols 4 and 5: older ones begin too much
+like any other data); HDF5 File Format Specification, superblock; POSIX ustar;
 RFC 1952; ELF; onnx/onnx: onnx/onnx.proto, ModelProto; a TensorRT plan begins with the tag that its reader calls magicTag."""
 
 import json
@@ -60,6 +61,8 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", "numpy"),
     (b"ftrt", "tensorrt_plan"),
     (b"ptrt", "tensorrt_plan"),
+    (b"\x80\x04\x95", "pickle"),
+    (b"\x80\x05\x95", "pickle"),
 )
 _ONNX_TAGS = frozenset((0x08, 0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72))
 """Field and wire type of ModelProto's fields: any of them may come first."""
@@ -77,8 +80,6 @@ def kind_of(head: bytes, size: int) -> Kind:
         return "tar"
     if _header_length(head) is not None:
         return "safetensors"
-    if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
-        return "pickle"
     if (text := _text_kind(head)) is not None:
         return text
     return "onnx" if head[:1] and head[0] in _ONNX_TAGS else "data"
@@ -88,8 +89,10 @@ def cut_short(kind: Kind, head: bytes, tail: bytes, size: int) -> str:
     """How it is seen that the file's end is missing; empty where it is not seen. `tail`: the last TAIL_BYTES, or all of it."""
     if kind == "zip" and b"PK\x05\x06" not in tail:
         return "the directory at the end of a zip archive is not there"
-    if kind == "pickle" and not tail.endswith(b"."):
-        return "it does not end as a pickle does"
+    if kind == "pickle":
+        frame = struct.unpack("<Q", head[3:11])[0] if len(head) >= 11 else 0
+        if size < 11 + frame:
+            return "the first frame of a pickle does not end"
     if kind == "safetensors":
         needed = _safetensors_size(head)
         if needed is not None and needed > size:
