@@ -120,7 +120,12 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
             case.loose += kubernetes_claims(item, signatures, case.pod)
         elif isinstance(item.facts, RepositoryView):
             for claim in repository_claims(item, item.facts, signatures):
-                (_model(case, claim.model).claims if claim.model else case.loose).append(claim)
+                if claim.model:
+                    model = _model(case, claim.model)
+                    model.claims.append(claim)
+                    model.version = model.version or claim.version
+                else:
+                    case.loose.append(claim)
     return case
 
 

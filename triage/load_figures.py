@@ -1,10 +1,10 @@
 """The incident's own names and numbers for the mitigations of a load failure. Pure."""
 
-import json
 from collections.abc import Mapping
 
 from triage.case import Case, ModelCase, index_rows
 from triage.owner import resume_command, stop_command, undo_command
+from triage.repository.bad_versions import bad_version_entry
 from triage.rollout_state import RolloutState
 from triage.wording import count
 
@@ -22,6 +22,7 @@ def load_figures(
         "namespace": namespace,
         **_of_pod(case),
         "triton": next((e.source.removeprefix("Triton at ") for e in case.of_probe("index")), ""),
+        "repository": next((e.query for e in case.of_probe("repository") if e.facts is not None), ""),
         "reloaded": "yes" if model and model.failed and model.loaded_before else "",
         "good_version": _good_version(case, model),
         "bad_version_entry": _bad_version(model, why),
@@ -83,8 +84,7 @@ def _good_version(case: Case, model: ModelCase | None) -> str:
 
 
 def _bad_version(model: ModelCase | None, why: str) -> str:
-    """An entry of `bad_versions.yaml`: JSON, which is YAML too, on one line."""
-    if model is None or not model.version.isdecimal():
+    """An entry of `bad_versions.yaml`, on one line."""
+    if model is None or not model.version.isdecimal() or not why:
         return ""
-    entry = {"model": model.name, "version": int(model.version), "reason": why}
-    return "- " + json.dumps(entry, ensure_ascii=False)
+    return bad_version_entry(model.name, int(model.version), why)

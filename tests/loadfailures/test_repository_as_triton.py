@@ -174,9 +174,7 @@ async def test_what_triton_takes_is_taken_and_what_it_refuses_is_refused(
     """Also with bad_versions.yaml in the root, of which Triton takes no notice."""
     expected = {name: taken for name, _, taken in _models()}
     files = {f"models/{name}/{path}": text for name, files, _ in _models() for path, text in files.items()}
-    files["models/bad_versions.yaml"] = "bad_versions:\n" + bad_version_entry(
-        "bad-version-passed-over", 2, "it is broken"
-    )
+    files["models/bad_versions.yaml"] = bad_version_entry("bad-version-passed-over", 2, "it is broken")
     mixed = Failure("mixed", "Many models.", Cause(NOT_A_LOAD_FAILURE, None), files, arguments=COMPLETE)
     async with run_failure(triton_install, mixed, tmp_path / "mixed") as left:
         assert isinstance(left.index, list)

@@ -52,7 +52,7 @@ def test_findings_fail_and_name_every_model_with_its_fix(tmp_path: Path) -> None
 def test_a_version_marked_bad_fails_and_the_entry_is_named(tmp_path: Path) -> None:
     model(tmp_path, "ranker")
     (tmp_path / "bad_versions.yaml").write_text(
-        "bad_versions:\n" + bad_version_entry("ranker", 1, "loses labels", report="ml/r-1")
+        bad_version_entry("ranker", 1, "loses labels", report="ml/r-1")
     )
     got = check("--repository", str(tmp_path))
     report = json.loads(got.stdout)
@@ -77,7 +77,7 @@ def test_what_could_not_be_looked_at_is_neither_a_pass_nor_a_finding(tmp_path: P
     if what == "a link out":
         (root / "ranker/1/vocabulary").symlink_to("/etc/hostname")
     if what == "a wrong bad_versions.yaml":
-        (root / "bad_versions.yaml").write_text("bad_versions: 3\n")
+        (root / "bad_versions.yaml").write_text("version: 3\n")
     if what == "another model asked for":
         words = ("--model", "rankr")
     got = check("--repository", str(root), *words)

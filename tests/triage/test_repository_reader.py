@@ -133,7 +133,7 @@ def test_a_version_marked_bad_is_refused_where_it_would_be_loaded(
             **ranker(),
             "ranker/config.pbtxt": configuration,
             **files,
-            "bad_versions.yaml": f"bad_versions:\n{entry}",
+            "bad_versions.yaml": entry,
         },
     )
     said = "ranker: version 1 is marked bad by entry 1 of bad_versions.yaml, since 2026-11-30, report ml/r-1: loses labels"
@@ -146,7 +146,7 @@ def test_a_mark_of_one_content_is_about_that_content(root: Path) -> None:
     for digest, marked in ((this, 1), ("0" * 64, 0)):
         put(
             root,
-            {"bad_versions.yaml": "bad_versions:\n" + bad_version_entry("ranker", 1, "x", sha256=digest)},
+            {"bad_versions.yaml": bad_version_entry("ranker", 1, "x", sha256=digest)},
         )
         assert len(read(root).problems) == marked
 
@@ -155,7 +155,7 @@ def test_marked_versions_and_manifests_behind_links_within_are_read_and_behind_l
     root: Path,
 ) -> None:
     """As a mounted volume of Kubernetes lays them out; what is passed over in silence would let a bad version pass."""
-    marked = "bad_versions:\n" + bad_version_entry("ranker", 1, "x")
+    marked = bad_version_entry("ranker", 1, "x")
     put(root, {**ranker(), "..data/bad": marked, "..data/sums": f"{sha256('x')}  ranker/1/model.py\n"})
     (root / "bad_versions.yaml").symlink_to("..data/bad")
     (root / "SHA256SUMS").symlink_to("..data/sums")
@@ -175,12 +175,36 @@ def test_a_wrong_bad_versions_yaml_is_told_with_its_place_and_the_look_is_not_wh
         root,
         {
             **ranker(),
-            "bad_versions.yaml": "bad_versions:\n  - model: ranker\n    vresion: 3\n    reason: x\n",
+            "bad_versions.yaml": "- model: ranker\n  vresion: 3\n  reason: x\n",
         },
     )
     assert read(root).unread == (
-        "bad_versions.yaml:2:5: 'version' is missing here; add it",
-        "bad_versions.yaml:3:5: unknown key 'vresion'; did you mean 'version'?",
+        "bad_versions.yaml:1:3: 'version' is missing here; add it",
+        "bad_versions.yaml:2:3: unknown key 'vresion'; did you mean 'version'?",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * (1 << 20),
+        "{a: " * 200_000,
+        "- &a []\n" + "".join(f"- &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)),
+    ],
+    ids=["lists", "mappings", "aliases"],
+)
+def test_a_hostile_file_of_marked_versions_ends_nothing(root: Path, text: str) -> None:
+    began = time.monotonic()
+    assert read(put(root, {**ranker(), "bad_versions.yaml": text})).unread[0].startswith("bad_versions.yaml:")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    "text", ["input { " * 50_000, "parameters { key: 'a' " * 20_000, "a" * (1 << 20), "<" * 100_000]
+)
+def test_a_hostile_configuration_ends_nothing(root: Path, text: str) -> None:
+    assert told(put(root, {**ranker(), "ranker/config.pbtxt": text}))[0].startswith(
+        "ranker: config.pbtxt does not parse"
     )
 
 

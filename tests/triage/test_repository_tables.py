@@ -61,29 +61,33 @@ printable = st.text(min_size=1, max_size=60).filter(lambda text: text.isprintabl
     st.sampled_from(["", "2026-11-30T03:12:00Z"]),
 )
 def test_an_entry_is_read_as_it_was_made(model: str, version: int, reason: str, since: str) -> None:
-    entries = bad_version_entry(model, version, reason, since=since) + bad_version_entry("other", 1, "broken")
-    read = parse_bad_versions(f"bad_versions:\n{entries}")
-    assert read.bad_versions == (
+    entries = [
+        bad_version_entry(model, version, reason, since=since),
+        bad_version_entry("other", 1, "broken"),
+    ]
+    assert [len(entry.splitlines()) for entry in entries] == [1, 1]
+    read = parse_bad_versions("\n".join(entries))
+    assert read.root == (
         BadVersion(model=model, version=version, reason=reason, since=since),
         BadVersion(model="other", version=1, reason="broken"),
     )
 
 
-def test_an_entry_reads_like_one_that_a_person_writes() -> None:
+def test_an_entry_is_a_line() -> None:
     assert bad_version_entry("ranker", 3, "loses half of its labels", report="ml/ranker-7f3a") == (
-        "  - model: ranker\n    version: 3\n    reason: loses half of its labels\n    report: ml/ranker-7f3a\n"
+        '- {"model": "ranker", "version": 3, "reason": "loses half of its labels", "report": "ml/ranker-7f3a"}'
     )
 
 
 def test_mistakes_are_told_with_their_place() -> None:
-    text = "bad_versions:\n  - model: ranker\n    version: '3'\n    resaon: x\n    sha256: 12\n"
+    text = "- model: ranker\n  version: '3'\n  resaon: x\n  sha256: 12\n"
     with pytest.raises(InvalidFileError) as raised:
         parse_bad_versions(text)
     assert [(p.line, p.column, p.message.split(":")[0]) for p in raised.value.problems] == [
-        (2, 5, "'reason' is missing here; add it"),
-        (3, 5, "version"),
-        (4, 5, "unknown key 'resaon'; did you mean 'reason'?"),
-        (5, 5, "sha256"),
+        (1, 3, "'reason' is missing here; add it"),
+        (2, 3, "version"),
+        (3, 3, "unknown key 'resaon'; did you mean 'reason'?"),
+        (4, 3, "sha256"),
     ]
 
 

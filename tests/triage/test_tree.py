@@ -166,14 +166,13 @@ SHIPPED = parse_tree(TREE, "load-failure.yaml")
 
 def test_every_category_has_one_leaf_and_one_question_that_leads_to_it() -> None:
     """Beside a leaf of one signature alone, which says more."""
-    roots = [node for node in SHIPPED.nodes if isinstance(node.test, Test) and node.test.kind == "root"]
-    special = {node.yes for node in roots if node.test.signature is not None}
+    tests = [(node.test, str(node.yes)) for node in SHIPPED.nodes if isinstance(node.test, Test)]
+    roots = [(test, leaf) for test, leaf in tests if test.kind == "root"]
+    special = {leaf for test, leaf in roots if test.signature is not None}
     named = [
         leaf.category for leaf in SHIPPED.leaves if leaf.category != "cannot_tell" and leaf.id not in special
     ]
-    asked = {
-        node.test.category: SHIPPED.leaf(str(node.yes)).category for node in roots if node.yes not in special
-    }
+    asked = {test.category: SHIPPED.leaf(leaf).category for test, leaf in roots if leaf not in special}
     assert sorted(named) == sorted(CATEGORIES)
     assert asked == {category: category for category in CATEGORIES}
 

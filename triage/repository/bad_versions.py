@@ -4,14 +4,14 @@ Triton takes no notice of a file there; `triton-triage load-failure --repository
 of a model would load a version that is marked."""
 
 import hashlib
+import json
 from collections.abc import Mapping
-from textwrap import indent
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from telemetry.located_yaml import parse_located
+from triage.rules import refuse_depth
 
 FILE = "bad_versions.yaml"
 _One = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -21,7 +21,7 @@ class BadVersion(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     model: _One
-    version: int = Field(ge=1)
+    version: int = Field(ge=0)
     reason: _One
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Of the version folder's files (`folder_sha256`): the entry is about this content alone. None: about any."""
@@ -31,24 +31,24 @@ class BadVersion(BaseModel):
     """Where the failure is told: a report's name or address."""
 
 
-class BadVersions(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bad_versions: tuple[BadVersion, ...]
+class BadVersions(RootModel[tuple[BadVersion, ...]]):
+    """A list of entries: marking a version adds a line."""
 
 
 def parse_bad_versions(text: str, file: str = FILE) -> BadVersions:
     """Raises InvalidFileError with file, line and column of every mistake."""
+    refuse_depth(text, file)
     return parse_located(BadVersions, text, file)
 
 
 def bad_version_entry(
     model: str, version: int, reason: str, *, sha256: str | None = None, since: str = "", report: str = ""
 ) -> str:
-    """The entry as YAML text, to be put under `bad_versions:`."""
+    """The entry as one line of the file, without its end: JSON, which is YAML too. Raises ValueError where it is none."""
     row = BadVersion(model=model, version=version, reason=reason, sha256=sha256, since=since, report=report)
     told = {key: value for key, value in row.model_dump().items() if value not in (None, "")}
-    return indent(yaml.safe_dump([told], sort_keys=False, width=1 << 20), "  ")
+    said = json.dumps(told, ensure_ascii=False)
+    return "- " + "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in said)
 
 
 def folder_sha256(files: Mapping[str, str]) -> str:

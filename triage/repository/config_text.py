@@ -15,7 +15,7 @@ _POSITION = re.compile(r"^(\d+):(\d+) : ")
 _MOST_SAID = 200
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ConfigError(Exception):
     """Why it does not parse; line and column count from 1, and are 0 where the parser names none."""
 

@@ -246,7 +246,7 @@ class RepositoryReader:
         except (OSError, UnicodeDecodeError) as error:
             self._skip(f"{BAD_VERSIONS}: {_said(error)}")
             return
-        for number, row in enumerate(bad.bad_versions, 1):
+        for number, row in enumerate(bad.root, 1):
             model = models.get(row.model)
             if model is None or row.version not in model.versions.loaded:
                 continue
