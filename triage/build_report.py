@@ -95,12 +95,16 @@ class _Judged:
 
 
 def _by_subject(snapshot: Snapshot) -> list[tuple[str, tuple[Evidence, ...]]]:
-    """Evidence by pod. What was given by hand belongs to the pod where there is just one."""
+    """Evidence by pod. What was given by hand belongs to the pod where there is just one; a repository to each of several."""
     subjects = list(dict.fromkeys(e.subject for e in snapshot.evidence))
     pods = [subject for subject in subjects if subject]
     if len(pods) == 1:
         return [(pods[0], snapshot.evidence)]
-    return [(s, tuple(e for e in snapshot.evidence if e.subject == s)) for s in subjects] or [("", ())]
+    shared = tuple(e for e in snapshot.evidence if pods and e.probe == "repository")
+    rest = [e for e in snapshot.evidence if e not in shared]
+    return [(s, (*(e for e in rest if e.subject == s), *(shared if s else ()))) for s in subjects] or [
+        ("", ())
+    ]
 
 
 class _Writer:

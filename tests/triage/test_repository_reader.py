@@ -4,11 +4,13 @@ import hashlib
 import os
 import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from triage.evidence import RepositoryView
 from triage.repository import reader
 from triage.repository.backends import load_backends
 from triage.repository.bad_versions import bad_version_entry, folder_sha256
+from triage.repository.config_text import parse_config
 from triage.repository.reader import RepositoryReader
 from triage.signatures import load_signatures
 
@@ -337,3 +340,92 @@ def test_no_content_crashes_it_and_every_finding_is_judged_by_a_row(
 def test_no_configuration_crashes_it(tmp_path_factory: pytest.TempPathFactory, text: str | bytes) -> None:
     root = put(tmp_path_factory.mktemp("models"), {**ranker(), "ranker/config.pbtxt": text})
     read(root)
+
+
+def test_what_this_program_may_not_read_is_unknown_with_a_reason_and_not_in_order() -> None:
+    """Read by a child that is not root: root may read everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        put(
+            root,
+            {
+                **ranker(),
+                "ranker/1/weights.bin": "w",
+                "closed/1/model.py": "code",
+                "hidden/config.pbtxt": CONFIG,
+            },
+        )
+        put(root, {"hidden/1/model.py": "code"})
+        for path, mode in (
+            ("", 0o755),
+            ("ranker/1/weights.bin", 0o000),
+            ("closed", 0o000),
+            ("hidden/1", 0o000),
+        ):
+            (root / path).chmod(mode)
+        view = _read_by_nobody(root)
+        for path in ("closed", "hidden/1"):
+            (root / path).chmod(0o755)
+    assert view.unread == (
+        "closed: Permission denied",
+        "hidden/1: Permission denied",
+        "ranker/1/weights.bin: Permission denied",
+    )
+    assert [f"{problem.model}: {problem.text.removeprefix('repository: ')}" for problem in view.problems] == [
+        "closed: the model's folder has mode 0000: nobody may list it",
+        "hidden: 1 has mode 0000: nobody may list it",
+        "ranker: 1/weights.bin has mode 0000: nobody may read it",
+    ]
+
+
+def _read_by_nobody(root: Path) -> RepositoryView:
+    parse_config(b"")  # what it imports late may not be readable then
+    receiving, sending = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            os.write(sending, msgspec.json.encode(read(root)))
+        finally:
+            os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return msgspec.json.decode(told, type=RepositoryView)
+
+
+def test_a_version_behind_a_link_within_is_read_and_behind_a_link_out_is_unknown(root: Path) -> None:
+    """Nothing is called missing where it was not looked."""
+    put(
+        root,
+        {
+            "store/config.pbtxt": CONFIG,
+            "store/1/model.py": "code",
+            "inner/config.pbtxt": CONFIG,
+            "out/config.pbtxt": CONFIG,
+        },
+    )
+    put(root.parent, {"outside/model.py": "code"})
+    put(
+        root,
+        {
+            "pair/config.pbtxt": 'platform: "ensemble" ensemble_scheduling { step [{ model_name: "gone"'
+            ' model_version: -1 input_map { key: "a" value: "I" } output_map { key: "b" value: "O" } }] }'
+            ' input { name: "I" data_type: TYPE_FP32 dims: 1 } output { name: "O" data_type: TYPE_FP32 dims: 1 }',
+            "pair/1/.keep": "",
+        },
+    )
+    (root / "inner/1").symlink_to("../store/1")
+    (root / "inner/loop").symlink_to(".")
+    (root / "out/1").symlink_to(root.parent / "outside")
+    (root / "gone").symlink_to(root.parent / "outside")
+    view = read(root)
+    assert view.problems == ()
+    assert [model.versions for model in view.models if model.name == "inner"] == [(1,)]
+    assert set(view.unread) == {
+        "gone: a link out of the repository, which is not followed",
+        "out/1: a link out of the repository, which is not followed",
+    }

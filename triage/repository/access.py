@@ -31,7 +31,7 @@ def parse_run_as(text: str) -> RunAs:
 
 def refused_to(entry: Entry, run_as: RunAs | None) -> str:
     """What nobody may, where `run_as` is None, else what this user may not: read, or list; empty: it may, or nothing is known."""
-    if not entry.kind or entry.dangling or entry.kind == "other":
+    if entry.dangling or entry.kind == "other" or (entry.link and not entry.kind):
         return ""
     if run_as is None:
         bits = entry.mode | entry.mode >> 3 | entry.mode >> 6

@@ -37,6 +37,8 @@ class ModelFolder:
     config: Any | None = None
     """The message of config.pbtxt; None where there is none, or none that parses."""
     config_error: ConfigError | None = None
+    unknown: frozenset[str] = frozenset()
+    """Paths of which it is not known what lies in them: not listed, or a link that was not followed; empty: the whole folder."""
     own: Entry = field(default_factory=lambda: Entry("folder", mode=0o755))
     """The model's folder itself."""
 
@@ -60,6 +62,17 @@ class ModelFolder:
             if first is not None and path.startswith(first) and path.count("/") == 1
         }
         return loaded_by(self.config, self.name, names, self.backends)
+
+    @property
+    def versions_known(self) -> bool:
+        """Whether every version directory was seen."""
+        return not any("/" not in path for path in self.unknown)
+
+    def lacks(self, path: str) -> bool:
+        """Whether it is known that this path is not there."""
+        parts = path.split("/")
+        above = {"/".join(parts[:number]) for number in range(len(parts))}
+        return path not in self.entries and path not in self.unknown and not above & self.unknown
 
     @property
     def has_config(self) -> bool:

@@ -3,7 +3,7 @@
 A text says what is there and who reads it; what that means, and what to change, is the row's."""
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from triage.repository import config_checks
@@ -47,10 +47,12 @@ def problems_of(
     model: ModelFolder,
     beside: Mapping[str, ModelFolder],
     *,
-    root_has_config: bool,
+    unseen: Callable[[str], bool] = lambda model: False,
+    root_has_config: bool = False,
     run_as: RunAs | None = None,
 ) -> Iterator[Told]:
-    """`beside`: all models of the repository, by name. `run_as`: whom the server runs as, if that is known."""
+    """`beside`: all models of the repository, by name; `unseen`: whether another of this name may be there. `run_as`: whom the
+    server runs as, if that is known."""
     yield from _permissions(model, run_as)
     told = list(_configuration(model))
     yield from told
@@ -58,7 +60,7 @@ def problems_of(
         return  # nothing that hangs on the configuration can be said
     yield from _versions(model, root_has_config=root_has_config)
     if model.loaded.backend == ENSEMBLE:
-        yield from _steps(model, beside)
+        yield from _steps(model, beside, unseen)
         return
     judged: set[str] = set()
     for version in model.versions.loaded:
@@ -105,6 +107,8 @@ def _configuration(model: ModelFolder) -> Iterator[Told]:
 
 def _versions(model: ModelFolder, *, root_has_config: bool) -> Iterator[Told]:
     found = model.versions
+    if not model.versions_known:
+        return
     if found.loaded or found.policy == "latest: 0":
         if found.loaded and not model.has_config and not model.loaded.backend:
             yield (
@@ -139,13 +143,15 @@ def _loaded_file(model: ModelFolder, version: str, judged: set[str]) -> Iterator
     judged.add(path)
     entry = model.entries.get(path)
     by = f"which backend {loaded.backend} loads"
+    if entry is None and not model.lacks(path):
+        return
     if entry is None:
         yield f"repository: {path} is missing, {by}{_elsewhere(model, version, loaded.file)}"
     elif entry.dangling:
         yield f"repository: {path} points nowhere, {by}"
     elif entry.kind == "folder":
         inner = f"{path}/saved_model.pb"
-        if loaded.row.file == "model.savedmodel" and not {inner, f"{inner}txt"} & model.entries.keys():
+        if loaded.row.file == "model.savedmodel" and all(map(model.lacks, (inner, f"{inner}txt"))):
             yield f"repository: {inner} is missing, {by}"
     elif entry.cut:
         yield f"repository: {path} is cut short ({entry.cut}), {by}"
@@ -172,7 +178,7 @@ def _elsewhere(model: ModelFolder, version: str, file: str) -> str:
 
 def _library(model: ModelFolder, version: str, judged: set[str]) -> Iterator[str]:
     """A backend that the model brings along is looked for in its version directory, then in its folder
-    (triton-inference-server/core: src/backend_model.cc, GetBackendLibraryPath)."""
+    (triton-inference-server/core: src/backend_model.cc, TritonModel::Create)."""
     name = f"libtriton_{model.loaded.backend}.so"
     for path in (f"{version}/{name}", name):
         entry = model.entries.get(path)
@@ -198,7 +204,8 @@ def _named_files(model: ModelFolder, judged: set[str]) -> Iterator[str]:
 
 
 def _environment(model: ModelFolder, path: str, judged: set[str]) -> Iterator[str]:
-    """An archive, or a folder (triton-inference-server/python_backend: src/pb_env.cc)."""
+    """An archive, or a folder (triton-inference-server/python_backend: src/pb_env.cc; src/stub_launcher.cc,
+    GetPythonEnvironment)."""
     by = "EXECUTION_ENV_PATH"
     entry = model.entries.get(posixpath.normpath(path))
     if entry is not None and entry.kind == "folder":
@@ -215,9 +222,9 @@ def _named(model: ModelFolder, path: str, by: str, judged: set[str]) -> Iterator
         return  # outside the model's folder, and not seen
     judged.add(path)
     entry = model.entries.get(path)
-    if entry is None:
+    if model.lacks(path):
         yield f"repository: {path} is missing, which {by} names"
-    elif entry.dangling:
+    elif entry is not None and entry.dangling:
         yield f"repository: {path} points nowhere, which {by} names"
 
 
@@ -226,17 +233,23 @@ def _stub_name(model: ModelFolder) -> Iterator[Told]:
         yield "", "repository: the folder's name has a blank in it, and backend python gives it to a shell"
 
 
-def _steps(model: ModelFolder, beside: Mapping[str, ModelFolder]) -> Iterator[Told]:
+def _steps(
+    model: ModelFolder, beside: Mapping[str, ModelFolder], unseen: Callable[[str], bool]
+) -> Iterator[Told]:
     for number, name, version in config_checks.steps_of(model.config):
         child = beside.get(name)
         if child is None:
-            yield "", f"repository: step {number} needs model {name}, which is not in this repository"
-        elif version > 0 and child.config_error is None and version not in child.versions.loaded:
+            if not unseen(name):
+                yield "", f"repository: step {number} needs model {name}, which is not in this repository"
+        elif version > 0 and _is_not_loaded(child, version):
             policy = child.versions.policy
-            yield (
-                "",
-                f"repository: step {number} needs version {version} of model {name}, which is not loaded ({policy})",
-            )
+            said = f"step {number} needs version {version} of model {name}, which is not loaded ({policy})"
+            yield "", f"repository: {said}"
+
+
+def _is_not_loaded(child: ModelFolder, version: int) -> bool:
+    known = child.versions_known and child.config_error is None
+    return known and version not in child.versions.loaded
 
 
 def _other_files(model: ModelFolder, judged: set[str]) -> Iterator[Told]:
