@@ -85,6 +85,9 @@ def _good_version(case: Case, model: ModelCase | None) -> str:
 
 def _bad_version(model: ModelCase | None, why: str) -> str:
     """An entry of `bad_versions.yaml`, on one line."""
-    if model is None or not model.version.isdecimal() or not why:
+    if model is None or not model.version.isdecimal():
         return ""
-    return bad_version_entry(model.name, int(model.version), why)
+    try:
+        return bad_version_entry(model.name, int(model.version), why)
+    except ValueError:  # a name or a number that the file does not hold: a log may say anything
+        return ""
