@@ -20,6 +20,7 @@ from triage.evidence import (
 )
 from triage.load_attempts import Attempt
 from triage.log_records import level_of
+from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind
 from triage.wording import count
 
@@ -55,6 +56,8 @@ def view_of(case: Case, model: ModelCase | None, asked: str = "") -> View:
     chosen whose files would not load again."""
     failed = model is not None and model.failed
     loose = deciding([c for c in case.loose if not (failed and c.category == "not_a_load_failure")])
+    if loose is None and (failed or case.no_server):
+        loose = deciding(case.beside)
     if model is None and not asked and (loose is None or _outlived(case, loose)):
         model = doomed(case)
     if model is None:
@@ -158,12 +161,28 @@ def _unfinished(test: Test, view: View) -> Answer:
         more = f" and {len(loading) - 6} more" if len(loading) > 6 else ""
         said = f"{names}{more}: the load began and has not ended"
         return Answer("yes", said, tuple(loading[0].states))
+    if stuck := _unopened(view):
+        return stuck
     if unread := _unread(view, *test.reads):
         said = f"{unread[0].source} was not read as a whole: a load may have begun in the rest"
         return Answer("unknown", said, _ids(unread))
     if view.models:
         return Answer("no", "no load is under way", _ids(view.case.of_probe(*test.reads)))
     return Answer("unknown", "no evidence names a model that is loading")
+
+
+def _unopened(view: View) -> Answer | None:
+    """A Triton that runs and has its ports closed is still starting, whether or not it names a model: it opens them once all loads
+    have ended, well or not, and ends itself where it gives up (triton-inference-server/server: src/main.cc)."""
+    pod = view.case.pod
+    closed = [e for e in view.case.of_probe("index") if e.missing and e.missing.reason == "not_started"]
+    if pod is None or not closed or any(reading.log.serving for reading in view.case.logs):
+        return None
+    running = [c.name for c in triton_containers(pod) if c.state == "running" and not c.ready]
+    if not running:
+        return None
+    said = f"container {running[0]} runs, and has not opened its ports nor said that anything failed"
+    return Answer("yes", said, (*_ids(view.case.of_probe("pod")), *_ids(closed)))
 
 
 def _root(test: Test, view: View) -> Answer:
@@ -182,6 +201,11 @@ def _serves(test: Test, view: View) -> Answer:
     answered = [e for e in asked if view.model is not None and _tells_of(e, view.model.name)]
     if view.model is None or not answered:
         return Answer("unknown", _why_unseen(test, view), _ids(asked))
+    if view.model.failed and view.model.loaded_before:
+        # It keeps what it had: triton-inference-server/core: src/model_repository_manager/model_lifecycle.cc, OnLoadComplete.
+        return Answer(
+            "no", f"a failed reload leaves {view.model.name} as it was loaded before", _ids(answered)
+        )
     if is_serving(view.case, view.model.name, view.model.version):
         return Answer("yes", f"Triton says that {view.model.name} is ready", _ids(answered))
     return Answer("no", f"Triton does not say that {view.model.name} is ready", _ids(answered))
@@ -283,6 +307,10 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
             same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
             return f"the repository index has {model.name} UNAVAILABLE for the same reason" if same else ""
         return _absent(evidence.facts, view.case, model)
+    if isinstance(evidence.facts, PodView) and root.by and not root.aside:
+        for container in evidence.facts.containers:
+            if container.name == root.by and container.exit_code not in (None, 0):
+                return f"container {root.by}, which says so, ended with exit code {container.exit_code}"
     if isinstance(evidence.facts, PodView) and view.case.no_server:
         for container in evidence.facts.containers:
             # main.cc ends with 1 when it cannot create the server; any other code is another story.

@@ -20,6 +20,7 @@ from triage.evidence_lines import evidence_line
 from triage.latency.changes import rolled_out_at
 from triage.latency.facts import Canary, PodPlacements, Rollouts
 from triage.load_figures import load_figures, who_serves
+from triage.model_store import model_stores
 from triage.report import (
     SCHEMA,
     Alternative,
@@ -151,7 +152,7 @@ class _Writer:
                 signature=self._root.signature.id if self._root else None,
             ),
             impact=tuple(self._impact()),
-            why=tuple(self._why())[:3],
+            why=(*tuple(self._why())[:3], *self._shown()),
             against=tuple(
                 Fact(text=short(c.answer.because), evidence=c.answer.evidence) for c in self._verdict.against
             ),
@@ -227,7 +228,14 @@ class _Writer:
             yield f"would fail at the next load, by what lies in the repository: {names(doomed)}"
         if self._model and (parents := blamed_by(self._case, self._model.name)):
             yield f"fails with it: {names(parents)}"
-        if self._model and self._serves_another_version(self._model):
+        if (
+            self._model
+            and self._model.failed
+            and self._model.loaded_before
+            and is_serving(self._case, self._model.name)
+        ):
+            yield f"{names([self._model.name])} serves all the same, as it was loaded before: the index has it READY"
+        elif self._model and self._serves_another_version(self._model):
             yield f"{names([self._model.name])} serves all the same, by another version: Triton says that the model is ready"
         elif self._model and self._model.loaded_before:
             yield f"{names([self._model.name])} had loaded before: the earlier version may still serve"
@@ -235,6 +243,8 @@ class _Writer:
             yield f"loaded: {names(well)}"
         if self._case.no_server:
             yield "the server did not start, so no model of this server is served"
+        if (pod := self._case.pod) and self._verdict.leaf.category != "not_a_load_failure":
+            yield from (f"model repository {store.says}" for store in model_stores(pod))
 
     def _serves_another_version(self, model: ModelCase) -> bool:
         """Ready as a model, and not in the version that failed."""
@@ -263,6 +273,13 @@ class _Writer:
         for checked in self._verdict.requires:
             if checked.answer.value == "yes":
                 yield Fact(text=sentence(short(checked.answer.because)), evidence=checked.answer.evidence)
+
+    def _shown(self) -> Iterator[Fact]:
+        for check in self._verdict.shows:
+            if check.answer.value == "yes":
+                yield Fact(
+                    text=sentence(capital(short(check.answer.because))), evidence=check.answer.evidence
+                )
 
     def _outcome_quote(self) -> str | None:
         # The root's own log first: another life of the container may have failed otherwise.

@@ -13,6 +13,7 @@ from triage.claims import (
     LogReading,
     by_server,
     deciding,
+    helper_claims,
     index_claims,
     kubernetes_claims,
     read_log,
@@ -29,6 +30,7 @@ from triage.evidence import (
     RepositoryView,
 )
 from triage.load_attempts import Attempt
+from triage.pod_roles import holds_up
 from triage.signatures import Signatures
 
 
@@ -76,6 +78,8 @@ class Case:
     logs: list[LogReading] = field(default_factory=list)
     loose: list[Claim] = field(default_factory=list)
     """Claims about no model: the server's start, the pod, a fragment."""
+    beside: list[Claim] = field(default_factory=list)
+    """What containers beside Triton said that did not fail of it: it may explain a failure, and is none."""
 
     def of_probe(self, *probes: str) -> Iterator[Evidence]:
         return (evidence for evidence in self.evidence if evidence.probe in probes)
@@ -111,7 +115,9 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
     """Everything that this evidence says, by model."""
     case = Case(subject, evidence)
     for item in sorted(evidence, key=lambda item: item.probe == "previous_log"):
-        if isinstance(item.facts, LogExcerpt):
+        if isinstance(item.facts, LogExcerpt) and item.probe == "helper_log":
+            _add_helper(case, item, item.facts, signatures)
+        elif isinstance(item.facts, LogExcerpt):
             for part in by_server(item.facts):
                 _add_log(case, msgspec.structs.replace(item, facts=part), part, signatures)
         elif isinstance(item.facts, RepositoryIndex):
@@ -226,6 +232,18 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
         if claim.model:
             _model(case, claim.model).order = min(_model(case, claim.model).order, claim.number)
     _share(case, shared, failing)
+
+
+def _add_helper(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signatures) -> None:
+    container, pod = container_of(item.id, item.subject), case.pod
+    failed = pod is not None and holds_up(pod, container)
+    claims = helper_claims(item, excerpt, signatures, container, aside=not failed)
+    (case.loose if failed else case.beside).extend(claims)
+
+
+def container_of(log: str, pod: str) -> str:
+    """The container whose log has this id, `helper_log:POD/CONTAINER` or with `/previous` behind it."""
+    return log.partition(":")[2].removeprefix(f"{pod}/").removesuffix("/previous")
 
 
 def _share(case: Case, claims: Sequence[Claim], failing: Sequence[Attempt]) -> None:

@@ -51,6 +51,8 @@ class LogExcerpt(msgspec.Struct, frozen=True, tag="log"):
     room."""
     cut: bool = False
     """The log has parts that were not read at all."""
+    ends_at: str = ""
+    """When the container runtime took the last line, in UTC; empty where no runtime says so."""
 
 
 class IndexRow(msgspec.Struct, frozen=True):
@@ -92,8 +94,46 @@ class ModelConfig(msgspec.Struct, frozen=True, tag="config"):
     max_batch_size: int | None = None
 
 
+class ProbeView(msgspec.Struct, frozen=True):
+    """A probe of the kubelet; times are in seconds, and Kubernetes' own defaults where the pod names none."""
+
+    kind: str
+    """`startup`, `readiness` or `liveness`."""
+    asks: str = ""
+    """Such as `GET :8000/v2/health/ready`."""
+    initial_delay: int = 0
+    period: int = 10
+    timeout: int = 1
+    failures: int = 3
+
+    @property
+    def patience(self) -> int:
+        """Seconds from the container's start after which it is restarted, if the probe never succeeds."""
+        return self.initial_delay + self.failures * self.period
+
+
+class MountView(msgspec.Struct, frozen=True):
+    volume: str
+    path: str
+    read_only: bool = False
+    sub_path: str = ""
+
+
+class VolumeView(msgspec.Struct, frozen=True):
+    name: str
+    kind: str
+    """As the API names it: `persistentVolumeClaim`, `emptyDir`, `csi`; empty where it names none."""
+    of: str = ""
+    """What it is made from: a claim, a driver, an image, a server's path; `Memory` of an emptyDir in memory."""
+    read_only: bool = False
+    limit: str = ""
+    """Most that an emptyDir may hold, as written."""
+
+
 class ContainerView(msgspec.Struct, frozen=True):
-    """A container's state now and before, as `terminated: Error, exit code 1: message` and the like; empty where none."""
+    """A container's state now and before, as `terminated: Error, exit code 1: message` and the like; empty where none.
+
+    What its specification says follows: never a value of its environment."""
 
     name: str
     image: str
@@ -106,6 +146,23 @@ class ContainerView(msgspec.Struct, frozen=True):
     """Of the present state, else of the last one."""
     ended_by: str = ""
     """The reason of that end, such as OOMKilled."""
+    began_at: str = ""
+    """When its present run began, in UTC; empty where none runs."""
+    last_began_at: str = ""
+    last_ended_at: str = ""
+    """Of the run that ended last, in UTC."""
+    sidecar: bool = False
+    """An init container that goes on running beside the others."""
+    image_id: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    """Name, which may be empty, and number."""
+    requests: Mapping[str, str] = {}
+    limits: Mapping[str, str] = {}
+    """Quantities by resource, as written."""
+    probes: tuple[ProbeView, ...] = ()
+    mounts: tuple[MountView, ...] = ()
 
 
 class PodView(msgspec.Struct, frozen=True, tag="pod"):
@@ -118,6 +175,53 @@ class PodView(msgspec.Struct, frozen=True, tag="pod"):
     owner: str = ""
     """The workload above it, `deployment/NAME`."""
     containers: tuple[ContainerView, ...] = ()
+    started_at: str = ""
+    """When the kubelet took it, in UTC."""
+    leaving: bool = False
+    """It is being deleted."""
+    troubles: tuple[str, ...] = ()
+    """Conditions that say why it is not placed or is ended, `PodScheduled: Unschedulable: message`."""
+    volumes: tuple[VolumeView, ...] = ()
+
+
+class ContainerUse(msgspec.Struct, frozen=True):
+    container: str
+    cores: float
+    memory_bytes: int
+
+
+class PodUse(msgspec.Struct, frozen=True, tag="use"):
+    """What metrics.k8s.io measured of a pod, averaged over `window_seconds` until `at`."""
+
+    at: str
+    window_seconds: float
+    containers: tuple[ContainerUse, ...]
+
+
+class GpuUse(msgspec.Struct, frozen=True):
+    gpu: str
+    used_bytes: float
+    total_bytes: float
+
+
+class GpuMemory(msgspec.Struct, frozen=True, tag="gpu_memory"):
+    """Memory of the GPUs that a Triton sees, by its own metrics page: everybody's use of them, not its own alone."""
+
+    gpus: tuple[GpuUse, ...]
+
+
+class GpuHolder(msgspec.Struct, frozen=True):
+    namespace: str
+    pod: str
+    gpus: int
+    leaving: bool = False
+
+
+class GpuHolders(msgspec.Struct, frozen=True, tag="gpu_holders"):
+    """The pods on a node that were given GPUs, the asked one among them."""
+
+    node: str
+    pods: tuple[GpuHolder, ...]
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -203,6 +307,9 @@ Facts = (
     | PodView
     | PodEvents
     | RepositoryView
+    | PodUse
+    | GpuMemory
+    | GpuHolders
     | LatencyFacts
 )
 

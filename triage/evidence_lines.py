@@ -2,10 +2,13 @@
 
 from triage.evidence import (
     Evidence,
+    GpuHolders,
+    GpuMemory,
     LogExcerpt,
     ModelConfig,
     PodEvents,
     PodList,
+    PodUse,
     PodView,
     Readiness,
     RepositoryIndex,
@@ -54,6 +57,12 @@ def evidence_line(evidence: Evidence) -> EvidenceLine:
             got = count(len(events), "event")
         case RepositoryView(models=models_read, problems=problems):
             got = f"{count(len(models_read), 'model')}, {count(len(problems), 'finding')}"
+        case PodUse(containers=containers):
+            got = count(len(containers), "container")
+        case GpuMemory(gpus=gpus):
+            got = count(len(gpus), "GPU")
+        case GpuHolders(pods=holders):
+            got = f"{count(len(holders), 'pod')} with GPUs"
         case Ranges(series=series, steps=steps):
             got = f"{len(series)} series of {steps} points" if series else "no series"
         case Lifetime(totals=totals):

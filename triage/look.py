@@ -69,7 +69,7 @@ async def look(
             questions += repository_questions(sources.repository, sources.backends, deadline, sources.run_as)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
         if sources.target:
-            questions.append(_pods(access, sources, rules))
+            questions.append(_pods(access, sources, rules, model))
         # As in the evidence, so that a model's name is the same in both.
         asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
         snapshot = await collect(questions, asked, rules.tree, make_seal, so_far=so_far)
@@ -82,7 +82,7 @@ async def look(
         return msgspec.structs.replace(snapshot, asked=asked)
 
 
-def _pods(access: ClusterAccess, sources: Sources, rules: Rules) -> Question:
+def _pods(access: ClusterAccess, sources: Sources, rules: Rules, model: str) -> Question:
     async def ask(seal: Seal) -> Found:
         try:
             client = await access.connect()
@@ -96,6 +96,8 @@ def _pods(access: ClusterAccess, sources: Sources, rules: Rules) -> Question:
             rules.signatures,
             access.kubectl,
             selector=sources.selector,
+            exchange=None if sources.triton else client,
+            model=model,
         )
         rollout = cluster_questions(
             client, access.namespace, sources.target, access.kubectl, selector=sources.selector

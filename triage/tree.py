@@ -20,7 +20,24 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=80)
 Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
 
 TestKind = Literal[
-    "seen", "failed", "unfinished", "root", "serves", "loaded_after", "second_source", "healthy", "in_order"
+    "seen",
+    "failed",
+    "unfinished",
+    "root",
+    "serves",
+    "loaded_after",
+    "second_source",
+    "healthy",
+    "said_beside",
+    "shared_memory",
+    "probe_time",
+    "gpus_asked",
+    "memory_limit",
+    "quiet",
+    "at_work",
+    "node",
+    "gpu_memory",
+    "in_order",
 ]
 
 PLACEHOLDERS = ("model", "version", "namespace", "workload", "pod", "container", "triton")
