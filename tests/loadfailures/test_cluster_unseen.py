@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.controlplane.control_plane import ControlPlane
-from tests.controlplane.kubelet import crash_loop, terminated
+from tests.controlplane.kubelet import crash_loop, running, terminated
 from tests.loadfailures.cluster_failures import CLUSTER_FAILURES, FETCHED, FROM_MODELS, ClusterFailure
 from tests.loadfailures.cluster_pods import ALL, RULES, be_failing, look_at, reader
 from triage.build_report import build_report
@@ -77,6 +77,8 @@ async def plane(control_plane: ControlPlane) -> AsyncIterator[ControlPlane]:
         )
     for broken in (BROKEN_FILE, *ONES):
         await be_failing(control_plane, NAMESPACE, broken)
+    without_pods = [rule for rule in ALL if "resources: [pods]" not in rule]
+    await control_plane.api.apply(reader(NAMESPACE, without_pods, name="pods"))
     yield control_plane
     await control_plane.delete_namespace(NAMESPACE)
 
@@ -122,6 +124,38 @@ async def test_each_source_gone_in_each_way_is_told_as_such(
         report = build_report(snapshot, RULES)
         assert reason in {one.reason for one in report.unseen if one.what == gone.source}, gone.id
         assert_no_surer(report.verdict, best)
+
+
+async def test_without_the_right_to_pods_nothing_is_told_but_that(plane: ControlPlane) -> None:
+    report = build_report(await seen(plane, BROKEN_FILE, "pods"), RULES)
+    assert report.verdict.category == "cannot_tell"
+    [unseen] = report.unseen
+    assert (unseen.what, unseen.reason) == (f"pods of pod/{BROKEN_FILE.id}", "forbidden")
+    assert 'apiGroups: [""], resources: [pods], verbs: [get]' in unseen.remedy
+
+
+async def test_a_running_pod_without_the_rights_to_its_port_and_its_cpu(plane: ControlPlane) -> None:
+    """What its log says stays; that nobody may ask its port is not that the port is closed."""
+    log = "I1130 12:00:00.000000 1 model_lifecycle.cc:472] loading: ranker:1\n"
+    runs = ClusterFailure(
+        id="runs",
+        broken="",
+        category="",
+        confidence="",
+        action="",
+        reports=[running("triton", ready=False)],
+        logs={("triton", False): log},
+    )
+    await be_failing(plane, NAMESPACE, runs)
+    for who, what, right in (
+        ("proxy", "port 8000 of pod runs", "resources: [pods/proxy], verbs: [create]"),
+        ("metrics", "CPU and memory that pod runs uses", "resources: [pods], verbs: [get]"),
+    ):
+        report = build_report(await seen(plane, runs, who), RULES)
+        told = {one.what: one for one in report.unseen if one.reason == "forbidden"}
+        assert right in " ".join(one.remedy for one in report.unseen if one.what == what), told
+        assert report.verdict.leaf == "hangs"
+        assert not any("nobody listens" in fact.text for fact in report.why)
 
 
 async def test_a_pod_that_goes_meanwhile_is_not_found_and_no_verdict(plane: ControlPlane) -> None:

@@ -356,6 +356,19 @@ async def test_an_api_server_that_does_not_tell_the_pod_leaves_one_missing_answe
     }
 
 
+async def test_a_pod_that_goes_after_it_was_listed_is_not_found(tmp_path: Path) -> None:
+    found = pod("llm-0", status("triton", STARTED))
+    async with api_server() as server:
+        server.expect_any(f"{PODS}?labelSelector=app=llm&limit=500", page(found))
+        expect_pod(server, found)
+        server.expect_any(f"{PODS}/llm-0", refusal(404, "NotFound", 'pods "llm-0" not found'))
+        got = await answers(server, tmp_path, "app=llm")
+    assert {name: told.reason for name, told in got.items() if isinstance(told, Missing)} == {
+        "events:llm-0": "expired",
+        "pod:llm-0": "not_found",
+    }
+
+
 async def test_what_hangs_beside_the_pod_costs_only_itself(tmp_path: Path) -> None:
     """Its node, its use of CPU and its own port each have a deadline; the log is read all the same."""
     async with api_server() as server:
