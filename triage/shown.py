@@ -262,8 +262,12 @@ def _nothing(view: View, test: Test, said: str) -> Answer:
 
 
 def _is_explained(view: View) -> bool:
-    """A probe that fails tells only that the load goes on."""
-    return view.root is not None and "probe" not in view.root.line
+    """By a line that names a mechanism. A probe that fails tells only that the load goes on, a hint proves little, and what is no
+    load failure holds none up."""
+    root = view.root
+    if root is None or root.signature.role == "hint" or root.category == "not_a_load_failure":
+        return False
+    return "probe" not in root.line
 
 
 def _line_has(view: View, pattern: re.Pattern[str]) -> bool:

@@ -14,11 +14,14 @@ from tests.controlplane.cri import cri_lines
 from tests.controlplane.kubelet import running
 from tests.loadfailures.cluster_failures import IMAGE
 from tests.loadfailures.cluster_pods import ALL, ask, reader
-from tests.loadfailures.failure import Failure
+from tests.loadfailures.failure import Cause, Failure
 from tests.loadfailures.failures import FAILURES
+from tests.loadfailures.layouts import initialize, model
 from tests.loadfailures.run_failure import run_failure
+from tests.loadfailures.servers import EXPLICIT
 from tests.local_process import eventually
 from tests.tritons.install import TritonInstall
+from tests.tritons.server import TritonServer
 from triage.report import Report
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -26,6 +29,21 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 NAMESPACE = "cluster-triton"
 BY_ID = {failure.id: failure for failure in FAILURES}
 RELOAD, RAISES = BY_ID["reload-of-broken-code"], BY_ID["initialize-raises"]
+
+
+async def _ask_to_load(server: TritonServer, folder: Path) -> None:
+    with pytest.raises(TimeoutError):
+        await server.call("POST", "/v2/repository/models/ranker/load", {}, seconds=2.0)
+
+
+LOADS_FOR_EVER = Failure(
+    id="load-request-never-ends",
+    broken="A client asks a serving Triton to load a model whose initialize() never returns.",
+    cause=Cause("model_code", "ranker"),
+    files=model("ranker", initialize("time.sleep(3600)")),
+    arguments=EXPLICIT,
+    client=_ask_to_load,
+)
 WITHOUT_CREATE = [rule.replace("verbs: [get, create]", "verbs: [get]") for rule in ALL]
 WITHOUT_PROXY = [rule for rule in ALL if "pods/proxy" not in rule]
 
@@ -64,6 +82,18 @@ async def test_a_failed_reload_is_told_by_the_log_and_that_the_old_one_serves_by
     assert not report.against
     assert "ranker serves all the same, as it was loaded before: the index has it READY" in report.impact
     assert "ranker had loaded before: the earlier version may still serve" in blind.impact
+
+
+async def test_a_load_that_hangs_while_triton_serves_is_told_by_its_index(
+    plane: ControlPlane, triton_install: TritonInstall, tmp_path: Path
+) -> None:
+    """Its ports are open, so that only LOADING in the index, and time, show it."""
+    async with triton_pod(plane, triton_install, LOADS_FOR_EVER, tmp_path / "it") as name:
+        report = await asked(plane, name)
+    assert report.verdict.leaf == "hangs"
+    told = " ".join(fact.text for fact in report.why)
+    assert "ranker is still loading" in told
+    assert "the index has ranker LOADING" in told
 
 
 async def test_without_the_right_to_post_the_index_is_forbidden_and_readiness_is_told(
