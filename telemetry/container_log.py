@@ -36,6 +36,8 @@ class ContainerLog(msgspec.Struct, frozen=True):
     """Lines between head and tail may be missing."""
     begins_at: datetime | None = None
     """When the first line was written. Much later than the container's start: the node has rotated the beginning away."""
+    ends_at: datetime | None = None
+    """When the last line was written; None where the end was not read."""
     words: str = ""
     """The kubelet's own, when the outcome is not `read`."""
 
@@ -112,7 +114,10 @@ def _joined(head: str, tail: str, *, times: bool) -> ContainerLog:
     begins_at = _time(head)
     write = "\n".join if times else _plain
     if not tail:
-        return ContainerLog(LogOutcome.READ, write(head.split("\n")), begins_at=begins_at)
+        return ContainerLog(
+            LogOutcome.READ, write(head.split("\n")), begins_at=begins_at, ends_at=_last_time(head)
+        )
+    ends_at = _last_time(tail)
     head_lines, tail_lines = head.split("\n"), tail.split("\n")
     if not _STAMP.match(head_lines[-1]):
         head_lines[-1] = ""  # cut inside its time
@@ -122,8 +127,8 @@ def _joined(head: str, tail: str, *, times: bool) -> ContainerLog:
         may_be = index == last or line == tail_lines[0]
         if may_be and _STAMP.match(line) and _continues(head_lines[index:], tail_lines):
             whole = write(head_lines[:index] + tail_lines)
-            return ContainerLog(LogOutcome.READ, whole, begins_at=begins_at)
-    return ContainerLog(LogOutcome.READ, write(head_lines), write(tail_lines), True, begins_at)
+            return ContainerLog(LogOutcome.READ, whole, begins_at=begins_at, ends_at=ends_at)
+    return ContainerLog(LogOutcome.READ, write(head_lines), write(tail_lines), True, begins_at, ends_at)
 
 
 def _continues(rest: list[str], tail: list[str]) -> bool:
@@ -134,6 +139,14 @@ def _continues(rest: list[str], tail: list[str]) -> bool:
 
 def _plain(lines: list[str]) -> str:
     return "\n".join(_STAMP.sub("", line, count=1) if _STAMP.match(line) else line for line in lines)
+
+
+def _last_time(text: str) -> datetime | None:
+    """Of the last line that has one: the rest of it may be a line's continuation."""
+    for line in reversed(text.rsplit("\n", 50)[-50:]):
+        if (at := _time(line)) is not None:
+            return at
+    return None
 
 
 def _time(head: str) -> datetime | None:

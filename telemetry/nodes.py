@@ -1,6 +1,7 @@
 """Nodes by name: ready or not and since when, under which pressures, open to new pods or not."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from telemetry.pod_details import PodCondition
 
 MOST_AT_ONCE = 8
 _NOT_FOUND = 404
+_GPU = re.compile(r"nvidia\.com/(gpu|mig-)")
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -24,6 +26,10 @@ class NodeState(msgspec.Struct, frozen=True):
     unschedulable: bool
     pressures_since: Mapping[str, datetime] = {}
     """When each of those began, where that is told."""
+    taints: tuple[str, ...] = ()
+    """As kubectl writes them, `key=value:NoSchedule`."""
+    gpus: int | None = None
+    """That its pods may be given together, MIG slices among them; None where the node does not say what it has."""
 
 
 async def read_nodes(api: KubernetesApi, names: Iterable[str]) -> list[NodeState]:
@@ -57,19 +63,37 @@ def node_state(node: "Node") -> NodeState:
         pressures=tuple(c.type for c in bad),
         unschedulable=node.spec.unschedulable,
         pressures_since={c.type: c.last_transition_time for c in bad if c.last_transition_time},
+        taints=tuple(map(str, node.spec.taints or ())),
+        gpus=None if node.status.allocatable is None else gpus_of(node.status.allocatable),
     )
+
+
+def gpus_of(resources: Mapping[str, str]) -> int:
+    """Whole GPUs and MIG slices among quantities by resource."""
+    return sum(int(n) for name, n in resources.items() if _GPU.match(name) and n.isdigit())
 
 
 class _Metadata(msgspec.Struct, frozen=True):
     name: str
 
 
+class _Taint(msgspec.Struct, frozen=True):
+    key: str
+    effect: str = ""
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}{f'={self.value}' if self.value else ''}:{self.effect}"
+
+
 class _Spec(msgspec.Struct, frozen=True):
     unschedulable: bool = False
+    taints: list[_Taint] | None = None
 
 
 class _Status(msgspec.Struct, frozen=True):
     conditions: list[PodCondition] | None = None
+    allocatable: dict[str, str] | None = None
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -7,12 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from triage.case import Case, ModelCase, index_rows, is_serving
+from triage.case import Case, ModelCase, doomed, index_rows, is_serving
 from triage.claims import Claim, LogReading, deciding
-from triage.evidence import Evidence, LogExcerpt, ModelConfig, PodView, Readiness, RepositoryIndex
+from triage.evidence import (
+    Evidence,
+    LogExcerpt,
+    ModelConfig,
+    PodView,
+    Readiness,
+    RepositoryIndex,
+    RepositoryView,
+)
 from triage.load_attempts import Attempt
 from triage.log_records import level_of
 from triage.overlap import loading_beside
+from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind
 from triage.wording import count
 
@@ -44,9 +53,14 @@ class View:
 
 def view_of(case: Case, model: ModelCase | None, asked: str = "") -> View:
     """Chooses the root: the failing model's own claim; else, or where that one proves little, a claim about no model. That nothing
-    is wrong with loading is no root of a model that failed to load."""
+    is wrong with loading is no root of a model that failed to load. Where nothing says that anything is wrong now, a model is
+    chosen whose files would not load again."""
     failed = model is not None and model.failed
     loose = deciding([c for c in case.loose if not (failed and c.category == "not_a_load_failure")])
+    if loose is None and (failed or case.no_server):
+        loose = deciding(case.beside)
+    if model is None and not asked and (loose is None or _outlived(case, loose)):
+        model = doomed(case)
     if model is None:
         return View(case, None, loose if loose or asked or not case.models else _any_claim(case), asked)
     own = model.root or (None if failed else deciding(model.claims))
@@ -148,6 +162,8 @@ def _unfinished(test: Test, view: View) -> Answer:
         more = f" and {len(loading) - 6} more" if len(loading) > 6 else ""
         said = f"{names}{more}: the load began and has not ended"
         return Answer("yes", said, tuple(loading[0].states))
+    if stuck := _unopened(view):
+        return stuck
     if unread := _unread(view, *test.reads):
         said = f"{unread[0].source} was not read as a whole: a load may have begun in the rest"
         return Answer("unknown", said, _ids(unread))
@@ -156,10 +172,26 @@ def _unfinished(test: Test, view: View) -> Answer:
     return Answer("unknown", "no evidence names a model that is loading")
 
 
+def _unopened(view: View) -> Answer | None:
+    """A Triton that runs and has its ports closed is still starting, whether or not it names a model: it opens them once all loads
+    have ended, well or not, and ends itself where it gives up (triton-inference-server/server: src/main.cc)."""
+    pod = view.case.pod
+    closed = [e for e in view.case.of_probe("index") if e.missing and e.missing.reason == "not_started"]
+    if pod is None or not closed or any(reading.log.serving for reading in view.case.logs):
+        return None
+    running = [c.name for c in triton_containers(pod) if c.state == "running" and not c.ready]
+    if not running:
+        return None
+    said = f"container {running[0]} runs, and has not opened its ports nor said that anything failed"
+    return Answer("yes", said, (*_ids(view.case.of_probe("pod")), *_ids(closed)))
+
+
 def _root(test: Test, view: View) -> Answer:
     root = view.root
     if root is None:
         return Answer("unknown", _why_unseen(test, view))
+    if test.signature not in (None, root.signature.id):
+        return Answer("no", f"the telling line is another: {root.signature.says}", (root.evidence,))
     if root.category == test.category:
         return Answer("yes", root.signature.says, (root.evidence,))
     return Answer("no", f"the telling line shows {str(root.category).replace('_', ' ')}", (root.evidence,))
@@ -171,8 +203,8 @@ def _serves(test: Test, view: View) -> Answer:
     if view.model is None or not answered:
         return Answer("unknown", _why_unseen(test, view), _ids(asked))
     if is_serving(view.case, view.model.name, view.model.version):
-        if view.model.loaded_before:
-            # core: src/model_lifecycle.cc keeps what is loaded until the next load of it succeeds.
+        if view.model.failed and view.model.loaded_before:
+            # It keeps what it had: triton-inference-server/core: src/model_repository_manager/model_lifecycle.cc, OnLoadComplete.
             said = f"Triton says that {view.model.name} is ready: it may be what was loaded before, which a failed reload leaves"
             return Answer("unknown", said, _ids(answered))
         return Answer("yes", f"Triton says that {view.model.name} is ready", _ids(answered))
@@ -248,6 +280,25 @@ def _alone(test: Test, view: View) -> Answer:
     return Answer("yes", "the log shows no other load meanwhile", tuple(r.evidence.id for r, _ in found))
 
 
+def _in_order(test: Test, view: View) -> Answer:
+    """Whether nothing but a repository was looked at, and nothing was found in it, all of it."""
+    case = view.case
+    for evidence in case.of_probe(*test.reads):
+        if not isinstance(evidence.facts, RepositoryView) or len(case.evidence) > 1:
+            continue
+        looked = count(len(evidence.facts.models), "model")
+        if evidence.facts.unread:
+            said = f"not all of the repository was read: {evidence.facts.unread[0]}"
+            return Answer("unknown", said, (evidence.id,))
+        if evidence.facts.problems:
+            return Answer("no", evidence.facts.problems[0].text, (evidence.id,))
+        if view.asked and view.asked not in {model.name for model in evidence.facts.models}:
+            return Answer("unknown", f"the repository has no model {view.asked}", (evidence.id,))
+        said = f"nothing was found in {looked}; a look at files does not show whether they load"
+        return Answer("yes", said, (evidence.id,))
+    return Answer("unknown", "more was asked than a repository")
+
+
 _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "seen": _seen,
     "failed": _failed,
@@ -258,6 +309,7 @@ _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "second_source": _second_source,
     "healthy": _healthy,
     "alone": _alone,
+    "in_order": _in_order,
 }
 
 
@@ -269,6 +321,10 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
             same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
             return f"the repository index has {model.name} UNAVAILABLE for the same reason" if same else ""
         return _absent(evidence.facts, view.case, model)
+    if isinstance(evidence.facts, PodView) and root.by and not root.aside:
+        for container in evidence.facts.containers:
+            if container.name == root.by and container.exit_code not in (None, 0):
+                return f"container {root.by}, which says so, ended with exit code {container.exit_code}"
     if isinstance(evidence.facts, PodView) and view.case.no_server:
         for container in evidence.facts.containers:
             # main.cc ends with 1 when it cannot create the server; any other code is another story.
@@ -277,6 +333,10 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
     if evidence.probe in ("log", "previous_log") and root.probe not in ("log", "previous_log") and model:
         same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
         return "the log says the same" if same else ""
+    if isinstance(evidence.facts, RepositoryView):
+        about = model.claims if model else view.case.loose
+        same = [c for c in about if c.evidence == evidence.id and c.category == root.category]
+        return f"the repository shows it too: {same[0].line.removeprefix('repository: ')}" if same else ""
     return ""
 
 
@@ -294,7 +354,10 @@ def _absent(index: RepositoryIndex, case: Case, model: ModelCase) -> str:
 
 
 def _outlived(case: Case, claim: Claim) -> bool:
-    """Whether what the claim is about came up all the same: its model, or, where it is about none, any model or the ports."""
+    """Whether what the claim is about came up all the same: its model, or, where it is about none, any model or the ports. What
+    lies in the repository is about the next load."""
+    if claim.probe == "repository" and claim.signature.role != "hint":
+        return False
     if claim.model:
         model = case.models.get(claim.model)
         return model is not None and model.loaded

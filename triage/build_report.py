@@ -13,12 +13,14 @@ from triage.evidence import (
     Evidence,
     LogExcerpt,
     PodList,
+    RepositoryView,
     Snapshot,
 )
 from triage.evidence_lines import evidence_line
 from triage.latency.changes import rolled_out_at
 from triage.latency.facts import Canary, PodPlacements, Rollouts
 from triage.load_figures import load_figures, who_serves
+from triage.model_store import model_stores
 from triage.report import (
     SCHEMA,
     Alternative,
@@ -73,7 +75,7 @@ class _Judged:
     def of(cls, case: Case, model: str, tree: Tree) -> "_Judged":
         chosen = primary(case, model)
         view = view_of(case, chosen, model)
-        return cls(case, chosen, view, walk(tree, view))
+        return cls(case, view.model, view, walk(tree, view))
 
     @property
     def failed(self) -> bool:
@@ -94,12 +96,16 @@ class _Judged:
 
 
 def _by_subject(snapshot: Snapshot) -> list[tuple[str, tuple[Evidence, ...]]]:
-    """Evidence by pod. What was given by hand belongs to the pod where there is just one."""
+    """Evidence by pod. What was given by hand belongs to the pod where there is just one; a repository to each of several."""
     subjects = list(dict.fromkeys(e.subject for e in snapshot.evidence))
     pods = [subject for subject in subjects if subject]
     if len(pods) == 1:
         return [(pods[0], snapshot.evidence)]
-    return [(s, tuple(e for e in snapshot.evidence if e.subject == s)) for s in subjects] or [("", ())]
+    shared = tuple(e for e in snapshot.evidence if pods and e.probe == "repository")
+    rest = [e for e in snapshot.evidence if e not in shared]
+    return [(s, (*(e for e in rest if e.subject == s), *(shared if s else ()))) for s in subjects] or [
+        ("", ())
+    ]
 
 
 class _Writer:
@@ -146,7 +152,7 @@ class _Writer:
                 signature=self._root.signature.id if self._root else None,
             ),
             impact=tuple(self._impact()),
-            why=tuple(self._why())[:3],
+            why=(*tuple(self._why())[:3], *self._shown()),
             against=tuple(
                 Fact(text=short(c.answer.because), evidence=c.answer.evidence) for c in self._verdict.against
             ),
@@ -218,9 +224,18 @@ class _Writer:
             yield from _rollout_lines(self._rollout)
         if failing:
             yield f"failed to load: {names(failing)}"
+        if doomed := [m.name for m in self._case.models.values() if m.would_fail and not m.failed]:
+            yield f"would fail at the next load, by what lies in the repository: {names(doomed)}"
         if self._model and (parents := blamed_by(self._case, self._model.name)):
             yield f"fails with it: {names(parents)}"
-        if self._model and self._serves_another_version(self._model):
+        if (
+            self._model
+            and self._model.failed
+            and self._model.loaded_before
+            and is_serving(self._case, self._model.name)
+        ):
+            yield f"{names([self._model.name])} serves all the same, as it was loaded before: the index has it READY"
+        elif self._model and self._serves_another_version(self._model):
             yield f"{names([self._model.name])} serves all the same, by another version: Triton says that the model is ready"
         elif self._model and self._model.loaded_before:
             yield f"{names([self._model.name])} had loaded before: the earlier version may still serve"
@@ -228,6 +243,8 @@ class _Writer:
             yield f"loaded: {names(well)}"
         if self._case.no_server:
             yield "the server did not start, so no model of this server is served"
+        if (pod := self._case.pod) and self._verdict.leaf.category != "not_a_load_failure":
+            yield from (f"model repository {store.says}" for store in model_stores(pod))
 
     def _serves_another_version(self, model: ModelCase) -> bool:
         """Ready as a model, and not in the version that failed."""
@@ -257,6 +274,13 @@ class _Writer:
             if checked.answer.value == "yes":
                 yield Fact(text=sentence(short(checked.answer.because)), evidence=checked.answer.evidence)
 
+    def _shown(self) -> Iterator[Fact]:
+        for check in self._verdict.shows:
+            if check.answer.value == "yes":
+                yield Fact(
+                    text=sentence(capital(short(check.answer.because))), evidence=check.answer.evidence
+                )
+
     def _outcome_quote(self) -> str | None:
         # The root's own log first: another life of the container may have failed otherwise.
         told = self._root.evidence if self._root else ""
@@ -279,6 +303,10 @@ class _Writer:
                     detail=f"{evidence.facts.bytes_read} bytes of the log were read, and not the rest",
                     remedy="give the part between the start of the server and the failure as --log FILE",
                 )
+            elif isinstance(evidence.facts, RepositoryView):
+                remedy = "look at it by hand, or give a repository that this program may read"
+                for said in evidence.facts.unread[:10]:
+                    yield Unseen(what=evidence.source, reason="truncated", detail=said, remedy=remedy)
         for gap in self._verdict.gaps:
             if gap.startswith("not seen: "):
                 yield Unseen(
@@ -318,12 +346,14 @@ class _Writer:
         rows = [(case, model) for case in self._cases for model in case.models.values()]
         rows.sort(key=lambda row: (not row[1].failed, not row[1].loading, row[1].order, row[1].name))
         for case, model in rows[:_MAX_MODELS]:
-            root = model.root if model.failed else None
+            root = model.root if model.failed or model.would_fail else None
             state = (
                 "failed"
                 if model.failed
                 else "loading"
                 if model.loading
+                else "would fail"
+                if model.would_fail
                 else "loaded"
                 if model.loaded
                 else "unloaded"

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from triage.claims import Claim, LogReading, by_server, deciding, index_claims, kubernetes_claims, read_log
+from triage.claims import (
+    Claim,
+    LogReading,
+    by_server,
+    deciding,
+    helper_claims,
+    index_claims,
+    kubernetes_claims,
+    read_log,
+    repository_claims,
+)
 from triage.evidence import (
     Evidence,
     IndexRow,
@@ -17,8 +27,10 @@ from triage.evidence import (
     PodView,
     Readiness,
     RepositoryIndex,
+    RepositoryView,
 )
 from triage.load_attempts import Attempt
+from triage.pod_roles import holds_up
 from triage.signatures import Signatures
 
 
@@ -48,6 +60,11 @@ class ModelCase:
         return not self.failed and not self.loading and "loaded" in self.states.values()
 
     @property
+    def would_fail(self) -> bool:
+        """By what lies in the repository, at its next load."""
+        return any(c.probe == "repository" and c.signature.role != "hint" for c in self.claims)
+
+    @property
     def root(self) -> Claim | None:
         return deciding([claim for claim in self.claims if claim.category != "not_a_load_failure"])
 
@@ -61,6 +78,8 @@ class Case:
     logs: list[LogReading] = field(default_factory=list)
     loose: list[Claim] = field(default_factory=list)
     """Claims about no model: the server's start, the pod, a fragment."""
+    beside: list[Claim] = field(default_factory=list)
+    """What containers beside Triton said that did not fail of it: it may explain a failure, and is none."""
 
     def of_probe(self, *probes: str) -> Iterator[Evidence]:
         return (evidence for evidence in self.evidence if evidence.probe in probes)
@@ -96,13 +115,23 @@ def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatur
     """Everything that this evidence says, by model."""
     case = Case(subject, evidence)
     for item in sorted(evidence, key=lambda item: item.probe == "previous_log"):
-        if isinstance(item.facts, LogExcerpt):
+        if isinstance(item.facts, LogExcerpt) and item.probe == "helper_log":
+            _add_helper(case, item, item.facts, signatures)
+        elif isinstance(item.facts, LogExcerpt):
             for part in by_server(item.facts):
                 _add_log(case, msgspec.structs.replace(item, facts=part), part, signatures)
         elif isinstance(item.facts, RepositoryIndex):
             _add_index(case, item, item.facts, signatures)
         elif isinstance(item.facts, PodView | PodEvents):
             case.loose += kubernetes_claims(item, signatures, case.pod)
+        elif isinstance(item.facts, RepositoryView):
+            for claim in repository_claims(item, item.facts, signatures):
+                if claim.model:
+                    model = _model(case, claim.model)
+                    model.claims.append(claim)
+                    model.version = model.version or claim.version
+                else:
+                    case.loose.append(claim)
     return case
 
 
@@ -116,6 +145,12 @@ def primary(case: Case, model: str = "") -> ModelCase | None:
         return _root_of(case, first)
     stuck = (m for m in case.models.values() if m.loading and m.root and m.root.signature.role == "cause")
     return next(iter(failing), None) or next(stuck, None)
+
+
+def doomed(case: Case) -> ModelCase | None:
+    """The model to speak of where none failed: one whose files would not load again, that with the plainest reason."""
+    found = [(m.root.rank, m.name, m) for m in case.models.values() if m.would_fail and m.root]
+    return min(found, key=lambda row: row[:2])[2] if found else None
 
 
 def blamed_by(case: Case, child: str) -> list[str]:
@@ -199,6 +234,18 @@ def _add_log(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signat
         if claim.model in case.models:
             _model(case, claim.model).order = min(_model(case, claim.model).order, claim.number)
     _share(case, shared, failing)
+
+
+def _add_helper(case: Case, item: Evidence, excerpt: LogExcerpt, signatures: Signatures) -> None:
+    container, pod = container_of(item.id, item.subject), case.pod
+    failed = pod is not None and holds_up(pod, container)
+    claims = helper_claims(item, excerpt, signatures, container, aside=not failed)
+    (case.loose if failed else case.beside).extend(claims)
+
+
+def container_of(log: str, pod: str) -> str:
+    """The container whose log has this id, `helper_log:POD/CONTAINER` or with `/previous` behind it."""
+    return log.partition(":")[2].removeprefix(f"{pod}/").removesuffix("/previous")
 
 
 def _share(case: Case, claims: Sequence[Claim], failing: Sequence[Attempt]) -> None:

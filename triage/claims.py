@@ -4,17 +4,18 @@ A claim is only what somebody's text says. Which claim is the root, and how far 
 `confidence`."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice, zip_longest
 
 import msgspec
 
-from triage.evidence import Evidence, LogExcerpt, LogLine, PodEvents, PodView, RepositoryIndex
+from triage.evidence import Evidence, LogExcerpt, LogLine, PodEvents, PodView, RepositoryIndex, RepositoryView
 from triage.load_attempts import Attempt, LoadLog, model_of_instance, named_or_numbered, read_attempts
 from triage.log_lines import server_of
 from triage.log_records import Record, level_of, read_records
+from triage.pod_roles import has_run
 from triage.signatures import Category, Match, Signature, Signatures
 
 
@@ -36,6 +37,10 @@ class Claim:
     """False where the text names no model, and others may have been loading meanwhile."""
     by_manager: bool = False
     """Triton's model manager reports it as an error: nothing of that kind is harmless."""
+    by: str = ""
+    """The container whose words they are, where it is not Triton."""
+    aside: bool = False
+    """That container did not fail of it."""
 
     @property
     def signature(self) -> Signature:
@@ -85,7 +90,7 @@ def read_log(evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures) ->
     last_own = max((record.number for record in records if record.own), default=0)
     claims = []
     for record, following in zip_longest(records, records[1:]):
-        match = next(iter(signatures.match(record.text)), None)
+        match = next((m for m in signatures.match(record.text) if m.signature.origin != "repository"), None)
         if match is None or match.category is None:
             continue
         model, sure = _model_of(match, record, following, log, under_way)
@@ -138,14 +143,58 @@ def _reason_claims(
             yield Claim(evidence.id, evidence.probe, match, line, _AFTER_LOGS, True, model, version)
 
 
+def helper_claims(
+    evidence: Evidence, excerpt: LogExcerpt, signatures: Signatures, by: str, *, aside: bool
+) -> Iterator[Claim]:
+    """What a container says that brings models to Triton: its own words, of no model, and never Triton's, whatever they look like.
+    Once for each signature: a download that is tried again fails in the same words."""
+    seen: set[str] = set()
+    for line in excerpt.lines:
+        match = next(iter(signatures.match(line.text)), None)
+        if match is None or match.category in (None, "not_a_load_failure") or match.signature.id in seen:
+            continue
+        seen.add(match.signature.id)
+        yield Claim(
+            evidence.id,
+            evidence.probe,
+            match,
+            line.text,
+            line.number,
+            False,
+            None,
+            by=by,
+            aside=aside,
+        )
+
+
 def kubernetes_claims(
     evidence: Evidence, signatures: Signatures, pod: PodView | None = None
 ) -> Iterable[Claim]:
     """What container states and events say; they speak of no model. `pod` tells which events are over."""
-    for text in _kubernetes_texts(evidence, ran=pod is not None and _has_run(pod)):
+    for text in _kubernetes_texts(evidence, ran=pod is not None and has_run(pod)):
         for match in signatures.match(text)[:1]:
             if match.category is not None and match.signature.origin == "kubernetes":
                 yield Claim(evidence.id, evidence.probe, match, text, 0, True, None)
+
+
+def repository_claims(evidence: Evidence, view: RepositoryView, signatures: Signatures) -> Iterable[Claim]:
+    """What lies in the repository, each about its model. What a log says of the same is nearer the incident,
+    and is quoted first."""
+    for problem in view.problems:
+        for match in signatures.match(problem.text):
+            if match.signature.origin == "repository" and match.category is not None:
+                model = problem.model or None
+                yield Claim(
+                    evidence.id,
+                    evidence.probe,
+                    match,
+                    problem.text,
+                    2 * _AFTER_LOGS,
+                    True,
+                    model,
+                    problem.version,
+                )
+                break
 
 
 _BEFORE_START = {
@@ -159,22 +208,12 @@ _BEFORE_START = {
 that runs is a failed refresh (kubernetes/kubernetes: pkg/kubelet/events/event.go)."""
 
 
-def _has_run(pod: PodView) -> bool:
-    """Whether all that comes before the containers' start is done: one that is not an init container runs, or has ended."""
-    return any(
-        c.state == "running"
-        or c.state.startswith("terminated:")
-        or (c.state.startswith("waiting: CrashLoopBackOff") and c.last_state.startswith("terminated:"))
-        for c in pod.containers
-        if not c.init
-    )
-
-
 def _kubernetes_texts(evidence: Evidence, *, ran: bool) -> Iterable[str]:
     match evidence.facts:
-        case PodView(containers=containers, reason=reason, phase=phase):
+        case PodView(containers=containers, reason=reason, phase=phase, troubles=troubles):
             if reason:
                 yield f"pod {phase}: {reason}"
+            yield from () if ran and phase == "Running" else (f"condition {told}" for told in troubles)
             for container in containers:
                 kind = "init container" if container.init else "container"
                 for state in (container.state, container.last_state):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from triage.evidence import Snapshot
     from triage.latency.rules import LatencyRules
+    from triage.repository.backends import Backends
     from triage.rules import Rules
     from triage.seal import Seal
 
@@ -105,6 +106,14 @@ for _command in (record, serve, report):
     "--triton", "triton_url", metavar="URL", help="Triton's HTTP port, such as http://localhost:8000."
 )
 @click.option("--log", "log_file", metavar="FILE", help="The server's log; - reads standard input.")
+@click.option(
+    "--repository",
+    metavar="DIR",
+    help="The model repository, where it can be read: what in it would not load.",
+)
+@click.option(
+    "--run-as", metavar="UID[:GID,...]", help="Whom the server runs as: may that user read the --repository?"
+)
 @_save_to
 @_output
 @_rules
@@ -117,23 +126,27 @@ def load_failure(
     model: str,
     triton_url: str | None,
     log_file: str | None,
+    repository: str | None,
+    run_as: str | None,
     save_file: Path | None,
     output: str,
     rules_folder: Path | None,
     everywhere: bool,
 ) -> None:
-    """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log or a server's address works alone."""
+    """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log, a server's address or a repository works
+    alone."""
     from telemetry.pod_lookup import PodTargetError, check_target
     from triage.look import Sources, look
     from triage.probes.triton_url import check_url
+    from triage.repository.access import parse_run_as
 
-    one = triton_url or log_file or target
+    one = triton_url or log_file or target or repository
     if everywhere or (namespace and not (one or selector)):
         if namespace and everywhere:
             fail(f"-A and -n {namespace} are two answers to one question: give one of them", USAGE)
         if one or save_file:
             fail(
-                "-A lists failing models of many pods: TARGET, --log, --triton and --save are of one report",
+                "-A lists failing models of many pods: TARGET, --log, --triton, --repository and --save are of one report",
                 USAGE,
             )
         if output == "html":
@@ -143,22 +156,36 @@ def load_failure(
         )
     if not (one or selector):
         fail(
-            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL;"
+            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), --triton URL,"
+            " or --repository DIR;"
             " -A lists every failing model of the cluster, and -n NAMESPACE alone those of a namespace",
             USAGE,
         )
     _refuse_both(target, selector)
+    if run_as and not repository:
+        fail("--run-as is about a repository's files: give --repository DIR too", USAGE)
     try:
         triton_url = check_url(triton_url) if triton_url else None
+        server_user = parse_run_as(run_as) if run_as else None
         if target:
             check_target(target)
     except (ValueError, PodTargetError) as error:
         fail(str(error), USAGE)
     rules, make_seal = _load_rules(rules_folder, "load-failure")
+    backends = _load_backends(rules_folder) if repository else None
     if sys.stderr.isatty():
         click.echo(f"looking, for at most {rules.tree.budget:g} s ...", err=True)
     sources = Sources(
-        log_file, triton_url, target or selector, bool(selector), namespace, kubeconfig, context
+        log_file,
+        triton_url,
+        target or selector,
+        bool(selector),
+        namespace,
+        kubeconfig,
+        context,
+        repository,
+        backends,
+        server_user,
     )
     snapshot = _run(look(sources, model, rules, make_seal))
     _save(save_file, snapshot, rules)
@@ -353,6 +380,7 @@ def check(rules_folder: Path | None) -> None:
     rules, _ = _load_rules(folder, "load-failure")
     latency, _ = _load_latency_rules(folder)
     click.echo(f"ok: tree {rules.tree.tree}, {len(rules.signatures.all)} signatures")
+    click.echo(f"ok: {len(_load_backends(folder).backends)} files of backends")
     click.echo(
         f"ok: tree {latency.tree.tree}, {len(latency.measures)} measures, {len(latency.quantities)} quantities"
     )
@@ -399,6 +427,17 @@ def _load_rules(folder: Path | None, tree: str) -> "tuple[Rules, Callable[[], Se
         # The rules that ship were tried against each other before they shipped.
         used = folder or rules_dir()
         return rules_from_folder(used, tree, decided=folder is None), seals_from_folder(used)
+    except (InvalidFileError, FileNotFoundError) as error:
+        fail(str(error), USAGE)
+
+
+def _load_backends(folder: Path | None) -> "Backends":
+    from telemetry.located_yaml import InvalidFileError
+    from telemetry.rules_dir import rules_dir
+    from triage.repository.backends import load_backends
+
+    try:
+        return load_backends(folder or rules_dir())
     except (InvalidFileError, FileNotFoundError) as error:
         fail(str(error), USAGE)
 

@@ -2,6 +2,7 @@
 
 Everything here is already redacted and printable; see `seal`."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -50,6 +51,8 @@ class LogExcerpt(msgspec.Struct, frozen=True, tag="log"):
     room."""
     cut: bool = False
     """The log has parts that were not read at all."""
+    ends_at: str = ""
+    """When the container runtime took the last line, in UTC; empty where no runtime says so."""
 
 
 class IndexRow(msgspec.Struct, frozen=True):
@@ -91,8 +94,46 @@ class ModelConfig(msgspec.Struct, frozen=True, tag="config"):
     max_batch_size: int | None = None
 
 
+class ProbeView(msgspec.Struct, frozen=True):
+    """A probe of the kubelet; times are in seconds, and Kubernetes' own defaults where the pod names none."""
+
+    kind: str
+    """`startup`, `readiness` or `liveness`."""
+    asks: str = ""
+    """Such as `GET :8000/v2/health/ready`."""
+    initial_delay: int = 0
+    period: int = 10
+    timeout: int = 1
+    failures: int = 3
+
+    @property
+    def patience(self) -> int:
+        """Seconds from the container's start after which it is restarted, if the probe never succeeds."""
+        return self.initial_delay + self.failures * self.period
+
+
+class MountView(msgspec.Struct, frozen=True):
+    volume: str
+    path: str
+    read_only: bool = False
+    sub_path: str = ""
+
+
+class VolumeView(msgspec.Struct, frozen=True):
+    name: str
+    kind: str
+    """As the API names it: `persistentVolumeClaim`, `emptyDir`, `csi`; empty where it names none."""
+    of: str = ""
+    """What it is made from: a claim, a driver, an image, a server's path; `Memory` of an emptyDir in memory."""
+    read_only: bool = False
+    limit: str = ""
+    """Most that an emptyDir may hold, as written."""
+
+
 class ContainerView(msgspec.Struct, frozen=True):
-    """A container's state now and before, as `terminated: Error, exit code 1: message` and the like; empty where none."""
+    """A container's state now and before, as `terminated: Error, exit code 1: message` and the like; empty where none.
+
+    What its specification says follows: never a value of its environment."""
 
     name: str
     image: str
@@ -105,6 +146,23 @@ class ContainerView(msgspec.Struct, frozen=True):
     """Of the present state, else of the last one."""
     ended_by: str = ""
     """The reason of that end, such as OOMKilled."""
+    began_at: str = ""
+    """When its present run began, in UTC; empty where none runs."""
+    last_began_at: str = ""
+    last_ended_at: str = ""
+    """Of the run that ended last, in UTC."""
+    sidecar: bool = False
+    """An init container that goes on running beside the others."""
+    image_id: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int], ...] = ()
+    """Name, which may be empty, and number."""
+    requests: Mapping[str, str] = {}
+    limits: Mapping[str, str] = {}
+    """Quantities by resource, as written."""
+    probes: tuple[ProbeView, ...] = ()
+    mounts: tuple[MountView, ...] = ()
 
 
 class PodView(msgspec.Struct, frozen=True, tag="pod"):
@@ -117,6 +175,53 @@ class PodView(msgspec.Struct, frozen=True, tag="pod"):
     owner: str = ""
     """The workload above it, `deployment/NAME`."""
     containers: tuple[ContainerView, ...] = ()
+    started_at: str = ""
+    """When the kubelet took it, in UTC."""
+    leaving: bool = False
+    """It is being deleted."""
+    troubles: tuple[str, ...] = ()
+    """Conditions that say why it is not placed or is ended, `PodScheduled: Unschedulable: message`."""
+    volumes: tuple[VolumeView, ...] = ()
+
+
+class ContainerUse(msgspec.Struct, frozen=True):
+    container: str
+    cores: float
+    memory_bytes: int
+
+
+class PodUse(msgspec.Struct, frozen=True, tag="use"):
+    """What metrics.k8s.io measured of a pod, averaged over `window_seconds` until `at`."""
+
+    at: str
+    window_seconds: float
+    containers: tuple[ContainerUse, ...]
+
+
+class GpuUse(msgspec.Struct, frozen=True):
+    gpu: str
+    used_bytes: float
+    total_bytes: float
+
+
+class GpuMemory(msgspec.Struct, frozen=True, tag="gpu_memory"):
+    """Memory of the GPUs that a Triton sees, by its own metrics page: everybody's use of them, not its own alone."""
+
+    gpus: tuple[GpuUse, ...]
+
+
+class GpuHolder(msgspec.Struct, frozen=True):
+    namespace: str
+    pod: str
+    gpus: int
+    leaving: bool = False
+
+
+class GpuHolders(msgspec.Struct, frozen=True, tag="gpu_holders"):
+    """The pods on a node that were given GPUs, the asked one among them."""
+
+    node: str
+    pods: tuple[GpuHolder, ...]
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -138,6 +243,60 @@ class PodList(msgspec.Struct, frozen=True, tag="pods"):
     looked_at: tuple[str, ...]
 
 
+class RepositoryFile(msgspec.Struct, frozen=True):
+    """A file or folder of a model, by its path within the model's folder."""
+
+    path: str
+    kind: str
+    """By content, such as `onnx` or `lfs_pointer` (triage/repository/content.py); else `folder`, or `other` for a pipe or the
+    like; empty where it was not read."""
+    size: int = 0
+    """Bytes."""
+    mode: str = ""
+    """Permission bits, in octal."""
+    owner: int = 0
+    group: int = 0
+    link: str = ""
+    """Where it points to."""
+    unread: str = ""
+    """Why its content is not known."""
+
+
+class RepositoryModel(msgspec.Struct, frozen=True):
+    name: str
+    versions: tuple[int, ...] = ()
+    """Those that are there, from the newest."""
+    loaded: tuple[int, ...] = ()
+    """Those of them that Triton would load by the version policy."""
+    policy: str = ""
+    backend: str = ""
+    files: tuple[RepositoryFile, ...] = ()
+    """The first of them, where there are many."""
+    more_files: int = 0
+    config: Mapping[str, str] = {}
+    """The fields of config.pbtxt by path, with short values."""
+
+
+class RepositoryProblem(msgspec.Struct, frozen=True):
+    """Something in the folder that would stop a load, as a text that `rules/signatures/repository.yaml` judges."""
+
+    model: str
+    text: str
+    version: str = ""
+
+
+class RepositoryView(msgspec.Struct, frozen=True, tag="repository"):
+    """A model repository as it lies on disk."""
+
+    models: tuple[RepositoryModel, ...]
+    problems: tuple[RepositoryProblem, ...]
+    unread: tuple[str, ...] = ()
+    """What could not be looked at, and why."""
+    files: int = 0
+    checksums: int = 0
+    """Files that were held against a manifest."""
+
+
 Facts = (
     LogExcerpt
     | RepositoryIndex
@@ -147,6 +306,10 @@ Facts = (
     | PodList
     | PodView
     | PodEvents
+    | RepositoryView
+    | PodUse
+    | GpuMemory
+    | GpuHolders
     | LatencyFacts
 )
 

@@ -2,13 +2,17 @@
 
 from triage.evidence import (
     Evidence,
+    GpuHolders,
+    GpuMemory,
     LogExcerpt,
     ModelConfig,
     PodEvents,
     PodList,
+    PodUse,
     PodView,
     Readiness,
     RepositoryIndex,
+    RepositoryView,
     ServerMetadata,
 )
 from triage.latency.facts import (
@@ -51,6 +55,14 @@ def evidence_line(evidence: Evidence) -> EvidenceLine:
             got = phase
         case PodEvents(events=events):
             got = count(len(events), "event")
+        case RepositoryView(models=models_read, problems=problems):
+            got = f"{count(len(models_read), 'model')}, {count(len(problems), 'finding')}"
+        case PodUse(containers=containers):
+            got = count(len(containers), "container")
+        case GpuMemory(gpus=gpus):
+            got = count(len(gpus), "GPU")
+        case GpuHolders(pods=holders):
+            got = f"{count(len(holders), 'pod')} with GPUs"
         case Ranges(series=series, steps=steps):
             got = f"{len(series)} series of {steps} points" if series else "no series"
         case Lifetime(totals=totals):

@@ -1,14 +1,16 @@
 """The incident's own names and numbers for the mitigations of a load failure. Pure."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from triage.case import Case, ModelCase, index_rows
+from triage.model_store import ModelStore, combined, model_stores
 from triage.owner import resume_command, stop_command, undo_command
+from triage.repository.bad_versions import bad_version_entry
 from triage.rollout_state import RolloutState
 from triage.wording import count
 
 _MOST_CHANGES = 3
+_AT = "Triton at "
 
 
 def load_figures(
@@ -21,7 +23,10 @@ def load_figures(
         "version": model.version if model else "",
         "namespace": namespace,
         **_of_pod(case),
-        "triton": next((e.source.removeprefix("Triton at ") for e in case.of_probe("index")), ""),
+        "triton": next(
+            (e.source[len(_AT) :] for e in case.of_probe("index") if e.source.startswith(_AT)), ""
+        ),
+        "repository": next((e.query for e in case.of_probe("repository") if e.facts is not None), ""),
         "reloaded": "yes" if model and model.failed and model.loaded_before else "",
         "good_version": _good_version(case, model),
         "bad_version_entry": _bad_version(model, why),
@@ -40,6 +45,18 @@ def _of_pod(case: Case) -> dict[str, str]:
         "workload": pod.owner,
         "container": unready.name if unready else "",
         "image": unready.image if unready else "",
+        **_of_stores(model_stores(pod)),
+    }
+
+
+def _of_stores(stores: Sequence[ModelStore]) -> dict[str, str]:
+    """What is not sure is left out: the actions that need it are then not shown, and a more careful one is."""
+    pattern, mutable = combined(stores)
+    worst = next(store for store in stores if (store.pattern, store.mutable) == (pattern, mutable))
+    return {
+        "pattern": f"the model repository is {worst.says.partition(': ')[2]}" if worst.path else "",
+        "mutable": "yes" if mutable == "yes" else "",
+        "baked": "yes" if pattern == "baked_image" and mutable == "no" else "",
     }
 
 
@@ -83,8 +100,10 @@ def _good_version(case: Case, model: ModelCase | None) -> str:
 
 
 def _bad_version(model: ModelCase | None, why: str) -> str:
-    """An entry of `bad_versions.yaml`: JSON, which is YAML too, on one line."""
+    """An entry of `bad_versions.yaml`, on one line."""
     if model is None or not model.version.isdecimal():
         return ""
-    entry = {"model": model.name, "version": int(model.version), "reason": why}
-    return "- " + json.dumps(entry, ensure_ascii=False)
+    try:
+        return bad_version_entry(model.name, int(model.version), why)
+    except ValueError:  # a name or a number that the file does not hold: a log may say anything
+        return ""

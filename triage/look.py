@@ -15,7 +15,10 @@ from triage.log_excerpt import WORTH
 from triage.probes.cluster import cluster_questions
 from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
+from triage.probes.repository_folder import repository_questions
 from triage.probes.triton_url import triton_questions
+from triage.repository.access import RunAs
+from triage.repository.backends import Backends
 from triage.rules import Rules
 from triage.seal import Seal, printable
 
@@ -27,7 +30,7 @@ _OF_ROLLOUT = ("rollouts", "placements", "canary")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was given on the command line; at least one of log, triton and target."""
+    """What was given on the command line; at least one of log, triton, target and repository."""
 
     log: str | None = None
     triton: str | None = None
@@ -38,6 +41,11 @@ class Sources:
     """Empty: the context's own."""
     kubeconfig: str | None = None
     context: str | None = None
+    repository: str | None = None
+    """A model repository's folder, which needs `backends`."""
+    backends: Backends | None = None
+    run_as: RunAs | None = None
+    """Whom the server runs as, as far as the repository's modes are concerned."""
 
 
 async def look(
@@ -63,9 +71,12 @@ async def look(
             )
         if sources.triton:
             questions += triton_questions(sources.triton, session, model=model)
+        if sources.repository and sources.backends and "repository" in probes:
+            deadline = probes["repository"].deadline
+            questions += repository_questions(sources.repository, sources.backends, deadline, sources.run_as)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
         if sources.target:
-            questions.append(_pods(access, sources, rules))
+            questions.append(_pods(access, sources, rules, model))
         # As in the evidence, so that a model's name is the same in both.
         asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
         patience = max([one.patience or 0.0 for one in questions if one.probe == "log"], default=0.0)
@@ -79,7 +90,7 @@ async def look(
         return msgspec.structs.replace(snapshot, asked=asked)
 
 
-def _pods(access: ClusterAccess, sources: Sources, rules: Rules) -> Question:
+def _pods(access: ClusterAccess, sources: Sources, rules: Rules, model: str) -> Question:
     async def ask(seal: Seal) -> Found:
         try:
             client = await access.connect()
@@ -93,6 +104,8 @@ def _pods(access: ClusterAccess, sources: Sources, rules: Rules) -> Question:
             rules.signatures,
             access.kubectl,
             selector=sources.selector,
+            exchange=None if sources.triton else client,
+            model=model,
         )
         rollout = cluster_questions(
             client, access.namespace, sources.target, access.kubectl, selector=sources.selector

@@ -17,7 +17,7 @@ def print_report(report: "Report", output: str) -> NoReturn:
     """As `output` asks, and ends with the exit status that the verdict has."""
     from triage.render_json import render_json
     from triage.render_text import render_text
-    from triage.report import is_calm
+    from triage.report import passes
 
     if output == "json":
         write(render_json(report))
@@ -31,7 +31,7 @@ def print_report(report: "Report", output: str) -> NoReturn:
         terminal = sys.stdout is not None and sys.stdout.isatty()
         width = min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100
         write(render_text(report, width, style_of_stdout(), unicode=_writes_unicode()))
-    sys.exit(CANNOT_TELL if report.verdict.category == "cannot_tell" else 0 if is_calm(report) else FOUND)
+    sys.exit(0 if passes(report) else CANNOT_TELL if report.verdict.category == "cannot_tell" else FOUND)
 
 
 def style_of_stdout() -> "Style":

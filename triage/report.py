@@ -167,6 +167,11 @@ def is_calm(report: Report) -> bool:
     return report.verdict.category in CALM
 
 
+def passes(report: Report) -> bool:
+    """Whether nothing was found by a look that can find: at a server, or at a whole repository, though that shows no load."""
+    return is_calm(report) or report.verdict.leaf == "repository-in-order"
+
+
 def tone_of(report: Report) -> Literal["cause", "calm", "unknown"]:
     """How the headline is shown."""
     if report.verdict.category == "cannot_tell":

@@ -41,9 +41,9 @@ hint: fits the category and proves little. cascade: follows from another failure
 cause, and hides what is general about the line. In this order where several match one text."""
 _ROLES: tuple[Role, ...] = get_args(Role)
 
-Origin = Literal["triton", "python", "library", "system", "kubernetes", "client"]
+Origin = Literal["triton", "python", "library", "system", "kubernetes", "client", "repository"]
 """Whose words they are: Triton's core or one of its backends, Python, a library below a backend, the operating system or its
-loader, Kubernetes, or a client of the server."""
+loader, Kubernetes, a client of the server, or what lies in a model repository as this program words it."""
 
 
 def _compiled_by_re2(pattern: str) -> str:

@@ -20,7 +20,25 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=80)
 Confidence = Literal["confirmed", "likely", "possible", "cannot_tell"]
 
 TestKind = Literal[
-    "seen", "failed", "unfinished", "root", "serves", "loaded_after", "second_source", "healthy", "alone"
+    "seen",
+    "failed",
+    "unfinished",
+    "root",
+    "serves",
+    "loaded_after",
+    "second_source",
+    "healthy",
+    "said_beside",
+    "shared_memory",
+    "probe_time",
+    "gpus_asked",
+    "memory_limit",
+    "quiet",
+    "at_work",
+    "node",
+    "gpu_memory",
+    "in_order",
+    "alone",
 ]
 
 PLACEHOLDERS = ("model", "version", "namespace", "workload", "pod", "container", "triton")
@@ -89,11 +107,15 @@ class Test(_Row):
     reads: tuple[str, ...] = Field(min_length=1)
     """The probes whose evidence may answer it."""
     category: str | None = None
+    signature: str | None = None
+    """With a category: this row of the signatures alone."""
 
     @model_validator(mode="after")
     def _category_where_it_belongs(self) -> Self:
         if (self.kind == "root") != (self.category is not None):
             raise ValueError("'category' belongs to kind 'root', and only there")
+        if self.signature is not None and self.category is None:
+            raise ValueError("'signature' belongs to kind 'root', beside its category")
         if self.category is not None and self.category not in CATEGORIES:
             raise ValueError(f"{self.category!r} is no category; known: {', '.join(CATEGORIES)}")
         return self

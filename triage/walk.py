@@ -8,6 +8,7 @@ from typing import get_args
 
 from triage.answers import Answer, View, answer, rests_on_text
 from triage.claims import Claim
+from triage.shown import SHOWN
 from triage.tree import AnyTest, Confidence, Explore, Leaf, Test, Tree
 
 BANDS: tuple[Confidence, ...] = get_args(Confidence)
@@ -38,6 +39,8 @@ class Verdict:
     against: tuple[Checked, ...]
     gaps: tuple[str, ...]
     """What keeps it from being surer, in words."""
+    shows: tuple[Checked, ...] = ()
+    """What decides nothing, and is told beside it."""
 
 
 def walk(tree: Tree, view: View) -> list[Verdict]:
@@ -81,7 +84,7 @@ def _asking(view: View) -> Ask:
     def ask(test: AnyTest) -> Answer:
         if not isinstance(test, Test):
             raise TypeError(f"a test of kind {test.kind} is for latency, and was asked of a load")
-        return answer(test, view)
+        return (SHOWN.get(test.kind) or answer)(test, view)
 
     return ask
 
@@ -100,7 +103,8 @@ def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Conf
         by_text=rests_on_text(view),
         whole_server=view.model is None and view.case.no_server,
     )
-    return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps)
+    shows = tuple(checked(tree, ask, name) for name in leaf.shows)
+    return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps, shows)
 
 
 def rate(
@@ -124,10 +128,14 @@ def rate(
     if root is not None and root.category == leaf.category:
         if root.signature.role == "hint":
             gaps += ["the telling line fits this cause and does not prove it", "no line names the mechanism"]
-        if not root.own:
+        if root.by:
+            gaps.append(f"these are the words of container {root.by}, and not Triton's")
+        elif not root.own:
             gaps.append("the telling line is text without Triton's source file: anything may have printed it")
         if not root.sure and not whole_server:
             gaps.append("the telling line does not name the model; it stands within its load")
+        if root.aside:
+            gaps.append(f"container {root.by} said it and did not fail of it")
     elif by_text and leaf.category == "not_a_load_failure":
         gaps.append("the lines that say so have no source file of Triton's: anything may have printed them")
     gaps += [f"against it: {c.answer.because}" for c in against]

@@ -62,7 +62,10 @@ async def read(
 async def test_a_short_log_is_read_at_once_without_its_times(tmp_path: Path) -> None:
     body = written("one", "", "2026-11-22T12:00:00Z is text") + b"%s not UTF-8: \xff\n" % stamp(3).encode()
     assert await read(tmp_path, ("", text(body)), limit_bytes=1000) == ContainerLog(
-        READ, "one\n\n2026-11-22T12:00:00Z is text\nnot UTF-8: \N{REPLACEMENT CHARACTER}\n", begins_at=NOON
+        READ,
+        "one\n\n2026-11-22T12:00:00Z is text\nnot UTF-8: \N{REPLACEMENT CHARACTER}\n",
+        begins_at=NOON,
+        ends_at=NOON + timedelta(seconds=3),
     )
 
 
@@ -91,6 +94,7 @@ async def test_a_long_log_gives_its_head_and_its_tail_with_a_gap(tmp_path: Path)
         tail="line 7\nline 8\n",
         gap=True,
         begins_at=NOON,
+        ends_at=NOON + timedelta(seconds=8),
     )
 
 
@@ -219,7 +223,9 @@ async def test_lines_since_a_time_are_asked_for_to_the_second_and_can_keep_their
         found = await read_log(
             client, "prod", "llm-0", "triton", since=since, times=True, limit_bytes=1000, tail_lines=2
         )
-    assert found == ContainerLog(READ, f"{stamp(0)} one\n{stamp(1)} two\n", begins_at=NOON)
+    assert found == ContainerLog(
+        READ, f"{stamp(0)} one\n{stamp(1)} two\n", begins_at=NOON, ends_at=NOON + timedelta(seconds=1)
+    )
 
 
 async def test_a_head_of_many_lines_is_joined_to_its_tail_in_one_pass(

@@ -55,10 +55,11 @@ def judge(verdict: VerdictView, failure: Failure, *, shown: bool) -> Judgement:
 def accepted(failure: Failure) -> set[tuple[str, str | None]]:
     """Category and model of every right verdict: about any model that is down by itself."""
     causes = [failure.cause, *(cause for cause in failure.also if cause.label != DEPENDENT)]
-    return set(chain.from_iterable(map(_accepted, causes)))
+    return set(chain.from_iterable(map(pairs_of, causes)))
 
 
-def _accepted(cause: Cause) -> set[tuple[str, str | None]]:
+def pairs_of(cause: Cause) -> set[tuple[str, str | None]]:
+    """Of a verdict about this model alone."""
     labels = {cause.label, *cause.secondary}
     return {(label, cause.model if label != NOT_A_LOAD_FAILURE else None) for label in labels}
 

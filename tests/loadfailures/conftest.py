@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.loadfailures.failure import Failure
 from tests.loadfailures.failures import FAILURES
 from tests.loadfailures.outcomes import Outcomes, start
 from tests.tritons.install import TritonInstall
@@ -21,7 +22,8 @@ async def outcomes(
         if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent
     ]
     every = any("every_outcome" in item.fixturenames for item in here)
-    asked = {item.callspec.id for item in here if "failure" in item.fixturenames}
+    given = [item.callspec.params["failure"] for item in here if "failure" in item.fixturenames]
+    asked = {failure.id for failure in given if isinstance(failure, Failure)}
     wanted = [failure for failure in FAILURES if every or failure.id in asked]
     tasks = start(wanted, triton_install, tmp_path_factory.mktemp("load-failures"))
     try:

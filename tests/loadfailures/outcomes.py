@@ -13,6 +13,7 @@ from triage.build_report import build_report
 from triage.evidence import Evidence, Snapshot
 from triage.look import Sources, look
 from triage.report import Report
+from triage.repository.backends import load_backends
 from triage.rules import Rules, rules_from_folder, seals_from_folder
 from triage.seal import Seal
 
@@ -26,6 +27,8 @@ class Seen:
     log: str
     snapshot: Snapshot
     """By log and, where the server answers, by its URL."""
+    repository: Snapshot
+    """By the model repository alone."""
     rules: Rules
     make_seal: Callable[[], Seal]
 
@@ -49,12 +52,15 @@ Outcomes = dict[str, "asyncio.Task[Seen]"]
 def start(failures: list[Failure], install: TritonInstall, folder: Path) -> Outcomes:
     """A task for each failure, so that the next servers run while a test waits for its own."""
     turns, rules = asyncio.Semaphore(AT_ONCE), rules_from_folder(rules_dir(), "load-failure")
-    make_seal = seals_from_folder(rules_dir())
+    make_seal, backends = seals_from_folder(rules_dir()), load_backends(rules_dir())
 
     async def see(failure: Failure) -> Seen:
         async with turns, run_failure(install, failure, folder / failure.id) as failed:
             sources = Sources(log=str(failed.log), triton=failed.url)
             snapshot = await look(sources, "", rules, make_seal)
-            return Seen(failed, failed.log.read_text(errors="replace"), snapshot, rules, make_seal)
+            files = Sources(repository=str(folder / failure.id / failure.repository), backends=backends)
+            repository = await look(files, "", rules, make_seal)
+            log = failed.log.read_text(errors="replace")
+            return Seen(failed, log, snapshot, repository, rules, make_seal)
 
     return {failure.id: asyncio.create_task(see(failure)) for failure in failures}

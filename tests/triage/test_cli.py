@@ -59,13 +59,14 @@ def test_the_first_line_says_what_to_do(tmp_path: Path, rules: Path) -> None:
     [
         (
             [],
-            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), or --triton URL;"
+            "nothing to look at: give deploy/NAME, pod/NAME or -l SELECTOR, --log FILE (or -), --triton URL,"
+            " or --repository DIR;"
             " -A lists every failing model of the cluster, and -n NAMESPACE alone those of a namespace\n",
         ),
         (["-A", "-n", "prod"], "-A and -n prod are two answers to one question: give one of them\n"),
         (
             ["-A", "deploy/llm"],
-            "-A lists failing models of many pods: TARGET, --log, --triton and --save are of one report\n",
+            "-A lists failing models of many pods: TARGET, --log, --triton, --repository and --save are of one report\n",
         ),
         (["-n", "prod", "-o", "html"], "-o html is of one report: this list is text or json\n"),
         (

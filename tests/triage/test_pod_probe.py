@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from telemetry.kube_client import KubernetesClient
+from telemetry.rules_dir import rules_dir
 from tests.kube.api_server import ApiServer, Reply, answer, api_server, kubeconfig, page, refusal
 from tests.triage.rules import small_rules
+from triage.build_report import build_report
 from triage.collect import collect
 from triage.evidence import (
     Asked,
@@ -22,8 +25,12 @@ from triage.evidence import (
     PodEvents,
     PodList,
     PodView,
+    Readiness,
 )
-from triage.probes.pod import LOG_BYTES, pod_questions
+from triage.probes.container_logs import LOG_BYTES, SMALL_BYTES
+from triage.probes.pod import pod_questions
+from triage.probes.pod_triton import pod_triton_questions
+from triage.rules import seals_from_folder
 from triage.seal import Seal
 
 PODS = "/api/v1/namespaces/prod/pods"
@@ -32,6 +39,9 @@ NO_EVENTS = Missing(
     "the cluster has no events of this pod: none were made, or they are over an hour old",
     "look in the event archive, if there is one",
 )
+SURROUNDINGS = ("node", "use")
+"""Told in tests of their own."""
+RUNNING = ContainerView(name="triton", image="t", init=False, ready=False, restarts=0, state="running")
 STARTED = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 CRASHED = {"terminated": {"exitCode": 1, "reason": "Error", "message": "see log"}}
 WAITING = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}
@@ -68,10 +78,12 @@ def expect_pod(server: ApiServer, found: dict[str, Any], events: Reply | None = 
         f"/api/v1/namespaces/prod/events?fieldSelector=involvedObject.uid=uid-{name}&limit=500",
         events or page(),
     )
+    for path in ("/api/v1/nodes/n1", f"/apis/metrics.k8s.io/v1beta1/namespaces/prod/pods/{name}"):
+        server.expect_any(path, refusal(404, "NotFound", "not here"))
 
 
-def log_of(name: str, container: str = "triton", previous: bool = False) -> str:
-    asked = f"{PODS}/{name}/log?container={container}&limitBytes={LOG_BYTES}"
+def log_of(name: str, container: str = "triton", previous: bool = False, most: int = LOG_BYTES) -> str:
+    asked = f"{PODS}/{name}/log?container={container}&limitBytes={most}"
     return asked + ("&previous=true" if previous else "") + "&timestamps=true"
 
 
@@ -94,7 +106,7 @@ async def asked(server: ApiServer, folder: Path, target: str, **deadlines: str) 
     async with KubernetesClient(kubeconfig=kubeconfig(folder, server.url)) as client:
         questions = pod_questions(client, "prod", target, rules.signatures)
         snapshot = await collect(questions, Asked(tree="load-failure"), rules.tree, lambda: Seal(Plain()))
-    return snapshot.evidence
+    return tuple(each for each in snapshot.evidence if each.probe not in SURROUNDINGS)
 
 
 async def answers(server: ApiServer, folder: Path, target: str, **deadlines: str) -> dict[str, object]:
@@ -131,8 +143,12 @@ async def test_a_crashing_pod_brings_its_state_its_events_and_both_logs(tmp_path
         "pods": PodList(("llm-0",), ("llm-0",), ("llm-0",)),
         "pod:llm-0": PodView("prod", "llm-0", "Running", False, "n1", containers=(container,)),
         "events:llm-0": PodEvents((EventView("2026-01-01T01:00:00Z", "BackOff", "Back-off restarting", 9),)),
-        "log:llm-0/triton": LogExcerpt((LogLine(1, "now"), LogLine(2, "")), 2, 5),
-        "previous_log:llm-0/triton": LogExcerpt((LogLine(1, "before"),), 1, 7),
+        "log:llm-0/triton": LogExcerpt(
+            (LogLine(1, "now"), LogLine(2, "")), 2, 5, ends_at="2026-01-01T00:00:00Z"
+        ),
+        "previous_log:llm-0/triton": LogExcerpt(
+            (LogLine(1, "before"),), 1, 7, ends_at="2026-01-01T00:00:00Z"
+        ),
     }
 
 
@@ -200,19 +216,29 @@ async def test_evicted_pods_do_not_take_the_place_of_the_pod_that_fails_now(tmp_
     assert listed.looked_at == ("b", "a0", "a1", "a2", "a3")
 
 
-async def test_the_logs_that_may_tell_are_those_of_failed_init_containers_and_of_triton(
+async def test_the_logs_that_may_tell_are_triton_s_and_those_of_who_brings_it_its_models(
     tmp_path: Path,
 ) -> None:
-    """Not those of a sidecar beside a Triton, nor of an init container that has done its work."""
+    """Of an init container that has done its work a little, of a sidecar only where it has the models' volume."""
     found = pod(
         "llm-0",
         status("triton", STARTED),
         status("proxy", STARTED),
         initContainers=[{"name": "fetch", "image": "s3"}, {"name": "chown", "image": "busybox"}],
         containers=[
-            {"name": "proxy", "image": "envoy"},
-            {"name": "server", "image": "own:1", "ports": [{"containerPort": 8000}]},
+            {"name": "proxy", "image": "envoy", "volumeMounts": [{"name": "token", "mountPath": "/token"}]},
+            {"name": "sync", "image": "git-sync", "volumeMounts": [{"name": "models", "mountPath": "/git"}]},
+            {
+                "name": "server",
+                "image": "own:1",
+                "ports": [{"containerPort": 8000}],
+                "volumeMounts": [
+                    {"name": "models", "mountPath": "/models"},
+                    {"name": "token", "mountPath": "/token"},
+                ],
+            },
         ],
+        volumes=[{"name": "models", "emptyDir": {}}, {"name": "token", "projected": {}}],
     )
     found["status"]["initContainerStatuses"] = [
         status("fetch", CRASHED),
@@ -222,8 +248,16 @@ async def test_the_logs_that_may_tell_are_those_of_failed_init_containers_and_of
         expect_pod(server, found)
         server.expect_any(log_of("llm-0", "fetch"), text("denied"))
         server.expect_any(log_of("llm-0", "server"), text("a"))
+        server.expect_any(log_of("llm-0", "sync"), text("a"))
+        server.expect_any(log_of("llm-0", "chown", most=SMALL_BYTES), text("a"))
         got = await answers(server, tmp_path, "pod/llm-0")
-    assert set(got) == {"pods", "pod:llm-0", "events:llm-0", "log:llm-0/fetch", "log:llm-0/server"}
+    logs = {
+        "log:llm-0/server",
+        "helper_log:llm-0/fetch",
+        "helper_log:llm-0/sync",
+        "helper_log:llm-0/chown",
+    }
+    assert set(got) == {"pods", "pod:llm-0", "events:llm-0", *logs}
 
 
 GRANT = "grant the right that the message names, or give the log as --log FILE"
@@ -320,3 +354,108 @@ async def test_an_api_server_that_does_not_tell_the_pod_leaves_one_missing_answe
     assert {name: found.reason for name, found in got.items() if isinstance(found, Missing)} == {
         "pods": reason
     }
+
+
+async def test_a_pod_that_goes_after_it_was_listed_is_not_found(tmp_path: Path) -> None:
+    found = pod("llm-0", status("triton", STARTED))
+    async with api_server() as server:
+        server.expect_any(f"{PODS}?labelSelector=app=llm&limit=500", page(found))
+        expect_pod(server, found)
+        server.expect_any(f"{PODS}/llm-0", refusal(404, "NotFound", 'pods "llm-0" not found'))
+        got = await answers(server, tmp_path, "app=llm")
+    assert {name: told.reason for name, told in got.items() if isinstance(told, Missing)} == {
+        "events:llm-0": "expired",
+        "pod:llm-0": "not_found",
+    }
+
+
+async def test_what_hangs_beside_the_pod_costs_only_itself(tmp_path: Path) -> None:
+    """Its node, its use of CPU and its own port each have a deadline; the log is read all the same."""
+    async with api_server() as server:
+        expect_pod(server, pod("llm-0", status("triton", STARTED)))
+        server.expect_any(log_of("llm-0"), text("a"))
+        for path in (
+            "/api/v1/nodes/n1",
+            "/apis/metrics.k8s.io/v1beta1/namespaces/prod/pods/llm-0",
+            f"{PODS}/llm-0:8000/proxy/v2/repository/index",
+        ):
+            server.expect_any(path, hang)
+        rules = small_rules(node="200ms", use="200ms", index="200ms")
+        async with KubernetesClient(kubeconfig=kubeconfig(tmp_path, server.url)) as client:
+            (question,) = pod_questions(client, "prod", "pod/llm-0", rules.signatures, exchange=client)
+            asked = Asked(tree="load-failure")
+            snapshot = await collect([question], asked, rules.tree, lambda: Seal(Plain()))
+    told = {e.id: e.missing.reason for e in snapshot.evidence if e.missing}
+    assert told == {
+        "events:llm-0": "expired",
+        "index:llm-0": "timeout",
+        "node:llm-0": "timeout",
+        "use:llm-0": "timeout",
+    }
+    unseen = {(one.what, one.reason) for one in build_report(snapshot, rules).unseen}
+    assert {("port 8000 of pod llm-0", "timeout"), ("node n1", "timeout")} <= unseen
+
+
+async def test_an_answer_of_a_pod_s_port_that_has_no_end_is_truncated(tmp_path: Path) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(10):
+            await response.write(b"x" * (1 << 20))
+        return response
+
+    async with api_server() as server:
+        path = f"{PODS}/llm-0:8000/proxy/v2/repository/index"
+        server.expect_any(path, endless)
+        async with KubernetesClient(kubeconfig=kubeconfig(tmp_path, server.url)) as client:
+            found = PodView("prod", "llm-0", "Running", False, containers=(RUNNING,))
+            (index,) = pod_triton_questions(client, found, "kubectl")
+            told = (await index.ask(Seal(Plain()))).facts
+    assert isinstance(told, Missing)
+    assert told.reason == "truncated"
+
+
+async def test_what_a_pod_s_port_answers_is_its_own_whatever_the_status(tmp_path: Path) -> None:
+    """Triton's 400 is an answer; a page that is no Triton's is none, and leads nowhere."""
+    ready = f"{PODS}/llm-0:8000/proxy/v2/health/ready"
+    index = f"{PODS}/llm-0:8000/proxy/v2/repository/index"
+    async with api_server() as server:
+        server.expect_any(ready, answer({"error": "not ready"}, 400))
+        server.expect_any(f"{PODS}/llm-0:8000/proxy/v2", answer("<html>" * 9, 404))
+        server.expect_any(index, answer([]))
+        async with KubernetesClient(kubeconfig=kubeconfig(tmp_path, server.url)) as client:
+            found = PodView("prod", "llm-0", "Running", False, containers=(RUNNING,))
+            (question,) = pod_triton_questions(client, found, "kubectl")
+            then = (await question.ask(Seal(Plain()))).then
+            told = {each.probe: (await each.ask(Seal(Plain()))).facts for each in then}
+    assert told["readiness"] == Readiness(400)
+    assert isinstance(told["metadata"], Missing)
+
+
+async def test_credentials_in_a_command_line_are_not_read(tmp_path: Path) -> None:
+    """Whatever form they have; redaction sees what is left."""
+    words = [
+        "--model-repository=s3://key:hunter22-hunter22@host/m",
+        "--token",
+        "hunter1",
+        "--api-key=hunter2",
+    ]
+    script = "fetch --hf-token hunter3 --max-tokens 5 --tokenizer t && tritonserver"
+    found = pod("llm-0", status("triton", STARTED))
+    found["spec"]["containers"][0] |= {"args": words, "command": ["sh", "-c", script]}
+    async with api_server() as server:
+        expect_pod(server, found)
+        server.expect_any(log_of("llm-0"), text("a"))
+        view = (await answers(server, tmp_path, "pod/llm-0"))["pod:llm-0"]
+    told = msgspec.json.encode(seals_from_folder(rules_dir())().value(msgspec.to_builtins(view))).decode()
+    assert "hunter" not in told
+    assert "--max-tokens 5 --tokenizer t && tritonserver" in told
+    assert "--model-repository=s3://" in told
+
+
+def test_a_pod_of_an_older_bundle_is_still_one() -> None:
+    old: dict[str, Any] = {"type": "pod", "namespace": "n", "name": "p", "phase": "Running", "ready": False}
+    old["containers"] = [
+        {"name": "c", "image": "i", "init": False, "ready": False, "restarts": 0, "state": "running"}
+    ]
+    assert msgspec.convert(old, PodView).containers[0].mounts == ()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from triage.repository.files import MAX_DEPTH, FilesOnDisk
+from triage.repository.files import FilesOnDisk
 from triage.repository.fingerprints import File
+from triage.repository.places import MAX_DEPTH
 
 OLD = time.time() - 3600
 

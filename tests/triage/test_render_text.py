@@ -67,7 +67,7 @@ Path
            1 source answered
   yes      Did a model fail to load, or the server fail to start?
            m failed to load
-  no       elsewhere, layout, config, backend, permissions, artifact, engine
+  no       elsewhere, marked, layout, config, backend, permissions, artifact, engine
   yes      Did device memory run out during the load?
            The GPU is full.
 

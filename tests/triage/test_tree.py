@@ -5,7 +5,7 @@ import pytest
 from telemetry.located_yaml import InvalidFileError
 from tests.triage.snapshots import TREE
 from triage.signatures import CATEGORIES
-from triage.tree import ALL_PLACEHOLDERS, Explore, parse_tree
+from triage.tree import ALL_PLACEHOLDERS, Explore, Test, parse_tree
 
 SMALL = """\
 tree: small
@@ -81,11 +81,14 @@ def test_a_right_file_is_its_tree() -> None:
          "27:5: 'category' is missing here; add it"),
         ("kind: failed", "kind: fails",
          "10:5: test: input tag 'fails' found using 'kind' does not match any of the expected tags: 'seen', 'failed', "
-         "'unfinished', 'root', 'serves', 'loaded_after', 'second_source', 'healthy', 'alone', 'answered', 'shift', 'level', "
-         "'part', 'split', 'skew', 'change', 'setting', 'predicate'"),
+         "'unfinished', 'root', 'serves', 'loaded_after', 'second_source', 'healthy', 'said_beside', "
+         "'shared_memory', 'probe_time', 'gpus_asked', 'memory_limit', 'quiet', 'at_work', 'node', 'gpu_memory', 'in_order', "
+         "'alone', 'answered', 'shift', 'level', 'part', 'split', 'skew', 'change', 'setting', 'predicate'"),
         ("kind: failed", "kind: root", "10:5: root: 'category' belongs to kind 'root', and only there"),
         ("kind: failed", "kind: failed, category: model_config",
          "10:5: failed: 'category' belongs to kind 'root', and only there"),
+        ("kind: failed", "kind: failed, signature: repo-marked-bad",
+         "10:5: failed: 'signature' belongs to kind 'root', beside its category"),
         ("kind: failed", "kind: root, category: config",
          f"10:5: root: 'config' is no category; known: {', '.join(CATEGORIES)}"),
         ("category: model_config", "category: config",
@@ -163,12 +166,14 @@ SHIPPED = parse_tree(TREE, "load-failure.yaml")
 
 
 def test_every_category_has_one_leaf_and_one_question_that_leads_to_it() -> None:
-    named = [leaf.category for leaf in SHIPPED.leaves if leaf.category != "cannot_tell"]
-    asked = {
-        node.test.category: SHIPPED.leaf(str(node.yes)).category
-        for node in SHIPPED.nodes
-        if node.test.kind == "root"
-    }
+    """Beside a leaf of one signature alone, which says more."""
+    tests = [(node.test, str(node.yes)) for node in SHIPPED.nodes if isinstance(node.test, Test)]
+    roots = [(test, leaf) for test, leaf in tests if test.kind == "root"]
+    special = {leaf for test, leaf in roots if test.signature is not None}
+    named = [
+        leaf.category for leaf in SHIPPED.leaves if leaf.category != "cannot_tell" and leaf.id not in special
+    ]
+    asked = {test.category: SHIPPED.leaf(leaf).category for test, leaf in roots if leaf not in special}
     assert sorted(named) == sorted(CATEGORIES)
     assert asked == {category: category for category in CATEGORIES}
 

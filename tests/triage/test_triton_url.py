@@ -21,7 +21,8 @@ from triage.evidence import (
     RepositoryIndex,
     ServerMetadata,
 )
-from triage.probes.triton_url import FOLLOWED_MODELS, MAX_ANSWER_BYTES, check_url, triton_questions
+from triage.probes.triton_questions import FOLLOWED_MODELS, MAX_ANSWER_BYTES
+from triage.probes.triton_url import check_url, triton_questions
 from triage.seal import Seal
 
 INDEX = "POST /v2/repository/index"

@@ -37,7 +37,7 @@ _ASKED_AT_ONCE = 16
 _READ_AT_ONCE = 4
 """Pods: each is a handful of requests, and a log of megabytes at most."""
 
-_PROBES = ("previous_log", "events", "pod", "log", "index")
+_PROBES = ("previous_log", "helper_log", "events", "pod", "log", "index")
 """What is asked of each pod. Its whole report asks for more: nodes and neighbours cost the API server lists of their own."""
 
 Progress = Callable[[str], None]

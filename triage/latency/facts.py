@@ -248,6 +248,10 @@ class NodeView(msgspec.Struct, frozen=True):
     unschedulable: bool = False
     pressures_since: Mapping[str, float] = {}
     """When each of those began, where that is told."""
+    taints: tuple[str, ...] = ()
+    """As kubectl writes them, `key=value:NoSchedule`."""
+    gpus: int | None = None
+    """That its pods may be given together; None where the node does not say."""
 
 
 class Nodes(msgspec.Struct, frozen=True, tag="nodes"):

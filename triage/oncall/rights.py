@@ -42,6 +42,7 @@ _TARGETS = (
     (("list",), "autoscaling", "horizontalpodautoscalers", "the autoscaler as a suspect"),
     (("get",), "argoproj.io", "rollouts", "the same of Argo Rollouts"),
     (("list",), "flagger.app", "canaries", "whether Flagger rolls the workload out, and how far it is"),
+    (("get",), "metrics.k8s.io", "pods", "whether a Triton that does not come up computes or waits"),
 )
 _RECORD = ("get", "list", "create", "update", "delete")
 

@@ -30,8 +30,8 @@ _REFUSED = re.compile(
 _FORBIDDEN = 403
 
 
-def missing(error: KubernetesError) -> Missing:
-    """Why there is no answer; of a missing right the rule that would give it."""
+def missing(error: KubernetesError, instead: str = "") -> Missing:
+    """Why there is no answer; of a missing right the rule that would give it, or what can be done `instead`."""
     if error.reason == "Timeout":
         return Missing("timeout", str(error), "ask again; the API server may be busy")
     if error.reason == "Malformed":
@@ -46,7 +46,7 @@ def missing(error: KubernetesError) -> Missing:
     }
     reason = reasons.get(error.status, "refused")
     remedy = {
-        "forbidden": _right(error),
+        "forbidden": f"{_right(error)}, or {instead}" if instead else _right(error),
         "not_found": "check the name and -n",
         "unreachable": "check --kubeconfig, --context and the way to the API server",
     }.get(reason, "see the message")
@@ -178,4 +178,6 @@ def node_view(found: NodeState) -> NodeView:
         pressures=found.pressures,
         unschedulable=found.unschedulable,
         pressures_since={name: at.timestamp() for name, at in found.pressures_since.items()},
+        taints=found.taints,
+        gpus=found.gpus,
     )

@@ -15,7 +15,7 @@ from triage.latency.facts import PodPlacement
 from triage.latency.server_log import is_known
 from triage.log_excerpt import LogKeeper, Room
 from triage.probes.cluster_facts import missing, refused_right
-from triage.probes.pod import no_log
+from triage.probes.container_logs import no_log
 from triage.seal import Seal
 
 MOST_PODS = 16

@@ -29,8 +29,16 @@ def fingerprint_config(body: bytes, seal: Callable[[Any], Any]) -> tuple[Config,
     plain = _without_wrappers(told, 0)
     sealed = seal(plain)
     hidden = {path: _sha256(value) for path, value in _fields(plain)}
-    fields = {path: _short(value) for path, value in _fields(sealed)}
-    return Config(_sha256(sealed), fields), hidden
+    return Config(_sha256(sealed), _told(sealed)), hidden
+
+
+def config_fields(told: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a configuration, as Triton or a config.pbtxt tells it, by path; not sealed."""
+    return _told(_without_wrappers(told, 0))
+
+
+def _told(config: Mapping[str, Any]) -> dict[str, str]:
+    return {path: _short(value) for path, value in _fields(config)}
 
 
 def _without_wrappers(value: Any, depth: int) -> Any:

@@ -1,27 +1,22 @@
-"""The files of a model repository on disk, fingerprinted. A file is read again only when its size or a time of it changed.
-
-Nothing outside the repository is read: a link is followed to a file within it, and no other. Pipes and devices are not opened."""
+"""The files of a model repository on disk, fingerprinted. A file is read again only when its size or a time of it changed."""
 
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.repository.fingerprints import File, Folder
+from triage.repository.places import OUT_OF_IT, Names, listed, opened, walk
 
 WHOLE_BYTES = 2 << 30
 """Of a larger file, the head and the tail are read."""
 END_BYTES = 16 << 20
 MAX_FILES = 20_000
 """Of all models together; the folder in which it is reached cannot be told, nor those behind it."""
-MAX_DEPTH = 32
 _CHUNK = 1 << 20
-_WRITTEN_BY_PYTHON = ("__pycache__",)
-"""Loading a model of the Python backend writes it into the repository."""
-_MAX_PATH = 300
 _SETTLED_NS = 2_000_000_000
 """A file written this short before it was read may be written again within one tick of its clock."""
 
@@ -52,8 +47,10 @@ class FilesOnDisk:
     end_bytes: int = END_BYTES
     max_files: int = MAX_FILES
     _unsettled: set[tuple[str, str]] = field(default_factory=set)
-    _names: dict[str, str] = field(default_factory=dict)
     _left: int = 0
+
+    def __post_init__(self) -> None:
+        self._shown = Names(self.seal, 4 * self.max_files).shown
 
     def read(self) -> Files:
         """All models' files, now. Raises OSError when the repository itself cannot be read."""
@@ -64,9 +61,9 @@ class FilesOnDisk:
         folders: dict[str, Folder] = {}
         unread: dict[str, str] = {}
         self._left = self.max_files
-        with os.scandir(root) as entries:
-            models = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_name)
-        for entry in models:
+        for entry in listed(root):
+            if entry.name.startswith("."):
+                continue
             model = self._shown(entry.name)
             try:
                 if (folder := self._model(root, entry, model)) is not None:
@@ -84,12 +81,12 @@ class FilesOnDisk:
         if entry.is_symlink():
             place = place.resolve(strict=True)
             if not place.is_relative_to(root):
-                raise OSError(0, "a link out of the repository, which is not followed")
+                raise OSError(0, OUT_OF_IT)
         if not stat.S_ISDIR(os.stat(place, follow_symlinks=False).st_mode):
             return None
         before = self.known.get(model, {})
         folder: dict[str, File] = {}
-        for path in self._walk(place, 0):
+        for path in walk(place):
             if self._left <= 0:
                 raise TooMany
             self._left -= 1
@@ -99,19 +96,6 @@ class FilesOnDisk:
             except FileNotFoundError:  # removed since its folder was listed
                 continue
         return folder
-
-    def _walk(self, folder: Path, depth: int) -> Iterator[str]:
-        """Every path that is no folder."""
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=_name):
-                if not entry.is_dir(follow_symlinks=False):
-                    yield entry.path
-                elif entry.name in _WRITTEN_BY_PYTHON:
-                    continue
-                elif depth >= MAX_DEPTH:
-                    raise OSError(0, f"folders nested more than {MAX_DEPTH} deep")
-                else:
-                    yield from self._walk(Path(entry.path), depth + 1)
 
     def _file(self, root: Path, path: str, before: File | None, key: tuple[str, str]) -> File:
         found = os.stat(path, follow_symlinks=False)
@@ -145,13 +129,10 @@ class FilesOnDisk:
 
     def _hash(self, root: Path, path: str) -> tuple[os.stat_result, str]:
         """Of the file that was really opened; empty where that is not a file within the repository."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            found = os.fstat(descriptor)
-            # A folder above it may have been swapped for a link since it was listed.
-            real = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-            if not stat.S_ISREG(found.st_mode) or not real.is_relative_to(root):
-                return found, ""
+        with opened(root, path) as whole:
+            if whole is None:
+                return os.stat(path, follow_symlinks=False), ""
+            file, found = whole
             digest = hashlib.sha256()
             spans = [(0, found.st_size)]
             if found.st_size > self.whole_bytes:
@@ -163,21 +144,6 @@ class FilesOnDisk:
                     at += len(chunk)
         return found, digest.hexdigest()
 
-    def _shown(self, name: str) -> str:
-        """Printable and sealed, and another one for each name."""
-        if name not in self._names:
-            if len(self._names) > 4 * self.max_files:
-                self._names.clear()
-            escaped = "".join(
-                sign if sign.isprintable() and sign != "\\" else sign.encode("unicode_escape").decode()
-                for sign in name
-            )
-            if len(escaped) > _MAX_PATH:
-                digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-                escaped = f"{escaped[: _MAX_PATH - 12]}...#{digest}"
-            self._names[name] = self.seal(escaped)
-        return self._names[name]
-
 
 def _same(before: File, found: os.stat_result, link: str) -> bool:
     then = (before.size, before.mtime_ns, before.ctime_ns, before.link)
@@ -186,7 +152,3 @@ def _same(before: File, found: os.stat_result, link: str) -> bool:
 
 def _unread(found: os.stat_result, why: str, link: str) -> File:
     return File(found.st_size, found.st_mtime_ns, found.st_ctime_ns, link=link, unread=why)
-
-
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name

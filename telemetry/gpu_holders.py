@@ -1,0 +1,60 @@
+"""Which pods on a node were given GPUs: by their limits, since no API tells what a device plugin gave to whom.
+
+A cluster-wide list, with a field selector for the node: a right that most people do not have."""
+
+import msgspec
+
+from telemetry.kubernetes_api import KubernetesApi
+from telemetry.kubernetes_objects import list_objects
+from telemetry.nodes import gpus_of
+
+
+class GpuPod(msgspec.Struct, frozen=True):
+    namespace: str
+    pod: str
+    gpus: int
+    leaving: bool
+
+
+async def read_gpu_pods(api: KubernetesApi, node: str) -> list[GpuPod]:
+    """Those that have not ended, by namespace and name. Raises `KubernetesError`."""
+    query = {"fieldSelector": f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"}
+    pods = await list_objects(api, "/api/v1/pods", _Pod, query)
+    found = [
+        GpuPod(
+            pod.metadata.namespace, pod.metadata.name, _gpus(pod), pod.metadata.deletion_timestamp is not None
+        )
+        for pod in pods
+    ]
+    return sorted((pod for pod in found if pod.gpus), key=lambda pod: (pod.namespace, pod.pod))
+
+
+def _gpus(pod: "_Pod") -> int:
+    """What the scheduler counts: the sum of the containers, or what one init container asks for alone."""
+    mains = sum(gpus_of(c.resources.limits or {}) for c in pod.spec.containers)
+    inits = (gpus_of(c.resources.limits or {}) for c in pod.spec.init_containers or ())
+    return max([mains, *inits])
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    namespace: str = ""
+    deletion_timestamp: str | None = None
+
+
+class _Resources(msgspec.Struct, frozen=True):
+    limits: dict[str, str] | None = None
+
+
+class _Container(msgspec.Struct, frozen=True):
+    resources: _Resources = _Resources()
+
+
+class _Spec(msgspec.Struct, frozen=True, rename="camel"):
+    containers: list[_Container]
+    init_containers: list[_Container] | None = None
+
+
+class _Pod(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    spec: _Spec
