@@ -69,9 +69,9 @@ groundtruth: .venv tools triton
 	$(BIN)/python -m tests.groundtruth $(GROUNDTRUTH)
 	$(BIN)/python -m pytest -s -m "accuracy or not accuracy" tests/groundtruth tests/prometheus tests/tritons/test_index_on_triton.py
 
-# How often verdicts on simulated incidents are right, beside two simple ways. ACCURACY="--half sealed" is for releases.
+# How often verdicts on simulated incidents are right, beside two simple ways, and load failures on file systems that are full or dead. ACCURACY="--half sealed" is for releases.
 accuracy: .venv triton
-	$(BIN)/python -m pytest -q -m accuracy tests/fleetsim tests/triage/latency tests/incidents/test_recorded.py
+	$(BIN)/python -m pytest -q -m accuracy tests/fleetsim tests/triage/latency tests/incidents/test_recorded.py tests/loadfailures
 	$(BIN)/python -m tests.accuracy $(ACCURACY)
 
 # The latency incidents on real Tritons with a real Prometheus, an hour: INCIDENTS="overload --out FOLDER" runs one.

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.loadfailures.failure import Failure
-from tests.loadfailures.failures import FAILURES
+from tests.loadfailures.failures import EVERY, MOUNTED
 from tests.loadfailures.outcomes import Outcomes, start
 from tests.tritons.install import TritonInstall
 
@@ -24,7 +24,7 @@ async def outcomes(
     every = any("every_outcome" in item.fixturenames for item in here)
     given = [item.callspec.params["failure"] for item in here if "failure" in item.fixturenames]
     asked = {failure.id for failure in given if isinstance(failure, Failure)}
-    wanted = [failure for failure in FAILURES if every or failure.id in asked]
+    wanted = [f for f in EVERY if (every and f not in MOUNTED) or f.id in asked]
     tasks = start(wanted, triton_install, tmp_path_factory.mktemp("load-failures"))
     try:
         yield tasks
@@ -36,5 +36,5 @@ async def outcomes(
 
 @pytest.fixture(scope="session")
 def every_outcome(outcomes: Outcomes) -> Outcomes:
-    """Of every failure, whichever tests were chosen."""
+    """Of every failure that needs no mount, whichever tests were chosen."""
     return outcomes

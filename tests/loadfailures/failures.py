@@ -1,4 +1,7 @@
-"""Every failure that a test can start."""
+"""Every failure that a test can start. Those that need file systems of their own are in `make accuracy`: they want the right to
+mount, and /dev/fuse."""
+
+import pytest
 
 from tests.loadfailures.backends import BACKENDS
 from tests.loadfailures.collisions import COLLISIONS
@@ -12,7 +15,7 @@ from tests.loadfailures.servers import SERVERS
 from tests.loadfailures.stores import STORES
 from tests.loadfailures.warm_ups import WARM_UPS
 
-FAILURES = (
+EVERY = (
     *REPOSITORIES,
     *CONFIGURATIONS,
     *PYTHON_MODELS,
@@ -24,4 +27,10 @@ FAILURES = (
     *HOSTS,
     *COLLISIONS,
     *HEALTHY_SERVERS,
+)
+MOUNTED = tuple(failure for failure in EVERY if failure.disks or failure.dead_mount)
+FAILURES = tuple(failure for failure in EVERY if failure not in MOUNTED)
+FAILURES_AND_MOUNTED = (
+    *FAILURES,
+    *(pytest.param(failure, marks=pytest.mark.accuracy) for failure in MOUNTED),
 )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.loadfailures.failure import LABELS, Cause, Failure, Row
-from tests.loadfailures.failures import FAILURES
+from tests.loadfailures.failures import FAILURES, FAILURES_AND_MOUNTED
 from tests.loadfailures.outcomes import Outcomes, Seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 Index = list[dict[str, Any]] | str | None
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=str)
+@pytest.mark.parametrize("failure", FAILURES_AND_MOUNTED, ids=str)
 async def test_the_server_shows_what_the_expectations_quote(failure: Failure, outcomes: Outcomes) -> None:
     seen = await outcomes[failure.id]
     expected = {

@@ -4,7 +4,7 @@ import pytest
 
 from tests.loadfailures.accuracy import accepted
 from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, End, Failure
-from tests.loadfailures.failures import FAILURES
+from tests.loadfailures.failures import FAILURES, FAILURES_AND_MOUNTED
 from tests.loadfailures.outcomes import Outcomes
 from triage.evidence import Evidence
 from triage.report import VerdictView
@@ -12,14 +12,14 @@ from triage.report import VerdictView
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=str)
+@pytest.mark.parametrize("failure", FAILURES_AND_MOUNTED, ids=str)
 async def test_right_by_url_and_log(failure: Failure, outcomes: Outcomes) -> None:
     """And silent about what neither shows."""
     verdict = (await outcomes[failure.id]).report().verdict
     assert_right(verdict, failure, shown=failure.log_shows or failure.index_shows)
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=str)
+@pytest.mark.parametrize("failure", FAILURES_AND_MOUNTED, ids=str)
 async def test_right_by_the_log_alone_and_never_confirmed(failure: Failure, outcomes: Outcomes) -> None:
     verdict = (await outcomes[failure.id]).report(is_log).verdict
     assert_right(verdict, failure, shown=failure.log_shows)
