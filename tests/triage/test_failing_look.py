@@ -14,6 +14,7 @@ import triage.failing.look as shell
 from telemetry.kubernetes_api import KubernetesError
 from telemetry.rules_dir import rules_dir
 from tests.triage.rules import small_rules
+from tests.triage.waiting_plugin import waiting_plugin
 from triage.failing.findings import findings_of
 from triage.failing.list_pods import CHUNK
 from triage.failing.look import Where, look_at_all
@@ -158,19 +159,19 @@ async def test_credentials_that_do_not_come_are_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A credential plug-in that waits for a person."""
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["60"]}
-    config = {
-        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
-        "users": [{"name": "u", "user": {"exec": {**plugin, "interactiveMode": "Never"}}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
     kubeconfig = tmp_path / "config"
-    kubeconfig.write_text(json.dumps(config))
-    monkeypatch.setattr(command, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(command, "CONNECT_SECONDS", 1.5)
     seal = seals_from_folder(rules_dir())
-    with pytest.raises(KubernetesError, match=r"no credentials within 0.5 s"):
-        await command.look_at_cluster(None, "", "", str(kubeconfig), None, small_rules(), seal)
+    async with waiting_plugin(tmp_path) as waits:
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"exec": waits}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        kubeconfig.write_text(json.dumps(config))
+        with pytest.raises(KubernetesError, match=r"no credentials within 1.5 s"):
+            await command.look_at_cluster(None, "", "", str(kubeconfig), None, small_rules(), seal)
 
 
 async def test_a_mistake_of_ours_in_one_pod_costs_no_other_its_line(monkeypatch: pytest.MonkeyPatch) -> None:

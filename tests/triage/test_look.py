@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,8 @@ import kubernetes.aio.config  # noqa: F401 - its 0.7 s belong to no test
 import pytest
 
 from tests.kube.api_server import ApiServer, answer, api_server, kubeconfig, page
-from tests.local_process import eventually
 from tests.triage.rules import small_rules
+from tests.triage.waiting_plugin import waiting_plugin
 from triage.evidence import Asked, LogExcerpt, LogLine, Missing, Snapshot
 from triage.look import Sources, look
 from triage.seal import Seal
@@ -141,24 +139,11 @@ async def test_a_credential_plugin_that_waits_for_a_person_costs_the_cluster_and
 ) -> None:
     """It is started only when the other questions are under way, and has a deadline like they."""
     (tmp_path / "server.log").write_text("a\n")
-    os.mkfifo(tmp_path / "answer")
-    waits = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "command": "cat",
-        "args": [str(tmp_path / "answer")],
-        "interactiveMode": "Never",
-    }
-    file = context(tmp_path, "http://127.0.0.1:1", user={"exec": waits})
-    sources = Sources(log=str(tmp_path / "server.log"), target="pod/llm-0", kubeconfig=file)
-    before = _waiters()  # for processes that other tests keep
-    async with asyncio.timeout(20):
-        got = answers(await looked(sources, budget="800ms"))
-    os.close(os.open(tmp_path / "answer", os.O_WRONLY | os.O_NONBLOCK))  # it did wait; now it ends
-
-    async def ended() -> bool:
-        return _waiters() <= before
-
-    await eventually(ended, seconds=20)
+    async with waiting_plugin(tmp_path) as waits:
+        file = context(tmp_path, "http://127.0.0.1:1", user={"exec": waits})
+        sources = Sources(log=str(tmp_path / "server.log"), target="pod/llm-0", kubeconfig=file)
+        async with asyncio.timeout(20):
+            got = answers(await looked(sources, budget="800ms"))
     command = f"kubectl --kubeconfig {file} get pod/llm-0"
     assert got == {
         "log": LogExcerpt((LogLine(1, "a"),), 1, 2),
@@ -168,11 +153,6 @@ async def test_a_credential_plugin_that_waits_for_a_person_costs_the_cluster_and
             f"does `{command}` answer? the credential plug-in or the API server is slow",
         ),
     }
-
-
-def _waiters() -> set[str]:
-    """The threads that wait for a process to end."""
-    return {thread.name for thread in threading.enumerate() if "waitpid" in thread.name}
 
 
 async def test_all_sources_are_asked_and_each_is_missing_for_its_own_reason(tmp_path: Path) -> None:

@@ -119,16 +119,15 @@ def test_a_folder_of_a_like_name_is_another_folder() -> None:
 @pytest.mark.parametrize(
     ("found", "figures"),
     [
-        (pod(triton()), {"repository": "/models", "baked": "yes",
+        (pod(triton()), {"baked": "yes",
                          "pattern": "the model repository is in the image tritonserver:24.10, as no volume is mounted there"}),
         (pod(triton(MODELS), volumes=(VolumeView("models", "nfs", "nas:/m"),)),
-         {"repository": "/models", "mutable": "yes",
+         {"mutable": "yes",
           "pattern": "the model repository is a network volume (nfs nas:/m), mounted writable"}),
         (pod(triton(MODELS), filler("fetch", init=True), volumes=(EMPTY,)),
-         {"repository": "/models",
-          "pattern": "the model repository is filled by init container fetch at the pod's start, from where it fetches"}),
+         {"pattern": "the model repository is filled by init container fetch at the pod's start, from where it fetches"}),
         (pod(triton(MODELS), volumes=(VolumeView("models", "image", "models:1", True),)),
-         {"repository": "/models", "pattern": "the model repository is an image volume, models:1"}),
+         {"pattern": "the model repository is an image volume, models:1"}),
         (pod(container()), {}),
     ],
 )  # fmt: skip
@@ -136,4 +135,4 @@ def test_a_mitigation_is_told_what_is_sure_and_nothing_else(found: PodView, figu
     """That the repository is in the image, or that it changes without it; where neither is sure, neither."""
     case = make_case("web-1", (evidence("pod:web-1", "pod", found, pod="web-1"),), RULES.signatures)
     told = load_figures(case, None, "m", "prod", None, "")
-    assert {key: told[key] for key in told.keys() & {"repository", "pattern", "mutable", "baked"}} == figures
+    assert {key: told[key] for key in told.keys() & {"pattern", "mutable", "baked"}} == figures
