@@ -18,7 +18,7 @@ from tests.real_parts import RealWork, read_counts
 WAITING = (
     ("tests/e2e", "tests/tritons"),
     ("tests/latency", "tests/prometheus", "tests/alerts", "tests/deploy", "tests/hpa", "tests/stability"),
-    ("tests/demo", "tests/truths", "tests/oncall"),
+    ("tests/demo", "tests/truths", "tests/oncall", "tests/groundtruth", "tests/fuzz"),
 )
 """The folders of each session beside the one that works through all others."""
 
