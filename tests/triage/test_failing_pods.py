@@ -72,6 +72,14 @@ def test_tritons_http_port_is_its_argument_or_its_name(container: dict[str, Any]
     assert triton_pod(listed({"containers": [container]}), NOW).http_port == port
 
 
+def test_an_owner_may_be_called_anything_and_stays_one_printable_line() -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "uid": "s", "controller": True}
+    owner["name"] = "x\x1b[2J\nNOTHING FAILS \u202e" + "y" * 1000
+    found = triton_pod(listed({"containers": [TRITON]}, ownerReferences=[owner]), NOW)
+    assert found.workload.startswith("statefulset/x NOTHING FAILS yyy")
+    assert len(found.workload) < 300
+
+
 def test_what_has_ended_and_is_replaced_or_goes_is_not_looked_at() -> None:
     owner = {"kind": "ReplicaSet", "name": "chat-1", "uid": "1", "apiVersion": "apps/v1", "controller": True}
     evicted = {"phase": "Failed", "reason": "Evicted"}

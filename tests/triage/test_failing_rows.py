@@ -180,6 +180,11 @@ def _is_counted_well(line: Line) -> bool:
         ),
         ("rollout/chat", "ranker", "triton-triage load-failure --context c -n prod pod/a --model ranker"),
         ("pod/a", "", "triton-triage load-failure --context c -n prod pod/a"),
+        (
+            "statefulset/x; rm -rf ~",
+            "",
+            "triton-triage load-failure --context c -n prod 'sts/x; rm -rf ~'",
+        ),  # of an owner
     ],
 )
 def test_the_report_is_asked_for_by_a_target_that_it_knows(workload: str, model: str, command: str) -> None:

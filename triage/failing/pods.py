@@ -9,6 +9,8 @@ import msgspec
 from telemetry.listwatch import KubernetesObject, ObjectMeta
 from telemetry.workloads import ascend, controller_of
 from triage.failing.triton_pod import TritonPod
+from triage.seal import printable
+from triage.wording import MAX_NAME, short
 
 _PORTS = frozenset({8000, 8001, 8002})
 _IMAGE = re.compile(r"triton(?!-(?:ops|triage|autoscaler|gpu-agent)\b)", re.IGNORECASE)
@@ -134,7 +136,7 @@ def triton_pod(pod: ListedPod, now: datetime) -> TritonPod:
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
-        workload=f"{workload.kind.lower()}/{workload.name}" if workload else f"pod/{meta.name}",
+        workload=_one_line(f"{workload.kind.lower()}/{workload.name}" if workload else f"pod/{meta.name}"),
         ready=is_ready,
         troubled=not is_ready or any(_ended_lately(s, now) for s in status.container_statuses or ()),
         runs=state.state.running is not None,
@@ -150,6 +152,11 @@ def _is_triton(container: _Container) -> bool:
     ports = {port.container_port for port in container.ports or ()}
     named = _IMAGE.search(container.image) or _COMMAND.search(container.words)
     return named is not None or len(ports & _PORTS) >= 2
+
+
+def _one_line(name: str) -> str:
+    """The API server holds a pod's name to its rules, and takes any text for the name and the kind of its owner."""
+    return short(" ".join(printable(name).split()), MAX_NAME)
 
 
 def _http_port(container: _Container) -> int:

@@ -167,7 +167,7 @@ def report_command(namespace: str, workload: str, pod: str, model: str, flags: s
     short = {"deployment": "deploy", "statefulset": "sts", "daemonset": "ds", "replicaset": "rs"}
     target = f"{short.get(kind, kind)}/{name}" if kind in _TARGETS else f"pod/{pod}"
     of_model = f" --model {shlex.quote(model)}" if model else ""
-    return f"triton-triage load-failure{flags} -n {namespace} {target}{of_model}"
+    return f"triton-triage load-failure{flags} -n {shlex.quote(namespace)} {shlex.quote(target)}{of_model}"
 
 
 def _worst_first(line: Line) -> tuple[object, ...]:
