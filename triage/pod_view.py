@@ -29,9 +29,14 @@ _MADE_FROM = {
     "gitRepo": "repository",
 }
 """The field that names what a volume is made from, by kind (kubernetes/api: core/v1/types.go, VolumeSource)."""
-_CREDENTIAL = re.compile(r"--?[\w-]*(?:token|secret|password|passwd|credentials?|api-?key|access-?key)", re.I)
-_GIVEN = re.compile(rf"({_CREDENTIAL.pattern}(?:=|\s+))[^\s;&|]+", re.I)
-_LEFT_OUT = "[NOT READ]"
+_CREDENTIAL = re.compile(
+    r"--?[\w-]*(?:token|secret|pass(?:word|wd|phrase)?|pwd|credentials?|key|sas|bearer)", re.I
+)
+_GIVEN = re.compile(rf"""({_CREDENTIAL.pattern}(?:=|\s+))(?:"[^"]*"|'[^']*'|[^\s;&|]+)""", re.I)
+_LOGIN = re.compile(r"(?:-u|--user|--proxy-user)")
+"""Of curl and wget's like: `-u NAME:PASSWORD`."""
+_LOGIN_GIVEN = re.compile(rf"""((?<!\S){_LOGIN.pattern}(?:=|\s*)["']?[^\s:"'=]+:)[^\s"';&|]+""")
+_LEFT_OUT = "[NOT-READ]"
 _READ_ONLY_KINDS = ("image", "configMap", "secret", "projected", "downwardAPI")
 
 
@@ -98,8 +103,11 @@ def _without_credentials(words: Sequence[str]) -> tuple[str, ...]:
     for before, word in zip(("", *words), words, strict=False):
         if _CREDENTIAL.fullmatch(before) and not word.startswith("-"):
             kept.append(_LEFT_OUT)
+        elif _LOGIN.fullmatch(before) and ":" in word:
+            kept.append(f"{word.partition(':')[0]}:{_LEFT_OUT}")
         else:
-            kept.append(_GIVEN.sub(rf"\1{_LEFT_OUT}", word))
+            word = _GIVEN.sub(rf"\1{_LEFT_OUT}", word)
+            kept.append(_LOGIN_GIVEN.sub(rf"\1{_LEFT_OUT}", word))
     return tuple(kept)
 
 

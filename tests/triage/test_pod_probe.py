@@ -439,8 +439,12 @@ async def test_credentials_in_a_command_line_are_not_read(tmp_path: Path) -> Non
         "--token",
         "hunter1",
         "--api-key=hunter2",
+        *("--pass", "hunter4", "--sas", "hunter5", "-u", "bob:hunter6"),
     ]
-    script = "fetch --hf-token hunter3 --max-tokens 5 --tokenizer t && tritonserver"
+    script = (
+        """fetch --password 'a hunter7' --secret="b hunter8" && curl -u bob:hunter9 http://host/ --user=eve:hunter10;"""
+        " fetch --hf-token hunter3 --max-tokens 5 --tokenizer t && tritonserver"
+    )
     found = pod("llm-0", status("triton", STARTED))
     found["spec"]["containers"][0] |= {"args": words, "command": ["sh", "-c", script]}
     async with api_server() as server:
