@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 _SECRET = re.compile(
     r"passw|secret|token(?!iz|s)|[-_]key|credential|private|header|auth(?!or)|cookie", re.IGNORECASE
 )
+_SECRET_FLAG = re.compile(r"[-_](?:pass|pwd|sas|bearer|user)$", re.IGNORECASE)
+"""Words that tell something as a flag's last alone. A user's is often `NAME:PASSWORD`."""
 _MOST_CHARACTERS = 80
 
 
@@ -50,9 +52,10 @@ def _flags(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _is_private(flag: str, values: Sequence[str]) -> bool:
-    return (not flag.startswith("--") and any(values)) or _SECRET.search(
-        " ".join((flag, *values))
-    ) is not None
+    if not flag.startswith("--") and any(values):
+        return True
+    said = " ".join((flag, *values))
+    return _SECRET.search(said) is not None or _SECRET_FLAG.search(flag) is not None
 
 
 def _whole(flag: str, value: str) -> str:

@@ -200,6 +200,8 @@ def test_metadata_is_told_by_name(metadata: dict[str, Any], told: list[str]) -> 
     ("before", "after", "told"),
     [
         (["--api-key=s3cret"], ["--api-key=t0ken"], "value of argument --api-key of triton changed"),
+        (["--user", "eve:s3cret"], ["--user", "eve:t0ken"], "value of argument --user of triton changed"),
+        (["--store-pwd=s3cret"], ["--store-pwd=t0ken"], "value of argument --store-pwd of triton changed"),
         (["--cache-config=redis,password=s3cret"], [], "argument --cache-config of triton removed"),
         (["-u", "me:s3cret"], ["-u", "me:t0ken"], "value of argument -u of triton changed"),
         (
