@@ -429,3 +429,32 @@ def test_a_version_behind_a_link_within_is_read_and_behind_a_link_out_is_unknown
         "gone: a link out of the repository, which is not followed",
         "out/1: a link out of the repository, which is not followed",
     }
+
+
+def test_a_long_chain_of_steps_and_many_versions_are_judged_in_seconds(root: Path) -> None:
+    """Written backwards, so that each look over the steps finds one more that is ready."""
+    steps = [
+        f'step {{model_name: "m" input_map {{key: "a" value: "t{i}"}} output_map {{key: "b" value: "t{i - 1}"}}}}'
+        for i in range(1, 9000)
+    ]
+    tensor = "data_type: TYPE_FP32 dims: 1"
+    chain = (
+        f'platform: "ensemble" input {{name: "t8999" {tensor}}} output {{name: "t0" {tensor}}}'
+        f" ensemble_scheduling {{{' '.join(steps)}}}"
+    )
+    put(root, {"chain/config.pbtxt": chain, "chain/1/x": "x", "m/1/model.onnx": b"\x08\x07"})
+    for version in range(1, 6001):
+        (root / "many" / str(version)).mkdir(parents=True)
+    put(root, {"many/config.pbtxt": 'backend: "onnxruntime" version_policy {all {}}'})
+    began = time.monotonic()
+    view = read(root)
+    assert time.monotonic() - began < 15
+    assert not [problem for problem in view.problems if problem.model == "chain"]
+    assert sum(problem.model == "many" for problem in view.problems) > 1900
+
+
+def test_a_manifest_with_a_name_that_no_file_has_costs_nothing_else(root: Path) -> None:
+    put(root, ranker(**{"SHA256SUMS": f"{'0' * 64}  ranker/\0\n", "empty/config.pbtxt": CONFIG}))
+    view = read(root)
+    assert [problem.model for problem in view.problems] == ["empty"]
+    assert any(said.startswith("SHA256SUMS: line 1: expected") for said in view.unread)

@@ -3,7 +3,7 @@
 After triton-inference-server/core: src/model_config_utils.cc, ValidateModelConfig and what it calls, ValidateIOShape,
 ValidateInstanceGroup. Only what holds whatever the backend completes and whatever the node has."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
@@ -197,9 +197,9 @@ def _ensemble(config: Any, name: str) -> Iterator[str]:
 
 def _data_flow(config: Any, name: str) -> Iterator[str]:
     """Whether every tensor is written before it is read, and read once it is written."""
-    writes = [value for step in config.ensemble_scheduling.step for value in step.output_map.values()]
+    writes = Counter(value for step in config.ensemble_scheduling.step for value in step.output_map.values())
     reads = {value for step in config.ensemble_scheduling.step for value in step.input_map.values()}
-    for tensor in sorted({tensor for tensor in writes if writes.count(tensor) > 1}):
+    for tensor in sorted(tensor for tensor, times in writes.items() if times > 1):
         yield f"ensemble tensor '{tensor}' can appear in an output map only once for ensemble '{name}'"
         return
     tensors = reads | set(writes)
@@ -221,17 +221,24 @@ def _data_flow(config: Any, name: str) -> Iterator[str]:
 
 def _ready(config: Any) -> set[str]:
     """The tensors that are written if the ensemble's inputs are."""
-    ready = {io.name for io in config.input}
-    waiting = deque(config.ensemble_scheduling.step)
-    idle = 0
-    while waiting and idle < len(waiting):
-        step = waiting.popleft()
-        if set(step.input_map.values()) <= ready:
-            ready |= set(step.output_map.values())
-            idle = 0
-        else:
-            waiting.append(step)
-            idle += 1
+    waits_for = [set(step.input_map.values()) for step in config.ensemble_scheduling.step]
+    readers: dict[str, list[int]] = {}
+    for number, tensors in enumerate(waits_for):
+        for tensor in tensors:
+            readers.setdefault(tensor, []).append(number)
+    ready: set[str] = set()
+    new = deque({io.name for io in config.input})
+    for step, tensors in zip(config.ensemble_scheduling.step, waits_for, strict=True):
+        if not tensors:
+            new.extend(step.output_map.values())
+    while new:
+        if (tensor := new.popleft()) in ready:
+            continue
+        ready.add(tensor)
+        for number in readers.get(tensor, ()):
+            waits_for[number].discard(tensor)
+            if not waits_for[number]:
+                new.extend(config.ensemble_scheduling.step[number].output_map.values())
     return ready
 
 

@@ -66,7 +66,8 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
 )
 _ONNX_TAGS = frozenset((0x08, 0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72))
 """Field and wire type of ModelProto's fields: any of them may come first."""
-_TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+_CONTROLS = bytes(byte for byte in range(0x20) if byte not in b"\t\n\r\f\x1b")
+"""That no text has."""
 
 
 def kind_of(head: bytes, size: int) -> Kind:
@@ -126,7 +127,7 @@ def _safetensors_size(head: bytes) -> int | None:
 
 def _text_kind(head: bytes) -> Kind | None:
     """None: it is no text."""
-    if any(byte < 0x20 and byte not in _TEXT_CONTROLS for byte in head):
+    if len(head.translate(None, _CONTROLS)) < len(head):
         return None
     try:
         text = head.decode()

@@ -42,11 +42,12 @@ def versions_to_load(folders: Collection[str], config: Any | None) -> Versions:
     policy = config.version_policy if config is not None else None
     match policy.WhichOneof("policy_choice") if policy is not None else None:
         case "specific":
-            asked = list(dict.fromkeys(policy.specific.versions)) if policy is not None else []
+            asked = dict.fromkeys(policy.specific.versions) if policy is not None else {}
+            there = frozenset(present)
             return Versions(
                 tuple(present),
                 tuple(v for v in present if v in asked),
-                tuple(v for v in asked if v not in present),
+                tuple(v for v in asked if v not in there),
                 f"specific: {', '.join(map(str, asked)) or 'none'}",
             )
         case "latest":

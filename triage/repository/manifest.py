@@ -7,8 +7,8 @@ from dataclasses import dataclass
 NAMES = ("MANIFEST.sha256", "SHA256SUMS")
 SUFFIX = ".sha256"
 MAX_ENTRIES = 20_000
-_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64}) [ *](.+)")
-_TAGGED = re.compile(r"(\\?)SHA256 \((.+)\) = ([0-9a-fA-F]{64})")
+_PLAIN = re.compile(r"(\\?)([0-9a-fA-F]{64}) [ *]([^\0]+)")
+_TAGGED = re.compile(r"(\\?)SHA256 \(([^\0]+)\) = ([0-9a-fA-F]{64})")
 _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
 

@@ -50,6 +50,15 @@ class ModelFolder:
         )
 
     @cached_property
+    def by_name(self) -> Mapping[tuple[str, str], list[str]]:
+        """The paths of what is called so, by the folder right in the model's that they lie in, or none, and their last name."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for path in self.entries:
+            folder, _, name = path.rpartition("/")
+            found.setdefault((folder.partition("/")[0], name), []).append(path)
+        return found
+
+    @cached_property
     def versions(self) -> Versions:
         return versions_to_load(self.folders, self.config)
 
@@ -80,7 +89,9 @@ class ModelFolder:
 
     def read_at_load(self) -> Iterator[str]:
         """The paths that a load may read: all but those of versions that are not loaded."""
+        loaded = frozenset(self.versions.loaded)
+        numbers = {name: version_of(name) for name in self.folders}
+        left_out = {name for name, number in numbers.items() if number is not None and number not in loaded}
         for path in self.entries:
-            version = version_of(path.split("/", 1)[0]) if path.split("/", 1)[0] in self.folders else None
-            if version is None or version in self.versions.loaded:
+            if path.split("/", 1)[0] not in left_out:
                 yield path

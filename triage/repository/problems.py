@@ -168,11 +168,7 @@ def _chosen_elsewhere(model: ModelFolder) -> bool:
 
 def _elsewhere(model: ModelFolder, version: str, file: str) -> str:
     name = posixpath.basename(file)
-    found = [
-        p
-        for p in model.entries
-        if posixpath.basename(p) == name and ("/" not in p or p.startswith(f"{version}/"))
-    ]
+    found = [path for place in ("", version) for path in model.by_name.get((place, name), ())]
     return f"; there is {min(found, key=len)}" if found else ""
 
 
