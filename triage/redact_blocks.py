@@ -38,6 +38,7 @@ OPENERS: Final = tuple(
         r"\bkind\\*[\"']?\s*:\s*\\*[\"']?[A-Za-z]",
         r"\b(?:data|stringData)\\*[\"']?\s*:\s*\{?" + _ENDS,
         r"(?i)\b(?:name|key|header)\\*[\"']?\s*:\s*\\*[\"']?[\w.-]+" + _ENDS,
+        r"(?i)(?:key|token|secret|passw\w*|pwd|pass|phrase|pat)\\*[\"']?\s*:\s*\{" + _ENDS,
         PREFIX + r"[\s-]*\\*[\"']?--[\w.-]+" + _ENDS,
         r"[\w.-]\\*[\"']?\s*:\s*[|>][+-]?\d?" + _ENDS,
         PREFIX + r"---" + _ENDS,
@@ -57,6 +58,7 @@ _header = compile_bytes(r"^[\s\"']*(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash
 _masks = compile_bytes(r"^[\s\"'\\]*(?:\[MASKED:[a-z0-9-]+\])+" + _ENDS)
 _entry = compile_bytes(r"^[\s-]*\\*[\"']?([\w./-]+)\\*[\"']?\s*:(?:\s+(.*))?$")
 _option = compile_bytes(r"^[\s-]*?\\*[\"']?(--[\w.-]+)\\*[\"']?\s*,?\s*$")
+_opens = compile_bytes(r"^\s*value\s*:?\s*\{\s*$")
 _indent = compile_bytes(r"^(?:\s|- )*")
 _item = compile_bytes(r"^\s*(?:- +)?([^-\s].*)$")
 _quoted = compile_bytes(r"^\\*[\"']?(.*?)\\*[\"']?\s*,?\s*$")
@@ -113,13 +115,18 @@ class Blocks:
         if name.startswith("--"):
             item = _item.match(line[start:])
             value = item and _unquoted(line, start, item.span(1))
-        elif name and entry is not None and entry[1].lower() == b"value":
+        elif name and _opens.match(line[start:]) is not None:
+            self._named = name  # as a config.pbtxt is printed, whose string_value comes next
+            return
+        elif name and entry is not None and entry[1].lower() in (b"value", b"string_value"):
             value = _unquoted(line, start, entry.span(2))
         if value and self._redaction.is_secret(name.lstrip("-"), read_text(line[slice(*value)])):
             yield Find(*value, "credential", _BEFORE_ALL_RULES)
         option = _option.match(line[start:])
         if entry is not None and entry[1].lower() in (b"name", b"key", b"header") and entry[2]:
             named = _quoted.match(entry[2])[1]
+        elif entry is not None and entry[2] == b"{":
+            named = entry[1]
         else:
             named = option[1] if option is not None else b""
         if self._redaction.is_key(read_text(named).lstrip("-")):

@@ -234,6 +234,18 @@ def test_a_value_stands_on_the_line_after_its_name(lines: list[str], wanted: str
     assert redact(lines) == [lines[0], wanted, *lines[2:]]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['  key: "HF_TOKEN"', "  value {", '    string_value: "plainword"', "  }"],
+        ['  key: "db_password"', "  value: {", '    string_value: "plainword"', "  }"],
+        ['"parameters": {', '  "HF_TOKEN": {', '    "string_value": "plainword"', "  }"],
+    ],
+)
+def test_a_parameter_of_a_printed_model_configuration_is_masked_by_its_name(lines: list[str]) -> None:
+    assert redact(lines) == [line.replace("plainword", "[MASKED:credential]") for line in lines]
+
+
 def test_a_block_stands_on_the_lines_after_its_name() -> None:
     lines = ["- name: TLS_PRIVATE_KEY", "  value: |", "    plain words", "- name: X"]
     assert redact(lines) == [*lines[:2], "    [MASKED:credential]", lines[3]]

@@ -23,6 +23,7 @@ from triage.repository.backends import load_backends
 from triage.repository.bad_versions import bad_version_entry, folder_sha256
 from triage.repository.config_text import parse_config
 from triage.repository.reader import RepositoryReader
+from triage.rules import seals_from_folder
 from triage.signatures import load_signatures
 
 BACKENDS = load_backends(rules_dir())
@@ -458,3 +459,21 @@ def test_a_manifest_with_a_name_that_no_file_has_costs_nothing_else(root: Path) 
     view = read(root)
     assert [problem.model for problem in view.problems] == ["empty"]
     assert any(said.startswith("SHA256SUMS: line 1: expected") for said in view.unread)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        'parameters {key: "HF_TOKEN" value {string_value: "hunter2x"}}',
+        'parameters {key: "token" value {string_value: "hunter2-Xq9Z-hunter2"}}',
+        f'parameters {{key: "at" value {{string_value: "s3://bob:hunter2{"x" * 80}@host/models"}}}}',
+        'parameters {key: "HF_TOKEN" value {string_value: hunter2x}}',
+        'parameters {\n  key: "HF_TOKEN"\n  value {\n    string_value: hunter2x\n  }\n}',
+        'parameters {\n  key: "HF_TOKEN"\n  value {\n    string_value: "hunter2x\n  }\n}',
+    ],
+)
+def test_a_secret_in_a_configuration_is_in_nothing_that_is_told(root: Path, parameters: str) -> None:
+    put(root, ranker(**{"ranker/config.pbtxt": CONFIG + parameters}))
+    seal = seals_from_folder(rules_dir())
+    view = RepositoryReader(root, BACKENDS, time.monotonic() + 60, seal=seal().value).read()
+    assert "hunter2" not in msgspec.json.encode(seal().value(msgspec.to_builtins(view))).decode()

@@ -30,9 +30,8 @@ def repository_questions(
     async def ask(seal: Seal) -> Found:
         from triage.repository.reader import RepositoryReader  # it brings protobuf
 
-        reader = RepositoryReader(
-            Path(folder), backends, time.monotonic() + deadline_seconds * SHARE_OF_DEADLINE, run_as
-        )
+        until = time.monotonic() + deadline_seconds * SHARE_OF_DEADLINE
+        reader = RepositoryReader(Path(folder), backends, until, run_as, seal.value)
         try:
             return Found(await asyncio.to_thread(reader.read))
         except OSError as error:

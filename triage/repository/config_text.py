@@ -40,13 +40,20 @@ def parse_config(text: bytes) -> Any:
     try:
         text_format.Parse(decoded, message)
     except text_format.ParseError as error:
-        said = " ".join(_POSITION.sub("", str(error)).split())
+        said = _without_values(" ".join(_POSITION.sub("", str(error)).split()))
         raise ConfigError(error.GetLine() or 0, error.GetColumn() or 0, said[:_MOST_SAID]) from error
     except RecursionError as error:
         raise ConfigError(0, 0, "nested too deeply") from error
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:  # the parser's own slips
         raise ConfigError(0, 0, f"{type(error).__name__}: {error}"[:_MOST_SAID]) from error
     return message
+
+
+def _without_values(said: str) -> str:
+    """The parser quotes the line and the word that it stumbled over: a parameter's value may be a secret, by any form."""
+    if "string_value" not in said:
+        return said
+    return re.sub(r": '.*", ", behind string_value", re.sub(r"^'.*': ", "", said))
 
 
 def as_json(message: Any) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def fingerprint_config(body: bytes, seal: Callable[[Any], Any]) -> tuple[Config,
     return Config(_sha256(sealed), _told(sealed)), hidden
 
 
-def config_fields(told: Mapping[str, Any]) -> dict[str, str]:
-    """The fields of a configuration, as Triton or a config.pbtxt tells it, by path; not sealed."""
-    return _told(_without_wrappers(told, 0))
+def config_fields(told: Mapping[str, Any], seal: Callable[[Any], Any]) -> dict[str, str]:
+    """The fields of a configuration, as Triton or a config.pbtxt tells it, by path; sealed before a value is cut."""
+    return _told(seal(_without_wrappers(told, 0)))
 
 
 def _told(config: Mapping[str, Any]) -> dict[str, str]:

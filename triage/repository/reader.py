@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from triage.evidence import RepositoryFile, RepositoryModel, RepositoryProblem, RepositoryView
 from triage.repository.access import RunAs, refused_to
@@ -49,6 +50,8 @@ class RepositoryReader:
     """Of the monotonic clock: what is not read by then is told as unread."""
     run_as: RunAs | None = None
     """Whom the server runs as; None: not known."""
+    seal: Callable[[Any], Any] = lambda value: value
+    """Masks the secrets of a configuration, while its parameters still stand under their own names and in full."""
     _root: Path = field(init=False)
     _unread: list[str] = field(default_factory=list)
     _more_unread: int = 0
@@ -85,7 +88,10 @@ class RepositoryReader:
         if self._more_unread:
             self._unread.append(f"and {self._more_unread} more")
         return RepositoryView(
-            models=tuple(_model_view(model, number) for number, model in enumerate(models.values())),
+            models=tuple(
+                _model_view(model, self.seal if number < TOLD_CONFIGS else None)
+                for number, model in enumerate(models.values())
+            ),
             problems=tuple(problems[:MAX_PROBLEMS]),
             unread=tuple(self._unread),
             files=MAX_FILES - self._left,
@@ -267,7 +273,8 @@ def _entry(kind: str, found: os.stat_result, **more: str | bool) -> Entry:
     return Entry(kind, found.st_size, mode, found.st_uid, found.st_gid, **more)  # type: ignore[arg-type]
 
 
-def _model_view(model: ModelFolder, number: int) -> RepositoryModel:
+def _model_view(model: ModelFolder, seal: Callable[[Any], Any] | None) -> RepositoryModel:
+    """`seal`: of the configuration; None: it is not told."""
     files = [
         RepositoryFile(
             path,
@@ -281,7 +288,6 @@ def _model_view(model: ModelFolder, number: int) -> RepositoryModel:
         )
         for path, entry in model.entries.items()
     ]
-    told = model.config is not None and number < TOLD_CONFIGS
     return RepositoryModel(
         model.name,
         model.versions.present[:TOLD_FILES],
@@ -290,5 +296,5 @@ def _model_view(model: ModelFolder, number: int) -> RepositoryModel:
         model.loaded.backend,
         tuple(files[:TOLD_FILES]),
         max(0, len(files) - TOLD_FILES),
-        config_fields(as_json(model.config)) if told else {},
+        config_fields(as_json(model.config), seal) if model.config is not None and seal is not None else {},
     )
