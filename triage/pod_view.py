@@ -106,8 +106,8 @@ def _without_credentials(words: Sequence[str]) -> tuple[str, ...]:
         elif _LOGIN.fullmatch(before) and ":" in word:
             kept.append(f"{word.partition(':')[0]}:{_LEFT_OUT}")
         else:
-            word = _GIVEN.sub(rf"\1{_LEFT_OUT}", word)
-            kept.append(_LOGIN_GIVEN.sub(rf"\1{_LEFT_OUT}", word))
+            said = _GIVEN.sub(rf"\1{_LEFT_OUT}", word)
+            kept.append(_LOGIN_GIVEN.sub(rf"\1{_LEFT_OUT}", said))
     return tuple(kept)
 
 
