@@ -13,6 +13,7 @@ from triage.evidence import Asked
 from triage.report import Mitigation, Report
 
 _TOOLS = ("kubectl ", "helm ", "flux ")
+_WORD = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"| && |.""", re.S)
 _IN_TEXT = re.compile(r"\bkubectl(?= (?:-n|get|top|uncordon) )")
 
 
@@ -38,7 +39,18 @@ def _mitigation(action: Mitigation, asked: Asked) -> Mitigation:
 
 
 def _command(command: str, asked: Asked) -> str:
-    return " && ".join(_one(part, asked) for part in command.split(" && "))
+    return " && ".join(_one(part, asked) for part in _parts(command))
+
+
+def _parts(command: str) -> list[str]:
+    """Between `&&`, but for such as stands in quotes: a model may be called anything."""
+    parts = [""]
+    for found in _WORD.finditer(command):
+        if found[0] == " && ":
+            parts.append("")
+        else:
+            parts[-1] += found[0]
+    return parts
 
 
 def _one(command: str, asked: Asked) -> str:

@@ -10,6 +10,9 @@ from triage.seal import printable
 MAX_LINE = 500
 _WHOLE = ("{freeze}", "{undo_rollout}", "{stop_rollout}")
 """Commands of the workload's owner, whose parts are quoted already."""
+_UNCUT = ("freeze", "undo_rollout", "stop_rollout", "resume_rollout", "bad_version_entry")
+"""What is pasted as it stands: the end of it cut off, it would be something else, or nothing that a shell can read."""
+_MOST_PASTED = 4096
 MAX_NAME = 255
 """A model is a directory, and no file system has a longer name."""
 
@@ -26,7 +29,7 @@ def _put(text: str, known: Mapping[str, str], *, quoted: bool) -> str:
         name = found[1]
         if name not in known:
             return name.upper()
-        said = short(" ".join(known[name].split()), 200)
+        said = short(" ".join(known[name].split()), _MOST_PASTED if quoted or name in _UNCUT else 200)
         return shlex.quote(said) if quoted else said
 
     return re.sub(r"\{(\w+)\}", value, text)

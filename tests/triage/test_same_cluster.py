@@ -37,6 +37,10 @@ def pinned(command: str, **more: str) -> Report:
             "flux suspend kustomization apps && kubectl -n prod rollout pause deployment/web",
             f"flux suspend kustomization apps {FLAGS} && kubectl {FLAGS} -n prod rollout pause deployment/web",
         ),
+        (
+            """kubectl -n prod logs 'a && kubectl b'"'"'c' && kubectl get pods""",
+            f"""kubectl {FLAGS} -n prod logs 'a && kubectl b'"'"'c' && kubectl {FLAGS} get pods""",
+        ),
         ("argocd app rollback web", "argocd app rollback web"),
         ("tritonserver --model-repository=/models", "tritonserver --model-repository=/models"),
     ],
