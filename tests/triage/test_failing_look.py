@@ -25,6 +25,10 @@ LOG = b"""\
 2026-01-15T02:58:00.1Z I0115 02:58:00.100000 1 model_lifecycle.cc:461] "loading: ranker:1"
 2026-01-15T02:58:01.1Z E0115 02:58:01.100000 1 model_lifecycle.cc:630] "failed to load 'ranker' version 1: Internal: ValueError: no"
 """
+DENIED = (
+    'pods "chat-0:8000" is forbidden: User "on-call" cannot create resource "pods/proxy" in API group ""'
+    ' in the namespace "prod"'
+)
 
 
 class Api:
@@ -36,6 +40,8 @@ class Api:
         self.log: bytes | None = LOG
         """None: it never comes."""
         self.index: list[dict[str, str]] | KubernetesError = []
+        self.error = b""
+        """What Triton answers instead of its index."""
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         self.asked.append(path)
@@ -59,7 +65,7 @@ class Api:
         assert (method, body) == ("POST", b"{}")
         if isinstance(self.index, KubernetesError):
             raise self.index
-        return 200, json.dumps(self.index).encode()
+        return (500, self.error) if self.error else (200, json.dumps(self.index).encode())
 
     def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
         raise AssertionError(path)
@@ -91,7 +97,7 @@ async def test_of_replicas_that_stand_alike_a_few_logs_are_read() -> None:
 
 async def test_a_right_that_is_missing_is_asked_for_once_and_not_by_each_pod() -> None:
     api = Api([pod(f"chat-{number}", ready=True) for number in range(40)])
-    api.index = KubernetesError("cannot create pods/proxy: 403", status=403, reason="Forbidden")
+    api.index = KubernetesError("cannot POST: 403", status=403, reason="Forbidden", detail=DENIED)
     view = await look(api)
     assert api.count("/proxy/v2/repository/index") == 1
     assert api.count("/log") == 0
@@ -99,6 +105,34 @@ async def test_a_right_that_is_missing_is_asked_for_once_and_not_by_each_pod() -
     assert [(gap.what, gap.reason, gap.pods) for gap in view.unseen] == [
         ("which models Triton has", "forbidden", 40)
     ]
+
+
+async def test_a_pod_that_forbids_forbids_nothing_of_the_others() -> None:
+    api = Api([pod(f"chat-{number}", ready=True) for number in range(3)])
+    api.index = KubernetesError("cannot POST: 403", status=403, reason="Forbidden", detail="no entry")
+    view = await look(api)
+    assert api.count("/proxy/v2/repository/index") == 3
+    assert view.looked.not_asked == 3
+
+
+async def test_a_triton_that_cannot_read_a_repository_is_a_failing_pod_though_it_is_ready() -> None:
+    """It tells so instead of its index."""
+    api = Api([pod("chat", ready=True)])
+    api.error = b'{"error": "failed to poll from model repositories"}'
+    view = await look(api)
+    assert api.count("/log") == 1
+    assert [line.pod for line in view.lines] == ["chat"]
+    assert not view.unseen
+
+
+async def test_a_port_that_is_still_closed_is_a_start_that_hangs_as_in_the_whole_report() -> None:
+    api = Api([pod("chat")])
+    api.log = b"2026-01-15T02:58:00.1Z I0115 02:58:00.100000 1 pinned_memory_manager.cc:277] pinned memory\n"
+    refused = "error trying to reach service: dial tcp 10.0.0.1:8000: connect: connection refused"
+    api.index = KubernetesError("cannot POST: 503", status=503, reason="ServiceUnavailable", detail=refused)
+    view = await look(api)
+    assert [line.title for line in view.lines] == ["a load that has not ended"]
+    assert not view.unseen
 
 
 async def test_ready_pods_that_restarted_lately_are_asked_where_others_like_them_are_read() -> None:

@@ -7,21 +7,23 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
+from typing import Protocol
 
 import msgspec
 
-from telemetry.kubernetes_api import KubernetesError
+from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.kubernetes_objects import object_path
 from triage.collect import Question, collect
 from triage.evidence import Asked, Evidence, LogExcerpt, Missing, RepositoryIndex, Snapshot
 from triage.failing.findings import Findings, failed_by_index, findings_of, ready_by_index
-from triage.failing.index import AskedApi, PodIndexes
+from triage.failing.index import PodIndexes
 from triage.failing.list_pods import Listed, list_triton_pods
 from triage.failing.pods import is_over, triton_pod
 from triage.failing.rows import PodCase, lines_of, report_command, unlike
 from triage.failing.triton_pod import TritonPod
 from triage.failing.view import SCHEMA, FailingModels, Gap, Looked
 from triage.probes.pod import pod_questions
+from triage.probes.pod_triton import Exchange
 from triage.rules import Rules
 from triage.seal import Seal, printable
 
@@ -41,6 +43,10 @@ _PROBES = ("previous_log", "helper_log", "events", "pod", "log", "index")
 """What is asked of each pod. Its whole report asks for more: nodes and neighbours cost the API server lists of their own."""
 
 Progress = Callable[[str], None]
+
+
+class AskedApi(KubernetesApi, Exchange, Protocol):
+    """The API server, and the way through it to the pods' ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +264,8 @@ _UNTHOUGHT = "this is a mistake of triton-triage: please report it"
 def _is_usual(evidence: Evidence, missing: Missing) -> bool:
     """No events, no earlier life, a container that has not begun: nothing that somebody could let us see."""
     if evidence.probe == "index":
-        return missing.reason == "unreachable"  # of a server that does not come up
+        # Of a server that does not come up, or of a pod that has gone since.
+        return missing.reason in ("unreachable", "not_started", "not_found")
     return missing.reason in ("expired", "not_started", "not_found")
 
 

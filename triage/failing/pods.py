@@ -9,6 +9,7 @@ import msgspec
 from telemetry.listwatch import KubernetesObject, ObjectMeta
 from telemetry.workloads import ascend, controller_of
 from triage.failing.triton_pod import TritonPod
+from triage.probes.pod_triton import http_port_of
 from triage.seal import printable
 from triage.wording import MAX_NAME, short
 
@@ -17,8 +18,6 @@ _IMAGE = re.compile(r"triton(?!-(?:ops|triage|autoscaler|gpu-agent)\b)", re.IGNO
 """The programs of this project run beside Triton, and are not it."""
 _COMMAND = re.compile(r"tritonserver|--model-(?:repository|store)\b")
 """Of a command or its arguments: a gateway that is given Triton's address names it too."""
-_HTTP_PORT_ARGUMENT = re.compile(r"--http-port[=\s]+(\d{1,5})\b")
-_HTTP_PORT = 8000
 _RESTARTED_WITHIN = timedelta(minutes=30)
 """A pod that is ready again and whose container ended lately is still looked at: it may end again."""
 _ENDED = ("Failed", "Succeeded")
@@ -140,7 +139,9 @@ def triton_pod(pod: ListedPod, now: datetime) -> TritonPod:
         ready=is_ready,
         troubled=not is_ready or any(_ended_lately(s, now) for s in status.container_statuses or ()),
         runs=state.state.running is not None,
-        http_port=_http_port(triton),
+        http_port=http_port_of(
+            [triton.words], [(port.name, port.container_port) for port in triton.ports or ()]
+        ),
         since=_utc(
             (ready.last_transition_time if ready else None) or status.start_time or meta.creation_timestamp
         ),
@@ -157,14 +158,6 @@ def _is_triton(container: _Container) -> bool:
 def _one_line(name: str) -> str:
     """The API server holds a pod's name to its rules, and takes any text for the name and the kind of its owner."""
     return short(" ".join(printable(name).split()), MAX_NAME)
-
-
-def _http_port(container: _Container) -> int:
-    """By the argument, else by the port's name, else Triton's default."""
-    if given := _HTTP_PORT_ARGUMENT.search(container.words):
-        return int(given[1])
-    named = (port.container_port for port in container.ports or () if port.name == "http")
-    return next(named, _HTTP_PORT)
 
 
 def _ended_lately(status: _Status, now: datetime) -> bool:

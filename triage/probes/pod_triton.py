@@ -5,7 +5,7 @@ with the right that is missing; a port that nobody listens on is no answer and n
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from telemetry.kubernetes_api import KubernetesError
 from triage.collect import Found, Question
 from triage.evidence import ContainerView, GpuMemory, GpuUse, Missing, PodView
 from triage.pod_roles import triton_containers
-from triage.probes.cluster_facts import missing
+from triage.probes.cluster_facts import missing, refused_right
 from triage.probes.triton_questions import MAX_ANSWER_BYTES, TritonQuestions
 from triage.seal import Seal
 
@@ -34,7 +34,7 @@ def pod_triton_questions(api: Exchange, pod: PodView, kubectl: str, model: str =
     triton = next((c for c in triton_containers(pod) if c.state == "running"), None)
     if triton is None or pod.phase in ("Succeeded", "Failed"):
         return []
-    way = _Proxied(api, pod, http_port(triton), kubectl)
+    way = ProxiedPort(api, pod.namespace, pod.name, http_port(triton), kubectl)
     asked = TritonQuestions(way, pod.name, model, f":{pod.name}")
 
     async def index() -> Found:
@@ -45,34 +45,49 @@ def pod_triton_questions(api: Exchange, pod: PodView, kubectl: str, model: str =
             return Found(found.facts, more)
         return Found(found.facts, [*asked.plain(), *found.then])
 
-    page = _Proxied(api, pod, metrics_port(triton), kubectl)
+    page = ProxiedPort(api, pod.namespace, pod.name, metrics_port(triton), kubectl)
     return [asked.index(index), *_gpu_memory(page, pod, triton)]
 
 
 def http_port(container: ContainerView) -> int:
     """By Triton's own argument, which decides; else by the port's name; else Triton's default."""
-    return _port(container, "--http-port", ("http", "http-triton", "http1"), HTTP_PORT)
+    return http_port_of([*container.command, *container.args], container.ports)
+
+
+def http_port_of(words: Iterable[str], ports: Iterable[tuple[str, int]]) -> int:
+    """By the words of a container's command line, and its ports with their names."""
+    return _port(words, ports, "--http-port", ("http", "http-triton", "http1"), HTTP_PORT)
 
 
 def metrics_port(container: ContainerView) -> int:
-    return _port(container, "--metrics-port", ("metrics", "http-metrics"), METRICS_PORT)
+    words = [*container.command, *container.args]
+    return _port(words, container.ports, "--metrics-port", ("metrics", "http-metrics"), METRICS_PORT)
 
 
-def _port(container: ContainerView, option: str, names: tuple[str, ...], default: int) -> int:
-    words = " ".join((*container.command, *container.args))
-    if given := re.search(rf"{option}[=\s]+(\d{{1,5}})\b", words):
+def _port(
+    words: Iterable[str],
+    ports: Iterable[tuple[str, int]],
+    option: str,
+    names: tuple[str, ...],
+    default: int,
+) -> int:
+    if given := re.search(rf"{option}[=\s]+(\d{{1,5}})\b", " ".join(words)):
         return int(given[1])
-    return next((number for name, number in container.ports if name in names), default)
+    return next((number for name, number in ports if name in names), default)
 
 
-class _Proxied:
-    def __init__(self, api: Exchange, pod: PodView, port: int, kubectl: str) -> None:
+class ProxiedPort:
+    """A pod's port through the API server."""
+
+    def __init__(self, api: Exchange, namespace: str, pod: str, port: int, kubectl: str) -> None:
         self._api = api
         self._pod = pod
         self.port = port
         self._kubectl = kubectl
-        self.source = f"port {port} of pod {pod.name}"
-        self.path = f"/api/v1/namespaces/{quote(pod.namespace)}/pods/{quote(pod.name)}:{port}/proxy"
+        self.source = f"port {port} of pod {pod}"
+        self.path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}:{port}/proxy"
+        self.denied = ""
+        """The API server's refusal, where it said that a right is missing: it is missing for every pod of the namespace."""
 
     def command(self, method: str, path: str) -> str:
         raw = shlex.quote(self.path + path)
@@ -91,12 +106,14 @@ class _Proxied:
             return self._unanswered(error)
 
     def _unanswered(self, error: KubernetesError) -> Missing:
+        if refused_right(error):
+            self.denied = str(error)
         if error.reason == "TooLarge":
             return Missing("truncated", str(error), "ask it by hand")
         if "connection refused" in error.detail:
             return Missing(
                 "not_started",
-                f"nobody listens on port {self.port} of pod {self._pod.name}",
+                f"nobody listens on port {self.port} of pod {self._pod}",
                 "Triton opens it once its loads have ended; if it has another port, give --triton URL",
             )
         if "error trying to reach service" in error.detail:
@@ -104,7 +121,7 @@ class _Proxied:
         return missing(error, INSTEAD)
 
 
-def _gpu_memory(way: _Proxied, pod: PodView, triton: ContainerView) -> Iterator[Question]:
+def _gpu_memory(way: ProxiedPort, pod: PodView, triton: ContainerView) -> Iterator[Question]:
     async def ask(seal: Seal) -> Found:
         answered = await way.call("GET", "/metrics")
         if isinstance(answered, Missing):
