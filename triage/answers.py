@@ -182,8 +182,14 @@ def _unopened(view: View) -> Answer | None:
     running = [c.name for c in triton_containers(pod) if c.state == "running" and not c.ready]
     if not running:
         return None
-    said = f"container {running[0]} runs, and has not opened its ports nor said that anything failed"
+    silent = any(reading.evidence.probe == "log" for reading in view.case.logs)
+    log = "its log says of nothing that it failed" if silent else "its log was not seen"
+    said = f"container {running[0]} runs, {_detail(closed[0])}, and {log}"
     return Answer("yes", said, (*_ids(view.case.of_probe("pod")), *_ids(closed)))
+
+
+def _detail(evidence: Evidence) -> str:
+    return evidence.missing.detail if evidence.missing else ""
 
 
 def _root(test: Test, view: View) -> Answer:

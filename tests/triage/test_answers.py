@@ -22,7 +22,7 @@ from tests.triage.snapshots import (
 )
 from triage.answers import Answer, answer, rests_on_text, view_of
 from triage.case import make_case, primary
-from triage.evidence import Evidence, IndexRow, ModelConfig, Readiness
+from triage.evidence import Evidence, IndexRow, Missing, ModelConfig, Readiness
 from triage.tree import Test
 
 ALL = ("log", "previous_log", "index", "pod", "events", "readiness", "config", "metadata")
@@ -125,6 +125,15 @@ def test_a_model_that_no_source_names_is_unknown_however_well_the_others_are() -
 def test_an_unloaded_model_that_was_asked_about_is_unknown() -> None:
     found = index(ready("a"), unavailable("b", "unloaded"))
     assert value("failed", log(loaded("a")), found, model="b") == "unknown"
+
+
+def test_a_closed_port_tells_of_a_log_only_what_was_seen_of_it() -> None:
+    missing = Missing("not_started", "nobody listens on port 8000", "wait")
+    closed = evidence("index:web-1", "index", None, missing, "web-1")
+    runs = pod("web-1", container())
+    said = "container triton runs, nobody listens on port 8000, and its log "
+    assert ask("unfinished", runs, closed, log("x")).because == f"{said}says of nothing that it failed"
+    assert ask("unfinished", runs, closed, gone("log")).because == f"{said}was not seen"
 
 
 def test_unfinished() -> None:
