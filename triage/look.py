@@ -46,6 +46,8 @@ class Sources:
     backends: Backends | None = None
     run_as: RunAs | None = None
     """Whom the server runs as, as far as the repository's modes are concerned."""
+    through_api: bool = True
+    """Where no address of Triton is given, its pods are asked through the API server, which takes the rights to pods/proxy."""
 
 
 async def look(
@@ -104,7 +106,7 @@ def _pods(access: ClusterAccess, sources: Sources, rules: Rules, model: str) -> 
             rules.signatures,
             access.kubectl,
             selector=sources.selector,
-            exchange=None if sources.triton else client,
+            exchange=client if sources.through_api and not sources.triton else None,
             model=model,
         )
         rollout = cluster_questions(

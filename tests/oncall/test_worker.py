@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.kube.api_server import kubeconfig
 from tests.oncall.test_start_and_stop import away, silent
 from triage.oncall.child import TriageFailedError, run_triage
 from triage.oncall.job import FIRST_LINE_SECONDS, Job, Said
@@ -52,6 +53,33 @@ async def test_a_quick_look_has_no_preliminary_report(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["b.json.gz"]
     assert "preliminary" not in {said.kind for said in heard}
     assert {read.probe for read in last.read}
+
+
+async def test_no_pod_is_asked_through_the_api_server(tmp_path: Path) -> None:
+    """Who may do that may send requests to every port, so the service's Role has no such right."""
+    pod = {
+        "metadata": {"name": "web-0", "namespace": "prod", "uid": "u"},
+        "spec": {"containers": [{"name": "triton", "image": "tritonserver"}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": "triton", "state": {"running": {}}}],
+        },
+    }
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path.endswith("/pods/web-0"):
+            return web.json_response(pod)
+        return web.json_response({"kind": "Status", "reason": "NotFound", "code": 404}, status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        file = kubeconfig(tmp_path, f"http://127.0.0.1:{server.port}")
+        await looked(job(tmp_path, kubeconfig=file, target="pod/web-0"))
+    assert any(path.endswith("/pods/web-0/log") for path in asked)
+    assert not [path for path in asked if "/proxy" in path]
 
 
 async def test_a_slow_source_holds_up_the_whole_report_and_not_the_first(tmp_path: Path) -> None:

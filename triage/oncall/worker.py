@@ -92,7 +92,14 @@ def _looking(
         )
         return look_at_latency(asked, job.model, rules, make_seal, so_far)
     triton = job.tritons[0] if job.tritons else None
-    given = Sources(None, triton, job.target, False, job.namespace, kubeconfig, context)
+    given = Sources(
+        triton=triton,
+        target=job.target,
+        namespace=job.namespace,
+        kubeconfig=kubeconfig,
+        context=context,
+        through_api=False,  # whoever may ask so may send requests to every port: no right for a service
+    )
     return look(given, job.model, rules, make_seal, so_far)
 
 
