@@ -9,6 +9,7 @@ import msgspec
 
 from triage.answers import View, said_while_serving, view_of
 from triage.case import Case, ModelCase, blamed_by, is_serving, make_case, primary
+from triage.cluster_views import Canary, PodPlacements, Rollouts
 from triage.evidence import (
     Evidence,
     LogExcerpt,
@@ -18,7 +19,6 @@ from triage.evidence import (
 )
 from triage.evidence_lines import evidence_line
 from triage.latency.changes import rolled_out_at
-from triage.latency.facts import Canary, PodPlacements, Rollouts
 from triage.load_figures import load_figures, who_serves
 from triage.model_store import model_stores
 from triage.report import (

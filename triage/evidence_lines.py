@@ -1,5 +1,15 @@
 """One line for each piece of evidence: who was asked what, how to ask it by hand, and how much came back. Pure."""
 
+from triage.cluster_views import (
+    Canary,
+    ClusterEvents,
+    HpaView,
+    NoCanary,
+    Nodes,
+    NoHpa,
+    PodPlacements,
+    Rollouts,
+)
 from triage.evidence import (
     Evidence,
     GpuHolders,
@@ -15,21 +25,7 @@ from triage.evidence import (
     RepositoryView,
     ServerMetadata,
 )
-from triage.latency.facts import (
-    Canary,
-    ClusterEvents,
-    HpaView,
-    Lifetime,
-    ModelSettings,
-    NoCanary,
-    Nodes,
-    NoHpa,
-    PodPlacements,
-    Ranges,
-    RepositoryChanges,
-    Rollouts,
-    Statistics,
-)
+from triage.latency.facts import Lifetime, ModelSettings, Ranges, RepositoryChanges, Statistics
 from triage.report import EvidenceLine
 from triage.wording import MAX_NAME, count, short
 

@@ -10,7 +10,7 @@ can be paused); `argoproj/argo-rollouts:docs/generated/kubectl-argo-rollouts/` (
 
 import shlex
 
-from triage.latency.facts import Canary, Rollouts
+from triage.cluster_views import Canary, Rollouts
 
 ABOVE_ALL_ORDINALS = 100_000
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from triage.latency.facts import Canary, PodPlacement, PodPlacements, Revision, Rollouts
+from triage.cluster_views import Canary, PodPlacement, PodPlacements, Revision, Rollouts
 from triage.wording import count
 
 Scope = Literal["new", "both", "unknown"]

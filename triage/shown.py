@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from triage.answers import Answer, View
 from triage.case import index_rows
+from triage.cluster_views import Nodes
 from triage.evidence import (
     ContainerUse,
     ContainerView,
@@ -20,7 +21,6 @@ from triage.evidence import (
     PodView,
     RepositoryIndex,
 )
-from triage.latency.facts import Nodes
 from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind
 from triage.wording import names, short

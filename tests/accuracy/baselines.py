@@ -1,7 +1,8 @@
 """What simpler ways would have said of the same evidence: blame the last rollout, and the measure that moved most."""
 
 from tests.fleetsim.incidents import Incident
-from triage.latency.facts import Ranges, Rollouts
+from triage.cluster_views import Rollouts
+from triage.latency.facts import Ranges
 
 OF_CHANGES = {"rollout_or_termination", "slower_version", "observer_effect", "cold_start", "readiness_flip"}
 """Blaming the last rollout counts as right for all of these."""

@@ -13,8 +13,8 @@ from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import ApiRefused, Object
 from tests.controlplane.test_rollouts import RIGHTS, Cluster, Plain, identity, kubectl, settled, workload
 from tests.local_process import eventually
+from triage.cluster_views import Canary, NoCanary, PodPlacements, Rollouts
 from triage.evidence import Facts, Missing
-from triage.latency.facts import Canary, NoCanary, PodPlacements, Rollouts
 from triage.owner import resume_command, stop_command
 from triage.probes.cluster import cluster_questions
 from triage.seal import Seal

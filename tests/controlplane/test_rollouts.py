@@ -12,8 +12,8 @@ from telemetry.kube_client import KubernetesClient
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
 from tests.local_process import eventually
+from triage.cluster_views import ClusterEvents, HpaView, Nodes, NoHpa, PodPlacements, Rollouts
 from triage.evidence import Facts, Missing
-from triage.latency.facts import ClusterEvents, HpaView, Nodes, NoHpa, PodPlacements, Rollouts
 from triage.owner import freeze_command, undo_command
 from triage.probes.cluster import cluster_questions
 from triage.seal import Seal

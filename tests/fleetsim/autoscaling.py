@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triage.latency.facts import HpaCondition, HpaView
+from triage.cluster_views import HpaCondition, HpaView
 
 if TYPE_CHECKING:
     from tests.fleetsim.fleet import Fleet

@@ -5,8 +5,7 @@ import msgspec
 from tests.fleetsim.evidence import evidence_of
 from tests.fleetsim.fleet import Fleet
 from tests.fleetsim.hosts import Pod
-from triage.evidence import Evidence, Facts, LogExcerpt, LogLine
-from triage.latency.facts import (
+from triage.cluster_views import (
     ClusterEvent,
     ClusterEvents,
     Nodes,
@@ -16,6 +15,7 @@ from triage.latency.facts import (
     PodPlacements,
     Rollouts,
 )
+from triage.evidence import Evidence, Facts, LogExcerpt, LogLine
 
 EVENTS_LAST_SECONDS = 3600.0
 

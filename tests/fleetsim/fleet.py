@@ -13,7 +13,8 @@ from tests.fleetsim.models import Model, Request
 from tests.fleetsim.samples import Samples
 from tests.fleetsim.server import Server
 from tests.fleetsim.setup import Setup, Stream, Template
-from triage.latency.facts import ClusterEvent, RepositoryChange, Revision
+from triage.cluster_views import ClusterEvent, Revision
+from triage.latency.facts import RepositoryChange
 
 SCRAPE_SECONDS = 15.0
 CLOSE_SCRAPE_SECONDS = 2.0

@@ -18,8 +18,9 @@ from tests.fleetsim.models import Model, Request, Service
 from tests.fleetsim.observe import without
 from tests.fleetsim.server import Server
 from tests.fleetsim.split import cases
+from triage.cluster_views import PodPlacements, Rollouts
 from triage.evidence import Snapshot
-from triage.latency.facts import PodPlacements, Ranges, Rollouts
+from triage.latency.facts import Ranges
 
 START = 1_780_000_000.0
 STEADY = Service(100.0, sigma=0.0, input_ms=0.0, output_ms=0.0)

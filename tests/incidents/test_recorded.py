@@ -11,8 +11,9 @@ import pytest
 from tests.accuracy.judge import rules
 from tests.fleetsim.observe import SOURCES as PROBES
 from triage.bundle import load_snapshot
+from triage.cluster_views import PodPlacement, PodPlacements, Revision, Rollouts
 from triage.evidence import Evidence, Missing, Snapshot
-from triage.latency.facts import PodPlacement, PodPlacements, Ranges, Revision, Rollouts
+from triage.latency.facts import Ranges
 from triage.report import Report
 from triage.report_of import report_of
 

@@ -10,9 +10,7 @@ import pytest
 
 from telemetry.kubernetes_api import KubernetesError
 from tests.kube.canned_api import CannedApi
-from triage.collect import Question
-from triage.evidence import Evidence, Facts, Missing
-from triage.latency.facts import (
+from triage.cluster_views import (
     ClusterEvent,
     ClusterEvents,
     HpaView,
@@ -22,6 +20,8 @@ from triage.latency.facts import (
     PodPlacements,
     Rollouts,
 )
+from triage.collect import Question
+from triage.evidence import Evidence, Facts, Missing
 from triage.probes.cluster import cluster_questions
 from triage.probes.cluster_facts import missing
 from triage.seal import Seal

@@ -8,9 +8,9 @@ from aiohttp import web
 from telemetry.kube_client import KubernetesClient
 from tests.kube.api_server import ApiServer, Reply, api_server, kubeconfig, refusal
 from tests.triage.latency.evidence import rules
+from triage.cluster_views import PodPlacement
 from triage.collect import collect
 from triage.evidence import Asked, Evidence, LogExcerpt, Missing
-from triage.latency.facts import PodPlacement
 from triage.probes.pod_logs import LOG_BYTES, MOST_PODS, pod_log_questions
 from triage.seal import Seal
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from triage.latency.facts import Canary, Revision, Rollouts
+from triage.cluster_views import Canary, Revision, Rollouts
 from triage.owner import freeze_command, resume_command, stop_command, undo_command
 
 REVISIONS = (Revision(41, "a", 1.0), Revision(42, "b", 2.0))

@@ -20,8 +20,8 @@ from tests.triage.snapshots import (
     previous_log,
     report,
 )
+from triage.cluster_views import Canary, NoCanary, PodPlacement, PodPlacements, Revision, Rollouts
 from triage.evidence import Evidence, IndexRow
-from triage.latency.facts import Canary, NoCanary, PodPlacement, PodPlacements, Revision, Rollouts
 from triage.report import Mitigation, Report
 
 LAYOUT = "no version of 'm'"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from triage.latency.facts import Canary, PodPlacement, PodPlacements, Revision, Rollouts
+from triage.cluster_views import Canary, PodPlacement, PodPlacements, Revision, Rollouts
 from triage.rollout_state import RolloutState, rollout_state
 
 REVISIONS = (Revision(41, "a", 1.0, replicas=3), Revision(42, "b", 2.0, replicas=1))

@@ -6,6 +6,7 @@ import pytest
 from tests.triage.snapshots import RULES, container, evidence, failed, gone, log, own, pod, report
 from triage.answers import Answer, view_of
 from triage.case import make_case, primary
+from triage.cluster_views import Nodes, NodeView
 from triage.evidence import (
     ContainerUse,
     ContainerView,
@@ -23,7 +24,6 @@ from triage.evidence import (
     ProbeView,
     VolumeView,
 )
-from triage.latency.facts import Nodes, NodeView
 from triage.shown import SHOWN, spell
 from triage.tree import Test, TestKind
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from triage.answers import Answer, Value
+from triage.cluster_views import Rollouts
 from triage.latency.changes import rolled_out_at
-from triage.latency.facts import Rollouts
 from triage.latency.incident import Incident, Movement
 from triage.latency.kinds import (
     Answered,

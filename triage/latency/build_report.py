@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from triage.cluster_views import Rollouts
 from triage.evidence import Evidence, LogExcerpt, Snapshot
 from triage.evidence_lines import evidence_line
 from triage.latency.charts import charts
-from triage.latency.facts import Ranges, Rollouts
+from triage.latency.facts import Ranges
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
 from triage.latency.number import amount

@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from triage.evidence import Evidence, LogExcerpt
-from triage.latency.change import Change
-from triage.latency.facts import (
+from triage.cluster_views import (
     ClusterEvents,
     Nodes,
     NodeView,
     PodPlacement,
     PodPlacements,
-    RepositoryChanges,
     Revision,
     Rollouts,
 )
+from triage.evidence import Evidence, LogExcerpt
+from triage.latency.change import Change
+from triage.latency.facts import RepositoryChanges
 from triage.latency.history import History
 from triage.latency.log_changes import changes_of_logs
 from triage.latency.looked_again import changes_while_looking

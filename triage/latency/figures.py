@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from triage.latency.facts import HpaView, PodPlacements, Rollouts
+from triage.cluster_views import HpaView, PodPlacements, Rollouts
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
 from triage.latency.number import amount

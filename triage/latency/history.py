@@ -8,8 +8,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
+from triage.cluster_views import PodPlacement, PodPlacements
 from triage.evidence import Evidence
-from triage.latency.facts import PodPlacement, PodPlacements, Ranges, Series
+from triage.latency.facts import Ranges, Series
 from triage.latency.kinds import By, Of
 from triage.latency.measures import Measure
 from triage.latency.quantities import Quantity

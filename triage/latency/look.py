@@ -16,9 +16,9 @@ from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.prometheus import PrometheusAccess, PrometheusSource
 from telemetry.workload_above import named_workload
 from triage.cluster_access import ClusterAccess
+from triage.cluster_views import HpaView, PodPlacements, Rollouts
 from triage.collect import Found, Question, SoFar, collect
 from triage.evidence import Asked, Missing, Snapshot
-from triage.latency.facts import HpaView, PodPlacements, Rollouts
 from triage.latency.grid import Window
 from triage.latency.queries import SeriesTarget
 from triage.latency.rules import LatencyRules

@@ -19,9 +19,9 @@ from telemetry.revision_reader import KINDS, read_revisions
 from telemetry.revisions import Birth
 from telemetry.target import Workload
 from telemetry.workload_above import find_workload, is_made_by, named_workload
+from triage.cluster_views import ClusterEvents, NoCanary, Nodes, NoHpa, PodPlacements
 from triage.collect import Found, Question
 from triage.evidence import Facts, Missing
-from triage.latency.facts import ClusterEvents, NoCanary, Nodes, NoHpa, PodPlacements
 from triage.probes.cluster_facts import (
     called,
     canary,

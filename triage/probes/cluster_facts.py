@@ -11,8 +11,7 @@ from telemetry.object_events import ObjectEvent
 from telemetry.placements import Placement
 from telemetry.revision_reader import WorkloadRevisions
 from telemetry.target import Workload
-from triage.evidence import Missing, MissingReason
-from triage.latency.facts import (
+from triage.cluster_views import (
     Canary,
     ClusterEvent,
     HpaCondition,
@@ -22,6 +21,7 @@ from triage.latency.facts import (
     Revision,
     Rollouts,
 )
+from triage.evidence import Missing, MissingReason
 
 _REFUSED = re.compile(
     r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)" '

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from telemetry.container_log import ContainerLog, LogOutcome, read_log
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
+from triage.cluster_views import PodPlacement
 from triage.collect import Found, Question
 from triage.evidence import LogExcerpt, Missing
-from triage.latency.facts import PodPlacement
 from triage.latency.server_log import is_known
 from triage.log_excerpt import LogKeeper, Room
 from triage.probes.cluster_facts import missing, refused_right

@@ -10,9 +10,9 @@ from telemetry.gpu_holders import read_gpu_pods
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.nodes import gpus_of, read_nodes
 from telemetry.pod_metrics import read_usage
+from triage.cluster_views import Nodes
 from triage.collect import Found, Question
 from triage.evidence import ContainerUse, Facts, GpuHolder, GpuHolders, Missing, PodUse, PodView
-from triage.latency.facts import Nodes
 from triage.pod_view import utc
 from triage.probes.cluster_facts import missing, node_view
 from triage.seal import Seal

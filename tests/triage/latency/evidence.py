@@ -6,22 +6,17 @@ from functools import cache
 import msgspec
 
 from telemetry.rules_dir import rules_dir
-from triage.evidence import Asked, Evidence, Facts, LogExcerpt, LogLine, Missing, Snapshot
-from triage.latency.facts import (
+from triage.cluster_views import (
     ClusterEvent,
     ClusterEvents,
     HpaView,
-    Lifetime,
-    ModelSettings,
     PodPlacement,
     PodPlacements,
-    Ranges,
-    RepositoryChange,
-    RepositoryChanges,
     Revision,
     Rollouts,
-    Series,
 )
+from triage.evidence import Asked, Evidence, Facts, LogExcerpt, LogLine, Missing, Snapshot
+from triage.latency.facts import Lifetime, ModelSettings, Ranges, RepositoryChange, RepositoryChanges, Series
 from triage.latency.history import History, View, Who
 from triage.latency.incident import Incident
 from triage.latency.rules import LatencyRules, latency_rules_from_folder

@@ -20,8 +20,8 @@ from tests.triage.latency.evidence import (
     triton,
 )
 from triage.answers import Answer
+from triage.cluster_views import PodPlacement, Revision
 from triage.latency.answers import answer
-from triage.latency.facts import PodPlacement, Revision
 from triage.latency.kinds import (
     Answered,
     By,

@@ -19,9 +19,9 @@ from tests.triage.latency.evidence import (
     steady,
     triton,
 )
+from triage.cluster_views import Nodes, NodeView, PodPlacement, Revision
 from triage.evidence import Evidence
 from triage.latency.change import Change
-from triage.latency.facts import Nodes, NodeView, PodPlacement, Revision
 
 
 def of(*parts: Part) -> list[Change]:

@@ -20,7 +20,7 @@ from tests.triage.latency.evidence import (
     stepped,
     triton,
 )
-from triage.latency.facts import PodPlacement, Revision
+from triage.cluster_views import PodPlacement, Revision
 from triage.latency.figures import arriving, figures
 from triage.latency.predicates.warm_path import warm_path
 from triage.wording import command, fill

@@ -15,7 +15,8 @@ from tests.triage.latency.evidence import (
     triton,
     values_of,
 )
-from triage.latency.facts import PodPlacement, Ranges
+from triage.cluster_views import PodPlacement
+from triage.latency.facts import Ranges
 from triage.latency.history import History, View, Who
 from triage.latency.kinds import By
 from triage.latency.measures import Measure

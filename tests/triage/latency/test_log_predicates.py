@@ -19,9 +19,9 @@ from tests.triage.latency.evidence import (
     triton,
 )
 from triage.answers import Answer
+from triage.cluster_views import PodPlacement
 from triage.evidence import Evidence, LogExcerpt
 from triage.latency.answers import answer
-from triage.latency.facts import PodPlacement
 from triage.latency.kinds import Change
 from triage.latency.predicates import PREDICATES
 from triage.latency.walk import walk

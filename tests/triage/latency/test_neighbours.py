@@ -15,7 +15,7 @@ from tests.triage.latency.evidence import (
     steady,
     stepped,
 )
-from triage.latency.facts import PodPlacement
+from triage.cluster_views import PodPlacement
 from triage.latency.figures import figures
 from triage.latency.predicates.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
 from triage.render_html import render_html

@@ -14,8 +14,8 @@ from tests.triage.latency.evidence import (
     steady,
     stepped,
 )
+from triage.cluster_views import Nodes, NodeView, PodPlacement
 from triage.evidence import Evidence
-from triage.latency.facts import Nodes, NodeView, PodPlacement
 from triage.latency.predicates import PREDICATES
 from triage.latency.walk import walk
 

@@ -17,7 +17,7 @@ from tests.triage.latency.evidence import (
     stepped,
 )
 from triage.answers import Value
-from triage.latency.facts import PodPlacement, Revision
+from triage.cluster_views import PodPlacement, Revision
 from triage.latency.predicates import PREDICATES
 from triage.report_of import report_of
 

@@ -33,8 +33,8 @@ from tests.triage.latency.evidence import (
     triton,
 )
 from triage.bundle import BundleError, load_bundle, save_bundle
+from triage.cluster_views import PodPlacement, Revision
 from triage.evidence import Snapshot
-from triage.latency.facts import PodPlacement, Revision
 from triage.render_html import render_html
 from triage.render_json import render_json
 from triage.render_text import render_text

@@ -17,7 +17,7 @@ from tests.triage.latency.evidence import (
     stepped,
     triton,
 )
-from triage.latency.facts import Revision
+from triage.cluster_views import Revision
 from triage.latency.predicates import PREDICATES
 from triage.latency.walk import walk
 

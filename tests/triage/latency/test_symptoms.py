@@ -18,7 +18,7 @@ from tests.triage.latency.evidence import (
     triton,
 )
 from triage.answers import Value
-from triage.latency.facts import NoHpa
+from triage.cluster_views import NoHpa
 from triage.latency.predicates import PREDICATES
 from triage.latency.walk import walk
 

@@ -20,7 +20,7 @@ from tests.triage.latency.evidence import (
     snapshot,
     stepped,
 )
-from triage.latency.facts import NoHpa, PodPlacement, Revision
+from triage.cluster_views import NoHpa, PodPlacement, Revision
 from triage.latency.figures import figures
 from triage.latency.predicates.warm_path import warm_path, warm_path_seen
 from triage.report_of import report_of

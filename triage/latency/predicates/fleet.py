@@ -1,8 +1,8 @@
 """The fleet and its autoscaler. Pure."""
 
 from triage.answers import Answer
+from triage.cluster_views import HpaView, NoHpa, PodPlacements, Rollouts
 from triage.latency.changes import rolled_out_at
-from triage.latency.facts import HpaView, NoHpa, PodPlacements, Rollouts
 from triage.latency.incident import Incident
 from triage.latency.points import mean
 

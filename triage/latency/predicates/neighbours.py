@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from triage.answers import Answer
-from triage.latency.facts import PodPlacements, Ranges
+from triage.cluster_views import PodPlacements
+from triage.latency.facts import Ranges
 from triage.latency.history import owner_by_name
 from triage.latency.incident import Incident
 from triage.latency.number import amount

@@ -1,7 +1,7 @@
 """What the nodes say of themselves, beside what their pods show. Pure."""
 
 from triage.answers import Answer
-from triage.latency.facts import Nodes, NodeView
+from triage.cluster_views import Nodes, NodeView
 from triage.latency.incident import Incident
 from triage.latency.predicates.computing import always_slow_node, one_node_slower, slower_nodes
 from triage.wording import names

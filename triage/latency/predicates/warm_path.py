@@ -4,7 +4,7 @@ model warms up before that. Pure."""
 import statistics
 
 from triage.answers import Answer
-from triage.latency.facts import HpaView, NoHpa, PodPlacement, PodPlacements
+from triage.cluster_views import HpaView, NoHpa, PodPlacement, PodPlacements
 from triage.latency.incident import Incident
 from triage.wording import count, names
 
