@@ -150,7 +150,7 @@ def helper_claims(
     Once for each signature: a download that is tried again fails in the same words."""
     seen: set[str] = set()
     for line in excerpt.lines:
-        match = next(iter(signatures.match(line.text)), None)
+        match = next((m for m in signatures.match(line.text) if m.signature.origin != "repository"), None)
         if match is None or match.category in (None, "not_a_load_failure") or match.signature.id in seen:
             continue
         seen.add(match.signature.id)
@@ -172,9 +172,26 @@ def kubernetes_claims(
 ) -> Iterable[Claim]:
     """What container states and events say; they speak of no model. `pod` tells which events are over."""
     for text in _kubernetes_texts(evidence, ran=pod is not None and has_run(pod)):
-        for match in signatures.match(text)[:1]:
-            if match.category is not None and match.signature.origin == "kubernetes":
-                yield Claim(evidence.id, evidence.probe, match, text, 0, True, None)
+        for words, own in _by_whom(text):
+            for match in signatures.match(words)[:1]:
+                if match.category is not None and match.signature.origin == "kubernetes":
+                    yield Claim(evidence.id, evidence.probe, match, text, 0, own, None)
+
+
+_QUOTES = re.compile(
+    r"(?s)(.*?(?:terminated: (?:Error|Completed|OOMKilled|no reason), exit code -?\d+|[Pp]robe (?:failed|errored))): (.+)"
+)
+"""Where the kubelet passes on what a container left as its last words (kubernetes/website: docs/tasks/debug/debug-application/
+determine-reason-pod-failure.md) or what a probe's command printed."""
+
+
+def _by_whom(text: str) -> Iterator[tuple[str, bool]]:
+    """The kubelet's own words, and apart from them a container's, which may be anything, with whether they are the kubelet's."""
+    if quotes := _QUOTES.fullmatch(text):
+        yield quotes[1], True
+        yield quotes[2], False
+    else:
+        yield text, True
 
 
 def repository_claims(evidence: Evidence, view: RepositoryView, signatures: Signatures) -> Iterable[Claim]:

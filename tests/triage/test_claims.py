@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetry.rules_dir import rules_dir
 from triage.claims import LogReading, deciding, index_claims, kubernetes_claims, mentioned_model, read_log
 from triage.evidence import (
     ContainerView,
@@ -17,7 +18,7 @@ from triage.evidence import (
     PodView,
     RepositoryIndex,
 )
-from triage.signatures import parse_signatures
+from triage.signatures import load_signatures, parse_signatures
 
 SIGNATURES = parse_signatures(
     {
@@ -268,6 +269,9 @@ def test_the_index_claims_by_the_reason_of_each_model_that_failed() -> None:
     assert [(c.model, c.version, c.line, c.own) for c in claims] == [("a", "1", "CUDA out of memory", True)]
 
 
+SHIPPED = load_signatures(rules_dir() / "signatures")
+
+
 def container(name: str, state: str, *, init: bool = False) -> ContainerView:
     return ContainerView(
         name=name, image="", init=init, ready=False, restarts=0, state="waiting", last_state=state
@@ -287,6 +291,45 @@ def test_kubernetes_claims_by_its_own_words_alone() -> None:
         ("container server terminated: OOMKilled, exit code 137", None),
         ("init container copy terminated: OOMKilled, exit code 137", None),
         ("event Killed: OOMKilled", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("OOMKilled", [("k8s-oom-killed", False)]),
+        (
+            "done\ncontainer server terminated: OOMKilled",
+            [("k8s-oom-killed", False)],
+        ),
+        ("all is well", []),
+    ],
+)
+def test_the_last_words_that_a_container_leaves_are_not_kubernetes_own(
+    message: str, told: list[tuple[str, bool]]
+) -> None:
+    pod = PodView("n", "p", "Running", False, containers=(
+        container("server", f"terminated: Error, exit code 1: {message}"),
+    ))  # fmt: skip
+    assert [(c.signature.id, c.own) for c in kubernetes_claims(evidence(pod), SHIPPED)] == told
+
+
+def test_what_a_probe_prints_is_not_kubernetes_own() -> None:
+    events = PodEvents((EventView("", "Unhealthy", "Liveness probe failed: OOMKilled"),))
+    claims = list(kubernetes_claims(evidence(events), SHIPPED))
+    assert [(c.signature.id, c.own) for c in claims] == [
+        ("k8s-probe-failed", True),
+        ("k8s-oom-killed", False),
+    ]
+
+
+def test_the_last_words_hide_no_kill_by_the_kernel() -> None:
+    """Whatever else they would be a cause of."""
+    pod = PodView("n", "p", "Running", False, containers=(
+        container("server", "terminated: OOMKilled, exit code 137: CUDA out of memory"),
+    ))  # fmt: skip
+    assert ("k8s-oom-killed", True) in [
+        (c.signature.id, c.own) for c in kubernetes_claims(evidence(pod), SHIPPED)
     ]
 
 
