@@ -7,8 +7,9 @@ from telemetry.kubernetes_api import KubernetesError
 from tests.triage.snapshots import container
 from triage.collect import Question
 from triage.evidence import ContainerView, GpuMemory, GpuUse, Missing, PodView, RepositoryIndex
-from triage.probes.pod_triton import gpu_memory, http_port, metrics_port, pod_triton_questions
+from triage.probes.pod_triton import gpu_memory, pod_triton_questions
 from triage.seal import Seal
+from triage.triton_ports import http_port, metrics_port
 
 USED = 'nv_gpu_memory_used_bytes{gpu_uuid="GPU-1"} 84825604096.000000\n'
 TOTAL = 'nv_gpu_memory_total_bytes{gpu_uuid="GPU-1"} 85899345920.000000\n'

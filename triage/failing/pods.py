@@ -9,8 +9,8 @@ import msgspec
 from telemetry.listwatch import KubernetesObject, ObjectMeta
 from telemetry.workloads import ascend, controller_of
 from triage.failing.triton_pod import TritonPod
-from triage.probes.pod_triton import http_port_of
 from triage.seal import printable
+from triage.triton_ports import http_port_of
 from triage.wording import MAX_NAME, short
 
 _PORTS = frozenset({8000, 8001, 8002})

@@ -3,9 +3,8 @@
 The index is a POST, so it takes the right to `create pods/proxy`; all else is read with `get pods/proxy`. What is refused is told
 with the right that is missing; a port that nobody listens on is no answer and no "no"."""
 
-import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -17,9 +16,8 @@ from triage.pod_roles import triton_containers
 from triage.probes.cluster_facts import missing, refused_right
 from triage.probes.triton_questions import MAX_ANSWER_BYTES, TritonQuestions
 from triage.seal import Seal
+from triage.triton_ports import http_port, metrics_port
 
-HTTP_PORT, METRICS_PORT = 8000, 8002
-"""Triton's own (triton-inference-server/server: src/command_line_parser.h)."""
 INSTEAD = "give the server's address as --triton URL"
 _USED, _TOTAL = "nv_gpu_memory_used_bytes", "nv_gpu_memory_total_bytes"
 
@@ -47,33 +45,6 @@ def pod_triton_questions(api: Exchange, pod: PodView, kubectl: str, model: str =
 
     page = ProxiedPort(api, pod.namespace, pod.name, metrics_port(triton), kubectl)
     return [asked.index(index), *_gpu_memory(page, pod, triton)]
-
-
-def http_port(container: ContainerView) -> int:
-    """By Triton's own argument, which decides; else by the port's name; else Triton's default."""
-    return http_port_of([*container.command, *container.args], container.ports)
-
-
-def http_port_of(words: Iterable[str], ports: Iterable[tuple[str, int]]) -> int:
-    """By the words of a container's command line, and its ports with their names."""
-    return _port(words, ports, "--http-port", ("http", "http-triton", "http1"), HTTP_PORT)
-
-
-def metrics_port(container: ContainerView) -> int:
-    words = [*container.command, *container.args]
-    return _port(words, container.ports, "--metrics-port", ("metrics", "http-metrics"), METRICS_PORT)
-
-
-def _port(
-    words: Iterable[str],
-    ports: Iterable[tuple[str, int]],
-    option: str,
-    names: tuple[str, ...],
-    default: int,
-) -> int:
-    if given := re.search(rf"{option}[=\s]+(\d{{1,5}})\b", " ".join(words)):
-        return int(given[1])
-    return next((number for name, number in ports if name in names), default)
 
 
 class ProxiedPort:
