@@ -111,7 +111,7 @@ def _pause(rollouts: Rollouts, namespace: str, kubectl: str) -> str:
 def _resume(rollouts: Rollouts, namespace: str, kubectl: str) -> str:
     match rollouts.workload.partition("/")[0]:
         case "statefulset":
-            strategy = '{"type":"RollingUpdate","rollingUpdate":{"partition":0}}'
+            strategy = f'{{"type":"RollingUpdate","rollingUpdate":{{"partition":{rollouts.partition}}}}}'
         case "daemonset":
             strategy = '{"type":"RollingUpdate"}'
         case _:

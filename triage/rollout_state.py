@@ -75,8 +75,18 @@ def _under_way(rollouts: Rollouts, canary: Canary | None, old: Sequence[PodPlace
         return canary.phase in _FLAGGER_ACTS and not canary.suspended
     if rollouts.paused or rollouts.aborted or rollouts.strategy == "OnDelete":
         return False
+    if rollouts.partition:
+        return not _is_held(rollouts)
     behind = (rollouts.updated or 0) < (rollouts.replicas or 0)
     return behind or bool(old) or any(each.replicas for each in rollouts.revisions[:-1])
+
+
+def _is_held(rollouts: Rollouts) -> bool:
+    """Whether a StatefulSet's partition keeps all pods that are left of the earlier revision
+    (kubernetes/kubernetes: pkg/controller/statefulset/stateful_set_control.go, updateMin)."""
+    if not rollouts.partition or rollouts.replicas is None or rollouts.updated is None:
+        return False
+    return rollouts.updated >= rollouts.replicas - rollouts.partition
 
 
 def _scope(
@@ -110,6 +120,8 @@ def _fate(
         return "they stay: the rollout is aborted"
     if rollouts.strategy == "OnDelete":
         return "they stay until somebody deletes them: the strategy is OnDelete"
+    if _is_held(rollouts):
+        return f"they stay: the partition of {rollouts.workload} is {rollouts.partition}"
     wrongly_ready = [pod.pod for pod in new if pod.ready and pod.pod in failing]
     if wrongly_ready:
         return (

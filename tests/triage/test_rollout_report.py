@@ -112,6 +112,23 @@ def test_a_paused_rollout_is_not_stopped_again() -> None:
     assert action(told, "Leave 2 ready pods of revision 41 as they are")
 
 
+def test_a_statefulset_that_its_partition_holds_is_not_stopped_again() -> None:
+    told = in_a_rollout(workload="statefulset/web", partition=100_000)
+    assert told.headline.startswith("FIX m")
+    assert "they stay: the partition of statefulset/web is 100000" in told.impact[1]
+    staged = in_a_rollout(workload="statefulset/web", partition=2)  # its one new pod is there: the other two are held
+    assert staged.headline.startswith("FIX m")
+
+
+def test_a_statefulset_is_resumed_with_the_partition_that_it_had() -> None:
+    told = in_a_rollout(workload="statefulset/web", partition=1)
+    assert told.headline.startswith("STOP THE ROLLOUT of statefulset/web")
+    assert told.actions[0].command == (
+        """kubectl -n prod patch statefulset/web -p '{"spec":{"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"partition":100000}}}}'"""
+    )
+    assert told.actions[0].undo.endswith('"rollingUpdate":{"partition":1}}}}\'')
+
+
 def test_pods_that_nobody_could_see_are_not_taken_for_gone() -> None:
     told = report(
         pods("web-3", unready=("web-3",)),

@@ -127,6 +127,7 @@ def rollouts(found: WorkloadRevisions) -> Rollouts:
         stuck=found.stuck,
         aborted=found.aborted,
         stable=found.stable,
+        partition=found.partition,
     )
 
 
