@@ -10,6 +10,8 @@ from triage.seal import printable
 MAX_LINE = 500
 _WHOLE = ("{freeze}", "{undo_rollout}", "{stop_rollout}")
 """Commands of the workload's owner, whose parts are quoted already."""
+_KEPT_WHOLE = ("resume_rollout", "bad_version_entry")
+"""To be pasted as they stand: half of a command, or of a line of a file, is none."""
 MAX_NAME = 255
 """A model is a directory, and no file system has a longer name."""
 
@@ -26,8 +28,10 @@ def _put(text: str, known: Mapping[str, str], *, quoted: bool) -> str:
         name = found[1]
         if name not in known:
             return name.upper()
-        said = short(" ".join(known[name].split()), 200)
-        return shlex.quote(said) if quoted else said
+        if name in _KEPT_WHOLE:
+            return known[name]
+        said = " ".join(known[name].split())
+        return shlex.quote(said) if quoted else short(said, 200)
 
     return re.sub(r"\{(\w+)\}", value, text)
 

@@ -129,6 +129,17 @@ def test_a_statefulset_is_resumed_with_the_partition_that_it_had() -> None:
     assert told.actions[0].undo.endswith('"rollingUpdate":{"partition":1}}}}\'')
 
 
+def test_a_long_undo_and_a_long_entry_are_not_cut() -> None:
+    name = "a-deployment-with-a-name-of-sixty-three-letters-as-helm-makes-them"[:63]
+    flux = {"managed_by": f"flux kustomization/{name}", "managed_in": "flux-system"}
+    undo = in_a_rollout(workload=f"statefulset/{name}", **flux).actions[0].undo
+    assert undo.endswith(f"&& flux resume kustomization {name} -n flux-system")
+    assert undo.count("'") == 2
+    model = "m" * 250
+    marked = action(report(log(failed(model, f"no version of '{model}'"), GAVE_UP)), "Mark version 1")
+    assert f'- {{"model": "{model}", "version": 1, "reason": "It has no version."}}' in marked.do
+
+
 def test_pods_that_nobody_could_see_are_not_taken_for_gone() -> None:
     told = report(
         pods("web-3", unready=("web-3",)),
