@@ -27,6 +27,8 @@ class RolloutState:
     """Ready pods of earlier revisions, or of Flagger's primary; None: nobody could see."""
     newest_pods: int | None
     newest_ready: int | None
+    newest_unready: tuple[str, ...]
+    """Names of the newest revision's pods that are not ready, as far as they were seen."""
     under_way: bool
     """More pods may be replaced by itself."""
     scope: Scope
@@ -59,6 +61,7 @@ def rollout_state(
         serving=serving,
         newest_pods=len(new) if new is not None else None,
         newest_ready=sum(pod.ready for pod in new) if new is not None else None,
+        newest_unready=tuple(sorted(pod.pod for pod in new or () if not pod.ready)),
         under_way=_under_way(rollouts, canary, old),
         scope=_scope(new, old, failing),
         fate=_fate(rollouts, canary, new, old, failing),

@@ -129,6 +129,13 @@ def test_a_statefulset_is_resumed_with_the_partition_that_it_had() -> None:
     assert told.actions[0].undo.endswith('"rollingUpdate":{"partition":1}}}}\'')
 
 
+def test_a_statefulset_taken_back_does_not_wait_for_its_failing_pod() -> None:
+    told = in_a_rollout(workload="statefulset/web")
+    assert action(told, "If what revision 42 changed").command == (
+        "kubectl -n prod rollout undo statefulset/web --to-revision=41 && kubectl -n prod delete pod web-3"
+    )
+
+
 def test_a_long_undo_and_a_long_entry_are_not_cut() -> None:
     name = "a-deployment-with-a-name-of-sixty-three-letters-as-helm-makes-them"[:63]
     flux = {"managed_by": f"flux kustomization/{name}", "managed_in": "flux-system"}
