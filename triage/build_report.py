@@ -37,6 +37,7 @@ from triage.rollout_state import RolloutState, rollout_state
 from triage.rules import Rules
 from triage.same_cluster import for_the_same_cluster
 from triage.tree import Leaf, Tree
+from triage.unseen import missing_evidence
 from triage.walk import BANDS, Verdict, walk
 from triage.wording import MAX_NAME, capital, clean, command, count, fill, names, sentence, short
 
@@ -292,11 +293,9 @@ class _Writer:
         return None
 
     def _unseen(self) -> Iterator[Unseen]:
+        yield from missing_evidence(self._snapshot.evidence)
         for evidence in self._snapshot.evidence:
-            if evidence.missing:
-                gone = evidence.missing
-                yield Unseen(what=evidence.source, reason=gone.reason, detail=gone.detail, remedy=gone.remedy)
-            elif isinstance(evidence.facts, LogExcerpt) and evidence.facts.cut:
+            if isinstance(evidence.facts, LogExcerpt) and evidence.facts.cut:
                 yield Unseen(
                     what=evidence.source,
                     reason="truncated",

@@ -44,8 +44,8 @@ def undo_command(
 
 
 def undo_with_pods(rollouts: Rollouts, namespace: str, revision: int, unready: Sequence[str]) -> str:
-    """`undo_command`, and of a StatefulSet the deletion of its new pods that are not ready: its controller waits for these before it
-    replaces any, so that the earlier template alone brings nothing back (kubernetes/website:
+    """`undo_command`, and of a StatefulSet the deletion of its new pods that are not ready: its controller waits for these before
+    it replaces any, so that the earlier template alone brings nothing back (kubernetes/website:
     docs/concepts/workloads/controllers/statefulset.md, Forced rollback)."""
     undo = undo_command(rollouts, namespace, revision=revision)
     if not undo or not unready or not rollouts.workload.startswith("statefulset/"):

@@ -116,17 +116,19 @@ def test_a_statefulset_that_its_partition_holds_is_not_stopped_again() -> None:
     told = in_a_rollout(workload="statefulset/web", partition=100_000)
     assert told.headline.startswith("FIX m")
     assert "they stay: the partition of statefulset/web is 100000" in told.impact[1]
-    staged = in_a_rollout(workload="statefulset/web", partition=2)  # its one new pod is there: the other two are held
+    staged = in_a_rollout(
+        workload="statefulset/web", partition=2
+    )  # its one new pod is there: the other two are held
     assert staged.headline.startswith("FIX m")
 
 
 def test_a_statefulset_is_resumed_with_the_partition_that_it_had() -> None:
     told = in_a_rollout(workload="statefulset/web", partition=1)
     assert told.headline.startswith("STOP THE ROLLOUT of statefulset/web")
-    assert told.actions[0].command == (
-        """kubectl -n prod patch statefulset/web -p '{"spec":{"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"partition":100000}}}}'"""
-    )
-    assert told.actions[0].undo.endswith('"rollingUpdate":{"partition":1}}}}\'')
+    stop = told.actions[0]
+    assert stop.command is not None
+    assert '"rollingUpdate":{"partition":100000}' in stop.command
+    assert '"rollingUpdate":{"partition":1}' in stop.undo
 
 
 def test_a_statefulset_taken_back_does_not_wait_for_its_failing_pod() -> None:
