@@ -19,7 +19,9 @@ from triage.rules import rules_from_folder
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BROKEN = "class TritonPythonModel:\n    def initialize(self, args):\n        raise ValueError('no')\n"
-HANGING = "import time\n\n\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(3600)\n"
+HANGING = (
+    "import time\n\n\nclass TritonPythonModel:\n    def initialize(self, args):\n        time.sleep(3600)\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,28 @@ def test_a_repository_in_order_passes_and_is_not_said_to_load(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("beside", [None, "README.md"])
+def test_a_folder_without_a_model_passes_nothing(tmp_path: Path, beside: str | None) -> None:
+    """What a pipeline finds where a checkout failed or a volume is not mounted."""
+    if beside:
+        (tmp_path / beside).write_text("models")
+    got = check("--repository", str(tmp_path))
+    assert got.exit_code == 3
+    assert json.loads(got.stdout)["headline"] == (
+        f"CANNOT TELL: {tmp_path}: no model's folder lies there; give the folder that --model-repository names, where this "
+        "program may read it."
+    )
+
+
+def test_a_link_in_a_circle_is_no_repository(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    got = check("--repository", str(tmp_path / "a"))
+    [unseen] = json.loads(got.stdout)["unseen"]
+    assert (got.exit_code, unseen["reason"]) == (3, "not_found")
+    assert "mistake of triton-triage" not in got.stdout
+
+
 def test_findings_fail_and_name_every_model_with_its_fix(tmp_path: Path) -> None:
     model(tmp_path, "ranker", CONFIG + "max_batchsize: 1\n")
     model(tmp_path, "scorer", code="version https://git-lfs.github.com/spec/v1\n")
