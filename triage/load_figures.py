@@ -88,8 +88,8 @@ def who_serves(state: RolloutState) -> str:
         return ""
     if state.canary is not None:
         return f"{count(state.serving, 'available pod')} of {state.canary.primary}"
-    number = f" of revision {state.previous.number}" if state.previous else ""
-    return f"{count(state.serving, 'ready pod')}{number}"
+    number = f"revision {state.serving_revision}" if state.serving_revision else "earlier revisions"
+    return f"{count(state.serving, 'ready pod')} of {number}"
 
 
 def _good_version(case: Case, model: ModelCase | None) -> str:

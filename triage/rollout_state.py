@@ -25,6 +25,8 @@ class RolloutState:
     """The latest earlier revision that has ready pods; else the one before; None: none is kept."""
     serving: int | None
     """Ready pods of earlier revisions, or of Flagger's primary; None: nobody could see."""
+    serving_revision: int | None
+    """The number that all of these are of; None: they are of several, or of one that is not kept."""
     newest_pods: int | None
     newest_ready: int | None
     newest_unready: tuple[str, ...]
@@ -59,6 +61,7 @@ def rollout_state(
         newest=newest,
         previous=_previous(earlier, old or ()),
         serving=serving,
+        serving_revision=_serving_revision(earlier, old or ()),
         newest_pods=len(new) if new is not None else None,
         newest_ready=sum(pod.ready for pod in new) if new is not None else None,
         newest_unready=tuple(sorted(pod.pod for pod in new or () if not pod.ready)),
@@ -71,6 +74,11 @@ def rollout_state(
 def _previous(earlier: Sequence[Revision], old: Sequence[PodPlacement]) -> Revision | None:
     ready = {pod.revision for pod in old if pod.ready}
     return next((each for each in reversed(earlier) if each.hash in ready), earlier[-1] if earlier else None)
+
+
+def _serving_revision(earlier: Sequence[Revision], old: Sequence[PodPlacement]) -> int | None:
+    ready = {pod.revision for pod in old if pod.ready}
+    return next((each.number for each in earlier if {each.hash} == ready), None)
 
 
 def _under_way(rollouts: Rollouts, canary: Canary | None, old: Sequence[PodPlacement] | None) -> bool:

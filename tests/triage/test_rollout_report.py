@@ -138,6 +138,17 @@ def test_a_statefulset_taken_back_does_not_wait_for_its_failing_pod() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("revisions", "of"),
+    [(("a", "a"), "revision 41"), (("a", "0"), "earlier revisions"), (("0", "0"), "earlier revisions")],
+)
+def test_pods_are_of_the_revision_that_they_are_of(revisions: tuple[str, str], of: str) -> None:
+    """Of several, or of one that the history does not keep, none is named."""
+    old = [PodPlacement(f"web-{number}", revision=each, ready=True) for number, each in enumerate(revisions)]
+    told = in_a_rollout(placements=PodPlacements((*old, PodPlacement("web-3", revision="b"))))
+    assert told.impact[1].startswith(f"2 ready pods of {of} still serve")
+
+
 def test_a_long_undo_and_a_long_entry_are_not_cut() -> None:
     name = "a-deployment-with-a-name-of-sixty-three-letters-as-helm-makes-them"[:63]
     flux = {"managed_by": f"flux kustomization/{name}", "managed_in": "flux-system"}
