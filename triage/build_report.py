@@ -202,7 +202,10 @@ class _Writer:
                     return (
                         f"CANNOT TELL{where}: no source names it. Is --model right? They name {names(told)}."
                     )
-                return f"{stop}{'look: ' if stop else ''}CANNOT TELL{where}: {leaf.title}. {first}."
+                title = leaf.title
+                if leaf.id == "repository-read-in-part":
+                    title = short(self._verdict.path[-1].answer.because)
+                return f"{stop}{'look: ' if stop else ''}CANNOT TELL{where}: {title}. {first}."
             case "not_a_load_failure":
                 said = (
                     self._root.signature.says

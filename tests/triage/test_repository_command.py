@@ -49,6 +49,18 @@ def test_a_folder_without_a_model_passes_nothing(tmp_path: Path, beside: str | N
     )
 
 
+def test_the_headline_of_a_check_that_could_not_read_all_names_what(tmp_path: Path) -> None:
+    model(tmp_path, "ranker")
+    (tmp_path / "bad_versions.yaml").write_text("- {model: ranker, version: 1}")
+    got = check("--repository", str(tmp_path))
+    report = json.loads(got.stdout)
+    assert (got.exit_code, report["verdict"]["leaf"]) == (3, "repository-read-in-part")
+    assert report["headline"].startswith(
+        "CANNOT TELL: not read: bad_versions.yaml:1:3: 'reason' is missing here; add it. "
+    )
+    assert not [each for each in report["actions"] if "log" in each["do"]]
+
+
 def test_a_link_in_a_circle_is_no_repository(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
