@@ -151,8 +151,9 @@ def test_pods_are_of_the_revision_that_they_are_of(revisions: tuple[str, str], o
 
 def test_a_long_undo_and_a_long_entry_are_not_cut() -> None:
     name = "a-deployment-with-a-name-of-sixty-three-letters-as-helm-makes-them"[:63]
-    flux = {"managed_by": f"flux kustomization/{name}", "managed_in": "flux-system"}
-    undo = in_a_rollout(workload=f"statefulset/{name}", **flux).actions[0].undo
+    owner = f"flux kustomization/{name}"
+    told = in_a_rollout(workload=f"statefulset/{name}", managed_by=owner, managed_in="flux-system")
+    undo = told.actions[0].undo
     assert undo.endswith(f"&& flux resume kustomization {name} -n flux-system")
     assert undo.count("'") == 2
     model = "m" * 250
