@@ -149,7 +149,7 @@ def _fate(
     if more and rollouts.strategy != "Recreate":
         left = min(more, serving)
         return f"{left} of them may still be taken away (maxUnavailable is {rollouts.max_unavailable}){stuck}"
-    return f"no more of them are taken away while the new pods are not ready{stuck}"
+    return f"the rollout takes no more of them away while the new pods are not ready{stuck}"
 
 
 def _fate_of_primary(canary: Canary) -> str:

@@ -52,7 +52,7 @@ async def test_stopped_resumed_and_taken_back(
     assert report.headline.startswith("STOP THE ROLLOUT of deployment/llm, then FIX ")
     assert report.impact[:2] == (
         f"1 of 4 pods not ready: {pod}",
-        "3 ready pods of revision 1 still serve: no more of them are taken away while the new pods are not ready",
+        "3 ready pods of revision 1 still serve: the rollout takes no more of them away while the new pods are not ready",
     )
     changed = "only pods of revision 2 fail, the latest: image of triton: triton:1 -> triton:2"
     assert report.impact[2].startswith(changed)  # and the annotation by which the test holds them

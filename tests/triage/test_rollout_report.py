@@ -75,7 +75,7 @@ def test_the_rollout_is_stopped_before_anything_is_mended() -> None:
     )
     assert told.impact[:3] == (
         "1 of 3 pods not ready: web-3",
-        "2 ready pods of revision 41 still serve: no more of them are taken away while the new pods are not ready",
+        "2 ready pods of revision 41 still serve: the rollout takes no more of them away while the new pods are not ready",
         "only pods of revision 42 fail, the latest: image of triton: t:1 -> t:2",
     )
     stop, *_ = told.actions
@@ -84,8 +84,8 @@ def test_the_rollout_is_stopped_before_anything_is_mended() -> None:
         "kubectl -n prod rollout resume deployment/web",
     )
     assert stop.do == (
-        "Stop the rollout of deployment/web: 2 ready pods of revision 41 still serve; no more of them are taken away while the "
-        "new pods are not ready."
+        "Stop the rollout of deployment/web: 2 ready pods of revision 41 still serve; the rollout takes no more of them away "
+        "while the new pods are not ready."
     )
     back = action(told, "If what revision 42 changed is the cause (image of triton: t:1 -> t:2)")
     assert back.command == "kubectl -n prod rollout undo deployment/web --to-revision=41"
