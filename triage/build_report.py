@@ -37,7 +37,7 @@ from triage.rollout_state import RolloutState, rollout_state
 from triage.rules import Rules
 from triage.same_cluster import for_the_same_cluster
 from triage.tree import Leaf, Tree
-from triage.unseen import missing_evidence
+from triage.unseen import missing_evidence, unread_files
 from triage.walk import BANDS, Verdict, walk
 from triage.wording import MAX_NAME, capital, clean, command, count, fill, names, sentence, short
 
@@ -306,9 +306,7 @@ class _Writer:
                     remedy="give the part between the start of the server and the failure as --log FILE",
                 )
             elif isinstance(evidence.facts, RepositoryView):
-                remedy = "look at it by hand, or give a repository that this program may read"
-                for said in evidence.facts.unread[:10]:
-                    yield Unseen(what=evidence.source, reason="truncated", detail=said, remedy=remedy)
+                yield from unread_files(evidence.source, evidence.facts.unread)
         for gap in self._verdict.gaps:
             if gap.startswith("not seen: "):
                 yield Unseen(

@@ -1,13 +1,15 @@
 """What could not be seen, told once where it is the same of several pods: five replicas that fail alike would fill a screen with
 five times the same missing right. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from triage.evidence import Evidence, Missing
+from triage.evidence import Evidence, Missing, MissingReason
 from triage.report import Unseen
 
 _POD = "\0"
 """Stands for a pod's name where texts of several pods are compared."""
+_MOST_FILES = 10
+_DENIED = ": Permission denied"
 
 
 def missing_evidence(evidence: Iterable[Evidence]) -> Sequence[Unseen]:
@@ -38,3 +40,13 @@ def _told(alike: Sequence[tuple[str, Missing]]) -> Unseen:
     others = len({each for each, _ in alike}) - 1
     more = f", and the same of {others} more" if others else ""
     return Unseen(what=f"{source}{more}", reason=gone.reason, detail=gone.detail, remedy=gone.remedy)
+
+
+def unread_files(source: str, unread: Sequence[str]) -> Iterator[Unseen]:
+    """What of a repository was not read, each `NAME: why`."""
+    remedy = "look at it by hand, or give a repository that this program may read"
+    for said in unread[:_MOST_FILES]:
+        reason: MissingReason = "forbidden" if said.endswith(_DENIED) else "truncated"
+        yield Unseen(what=source, reason=reason, detail=said, remedy=remedy)
+    if (more := len(unread) - _MOST_FILES) > 0:
+        yield Unseen(what=source, reason="truncated", detail=f"{more} more, not told here", remedy=remedy)

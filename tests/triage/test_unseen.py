@@ -2,7 +2,7 @@
 
 from tests.triage.snapshots import evidence
 from triage.evidence import Evidence, Missing, MissingReason
-from triage.unseen import missing_evidence
+from triage.unseen import missing_evidence, unread_files
 
 PODS = ("web-a", "web-b", "web-c")
 
@@ -46,3 +46,12 @@ def test_what_belongs_to_no_pod_is_never_put_together() -> None:
         gone("canary", "", "canary of deploy/web", "forbidden", "no", "the rule", id="canary"),
     ]
     assert len(missing_evidence(alone)) == 2
+
+
+def test_a_file_that_may_not_be_read_is_forbidden_and_what_is_left_out_is_counted() -> None:
+    denied, *others = unread_files(
+        "repository r", ["a/config.pbtxt: Permission denied", *["b: too large"] * 11]
+    )
+    assert (denied.reason, denied.detail) == ("forbidden", "a/config.pbtxt: Permission denied")
+    assert {each.reason for each in others} == {"truncated"}
+    assert (len(others), others[-1].detail) == (10, "2 more, not told here")
