@@ -1,6 +1,7 @@
 """`triton-triage load-failure --repository DIR` as the check of a promotion pipeline, and as evidence beside other evidence."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,16 @@ def test_the_headline_of_a_check_that_could_not_read_all_names_what(tmp_path: Pa
         "CANNOT TELL: not read: bad_versions.yaml:1:3: 'reason' is missing here; add it. "
     )
     assert not [each for each in report["actions"] if "log" in each["do"]]
+
+
+def test_a_pipe_in_place_of_a_model_is_found_and_not_read(tmp_path: Path) -> None:
+    model(tmp_path, "ranker")
+    (tmp_path / "ranker/1/model.py").unlink()
+    os.mkfifo(tmp_path / "ranker/1/model.py")
+    got = check("--repository", str(tmp_path))
+    report = json.loads(got.stdout)
+    assert (got.exit_code, report["verdict"]["category"]) == (1, "artifact_integrity")
+    assert "it is a pipe or a device" in report["headline"]
 
 
 def test_a_link_in_a_circle_is_no_repository(tmp_path: Path) -> None:
