@@ -393,7 +393,8 @@ class _Writer:
 def _rollout_lines(state: RolloutState) -> Iterator[str]:
     """Who serves meanwhile, and what the latest rollout has to do with it. Timing alone blames nothing."""
     serving = who_serves(state)
-    yield f"{capital(serving)} still serve: {state.fate}" if serving else capital(state.fate)
+    verb = "serves" if state.serving == 1 else "serve"
+    yield f"{capital(serving)} still {verb}: {state.fate}" if serving else capital(state.fate)
     newest, changes = state.newest, "; ".join(state.newest.changes[:3])
     changed = f": {changes}" if changes else ""
     match state.scope:

@@ -149,6 +149,12 @@ def test_pods_are_of_the_revision_that_they_are_of(revisions: tuple[str, str], o
     assert told.impact[1].startswith(f"2 ready pods of {of} still serve")
 
 
+def test_one_pod_serves_and_two_serve() -> None:
+    old = PodPlacement("web-1", revision="a", ready=True)
+    told = in_a_rollout(placements=PodPlacements((old, PodPlacement("web-3", revision="b"))))
+    assert told.impact[1].startswith("1 ready pod of revision 41 still serves: ")
+
+
 def test_a_long_undo_and_a_long_entry_are_not_cut() -> None:
     name = "a-deployment-with-a-name-of-sixty-three-letters-as-helm-makes-them"[:63]
     owner = f"flux kustomization/{name}"
