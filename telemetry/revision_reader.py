@@ -53,6 +53,8 @@ class WorkloadRevisions(msgspec.Struct, frozen=True):
     """An Argo Rollout that went back to its stable pods, and stays there until it is retried."""
     stable: str = ""
     """Hash of the template that an Argo Rollout takes for stable."""
+    partition: int = 0
+    """So many of a StatefulSet's pods, the first ones, are not replaced by a rollout."""
 
 
 async def read_revisions(
@@ -91,6 +93,7 @@ async def read_revisions(
         ),
         aborted=status.abort,
         stable=status.stable_rs,
+        partition=_partition(found, workload.kind),
     )
 
 
@@ -99,6 +102,12 @@ def _strategy(found: "_Workload", kind: str) -> str:
     if kind == "Rollout":
         return "BlueGreen" if strategy.blue_green is not None else "Canary"
     return strategy.type
+
+
+def _partition(found: "_Workload", kind: str) -> int:
+    strategy = found.spec.update_strategy or _Strategy()
+    rolling = strategy.rolling_update if kind == "StatefulSet" else None
+    return (rolling.partition or 0) if rolling else 0
 
 
 def _max_unavailable(found: "_Workload", kind: str, wanted: int | None) -> int | None:
@@ -203,6 +212,7 @@ class _Selector(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Rolling(msgspec.Struct, frozen=True, rename="camel"):
     max_unavailable: int | str | None = None
+    partition: int | None = None
 
 
 class _Strategy(msgspec.Struct, frozen=True, rename="camel"):

@@ -305,6 +305,19 @@ def _in_order(test: Test, view: View) -> Answer:
     return Answer("unknown", "more was asked than a repository")
 
 
+def _read_in_part(test: Test, view: View) -> Answer:
+    """Whether nothing but a repository was looked at, and nothing was found in it, though some of it was not read."""
+    for evidence in view.case.of_probe(*test.reads):
+        if not isinstance(evidence.facts, RepositoryView) or len(view.case.evidence) > 1:
+            continue
+        if evidence.facts.problems or not evidence.facts.unread:
+            return Answer("no", "something was found, or all of it was read", (evidence.id,))
+        unread = evidence.facts.unread
+        more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
+        return Answer("yes", f"not read: {unread[0]}{more}", (evidence.id,))
+    return Answer("unknown", "more was asked than a repository")
+
+
 _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "seen": _seen,
     "failed": _failed,
@@ -316,6 +329,7 @@ _KINDS: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "healthy": _healthy,
     "alone": _alone,
     "in_order": _in_order,
+    "read_in_part": _read_in_part,
 }
 
 

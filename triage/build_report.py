@@ -37,6 +37,7 @@ from triage.rollout_state import RolloutState, rollout_state
 from triage.rules import Rules
 from triage.same_cluster import for_the_same_cluster
 from triage.tree import Leaf, Tree
+from triage.unseen import missing_evidence, unread_files
 from triage.walk import BANDS, Verdict, walk
 from triage.wording import MAX_NAME, capital, clean, command, count, fill, names, sentence, short
 
@@ -201,7 +202,10 @@ class _Writer:
                     return (
                         f"CANNOT TELL{where}: no source names it. Is --model right? They name {names(told)}."
                     )
-                return f"{stop}{'look: ' if stop else ''}CANNOT TELL{where}: {leaf.title}. {first}."
+                title = leaf.title
+                if leaf.id == "repository-read-in-part":
+                    title = short(self._verdict.path[-1].answer.because)
+                return f"{stop}{'look: ' if stop else ''}CANNOT TELL{where}: {title}. {first}."
             case "not_a_load_failure":
                 said = (
                     self._root.signature.says
@@ -292,11 +296,9 @@ class _Writer:
         return None
 
     def _unseen(self) -> Iterator[Unseen]:
+        yield from missing_evidence(self._snapshot.evidence)
         for evidence in self._snapshot.evidence:
-            if evidence.missing:
-                gone = evidence.missing
-                yield Unseen(what=evidence.source, reason=gone.reason, detail=gone.detail, remedy=gone.remedy)
-            elif isinstance(evidence.facts, LogExcerpt) and evidence.facts.cut:
+            if isinstance(evidence.facts, LogExcerpt) and evidence.facts.cut:
                 yield Unseen(
                     what=evidence.source,
                     reason="truncated",
@@ -304,9 +306,7 @@ class _Writer:
                     remedy="give the part between the start of the server and the failure as --log FILE",
                 )
             elif isinstance(evidence.facts, RepositoryView):
-                remedy = "look at it by hand, or give a repository that this program may read"
-                for said in evidence.facts.unread[:10]:
-                    yield Unseen(what=evidence.source, reason="truncated", detail=said, remedy=remedy)
+                yield from unread_files(evidence.source, evidence.facts.unread)
         for gap in self._verdict.gaps:
             if gap.startswith("not seen: "):
                 yield Unseen(
@@ -393,7 +393,8 @@ class _Writer:
 def _rollout_lines(state: RolloutState) -> Iterator[str]:
     """Who serves meanwhile, and what the latest rollout has to do with it. Timing alone blames nothing."""
     serving = who_serves(state)
-    yield f"{capital(serving)} still serve: {state.fate}" if serving else capital(state.fate)
+    verb = "serves" if state.serving == 1 else "serve"
+    yield f"{capital(serving)} still {verb}: {state.fate}" if serving else capital(state.fate)
     newest, changes = state.newest, "; ".join(state.newest.changes[:3])
     changed = f": {changes}" if changes else ""
     match state.scope:

@@ -82,6 +82,8 @@ class Rollouts(msgspec.Struct, frozen=True, tag="rollouts"):
     """An Argo Rollout that went back to its stable pods, and stays there until it is retried."""
     stable: str = ""
     """Hash of the template that an Argo Rollout takes for stable."""
+    partition: int = 0
+    """So many of a StatefulSet's pods, the first ones, are not replaced by a rollout."""
 
 
 class Canary(msgspec.Struct, frozen=True, tag="canary"):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from triage.case import Case, ModelCase, index_rows
 from triage.model_store import ModelStore, combined, model_stores
-from triage.owner import resume_command, stop_command, undo_command
+from triage.owner import resume_command, stop_command, undo_with_pods
 from triage.repository.bad_versions import bad_version_entry
 from triage.rollout_state import RolloutState
 from triage.wording import count
@@ -76,7 +76,9 @@ def _of_rollout(state: RolloutState, namespace: str) -> dict[str, str]:
         found["stop_rollout"] = stop_command(rollouts, state.canary, namespace)
         found["resume_rollout"] = resume_command(rollouts, state.canary, namespace)
     if state.previous and state.scope != "both":
-        found["undo_rollout"] = undo_command(rollouts, namespace, revision=state.previous.number)
+        found["undo_rollout"] = undo_with_pods(
+            rollouts, namespace, state.previous.number, state.newest_unready
+        )
     return found
 
 
@@ -86,8 +88,8 @@ def who_serves(state: RolloutState) -> str:
         return ""
     if state.canary is not None:
         return f"{count(state.serving, 'available pod')} of {state.canary.primary}"
-    number = f" of revision {state.previous.number}" if state.previous else ""
-    return f"{count(state.serving, 'ready pod')}{number}"
+    number = f"revision {state.serving_revision}" if state.serving_revision else "earlier revisions"
+    return f"{count(state.serving, 'ready pod')} of {number}"
 
 
 def _good_version(case: Case, model: ModelCase | None) -> str:

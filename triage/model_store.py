@@ -63,7 +63,10 @@ def model_stores(pod: PodView) -> Sequence[ModelStore]:
             found += _stores(pod, triton, path)
     if found:
         return found
-    return [ModelStore("", "unknown", "unknown", "unknown: the pod's arguments name none")]
+    named = any((*each.command, *each.args) for each in triton_containers(pod))
+    # None are there where the image has them, and in a bundle that was saved before they were kept.
+    said = "the pod's arguments name none" if named else "no arguments of the pod were seen"
+    return [ModelStore("", "unknown", "unknown", f"unknown: {said}")]
 
 
 def repository_paths(container: ContainerView) -> Sequence[str]:

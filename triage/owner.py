@@ -9,6 +9,7 @@ can be paused); `argoproj/argo-rollouts:docs/generated/kubectl-argo-rollouts/` (
 `fluxcd/flagger:pkg/apis/flagger/v1beta1/canary.go` (suspend)."""
 
 import shlex
+from collections.abc import Sequence
 
 from triage.cluster_views import Canary, Rollouts
 
@@ -40,6 +41,16 @@ def undo_command(
         if rollouts.paused:
             undo = f"{rollout} resume {workload} && {undo}"
     return f"{freeze_command(rollouts, namespace, kubectl)} && {undo}" if tool == "flux" else undo
+
+
+def undo_with_pods(rollouts: Rollouts, namespace: str, revision: int, unready: Sequence[str]) -> str:
+    """`undo_command`, and of a StatefulSet the deletion of its new pods that are not ready: its controller waits for these before
+    it replaces any, so that the earlier template alone brings nothing back (kubernetes/website:
+    docs/concepts/workloads/controllers/statefulset.md, Forced rollback)."""
+    undo = undo_command(rollouts, namespace, revision=revision)
+    if not undo or not unready or not rollouts.workload.startswith("statefulset/"):
+        return undo
+    return f"{undo} && {_kubectl('kubectl', namespace)} delete pod {shlex.join(unready)}"
 
 
 def freeze_command(rollouts: Rollouts, namespace: str = "", kubectl: str = "kubectl") -> str:
@@ -111,7 +122,7 @@ def _pause(rollouts: Rollouts, namespace: str, kubectl: str) -> str:
 def _resume(rollouts: Rollouts, namespace: str, kubectl: str) -> str:
     match rollouts.workload.partition("/")[0]:
         case "statefulset":
-            strategy = '{"type":"RollingUpdate","rollingUpdate":{"partition":0}}'
+            strategy = f'{{"type":"RollingUpdate","rollingUpdate":{{"partition":{rollouts.partition}}}}}'
         case "daemonset":
             strategy = '{"type":"RollingUpdate"}'
         case _:

@@ -25,8 +25,12 @@ class RolloutState:
     """The latest earlier revision that has ready pods; else the one before; None: none is kept."""
     serving: int | None
     """Ready pods of earlier revisions, or of Flagger's primary; None: nobody could see."""
+    serving_revision: int | None
+    """The number that all of these are of; None: they are of several, or of one that is not kept."""
     newest_pods: int | None
     newest_ready: int | None
+    newest_unready: tuple[str, ...]
+    """Names of the newest revision's pods that are not ready, as far as they were seen."""
     under_way: bool
     """More pods may be replaced by itself."""
     scope: Scope
@@ -57,8 +61,10 @@ def rollout_state(
         newest=newest,
         previous=_previous(earlier, old or ()),
         serving=serving,
+        serving_revision=_serving_revision(earlier, old or ()),
         newest_pods=len(new) if new is not None else None,
         newest_ready=sum(pod.ready for pod in new) if new is not None else None,
+        newest_unready=tuple(sorted(pod.pod for pod in new or () if not pod.ready)),
         under_way=_under_way(rollouts, canary, old),
         scope=_scope(new, old, failing),
         fate=_fate(rollouts, canary, new, old, failing),
@@ -70,13 +76,28 @@ def _previous(earlier: Sequence[Revision], old: Sequence[PodPlacement]) -> Revis
     return next((each for each in reversed(earlier) if each.hash in ready), earlier[-1] if earlier else None)
 
 
+def _serving_revision(earlier: Sequence[Revision], old: Sequence[PodPlacement]) -> int | None:
+    ready = {pod.revision for pod in old if pod.ready}
+    return next((each.number for each in earlier if {each.hash} == ready), None)
+
+
 def _under_way(rollouts: Rollouts, canary: Canary | None, old: Sequence[PodPlacement] | None) -> bool:
     if canary is not None:
         return canary.phase in _FLAGGER_ACTS and not canary.suspended
     if rollouts.paused or rollouts.aborted or rollouts.strategy == "OnDelete":
         return False
+    if rollouts.partition:
+        return not _is_held(rollouts)
     behind = (rollouts.updated or 0) < (rollouts.replicas or 0)
     return behind or bool(old) or any(each.replicas for each in rollouts.revisions[:-1])
+
+
+def _is_held(rollouts: Rollouts) -> bool:
+    """Whether a StatefulSet's partition keeps all pods that are left of the earlier revision
+    (kubernetes/kubernetes: pkg/controller/statefulset/stateful_set_control.go, updateMin)."""
+    if not rollouts.partition or rollouts.replicas is None or rollouts.updated is None:
+        return False
+    return rollouts.updated >= rollouts.replicas - rollouts.partition
 
 
 def _scope(
@@ -110,6 +131,8 @@ def _fate(
         return "they stay: the rollout is aborted"
     if rollouts.strategy == "OnDelete":
         return "they stay until somebody deletes them: the strategy is OnDelete"
+    if _is_held(rollouts):
+        return f"they stay: the partition of {rollouts.workload} is {rollouts.partition}"
     wrongly_ready = [pod.pod for pod in new if pod.ready and pod.pod in failing]
     if wrongly_ready:
         return (
@@ -126,7 +149,7 @@ def _fate(
     if more and rollouts.strategy != "Recreate":
         left = min(more, serving)
         return f"{left} of them may still be taken away (maxUnavailable is {rollouts.max_unavailable}){stuck}"
-    return f"no more of them are taken away while the new pods are not ready{stuck}"
+    return f"the rollout takes no more of them away while the new pods are not ready{stuck}"
 
 
 def _fate_of_primary(canary: Canary) -> str:

@@ -14,7 +14,7 @@ from triage.report import Mitigation, Report
 
 _TOOLS = ("kubectl ", "helm ", "flux ")
 _WORD = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"| && |.""", re.S)
-_IN_TEXT = re.compile(r"\bkubectl(?= (?:-n|get|top|uncordon) )")
+_IN_TEXT = re.compile(r"\bkubectl(?= (?:-n|get|describe|top|uncordon) )")
 
 
 def for_the_same_cluster(report: Report, asked: Asked) -> Report:

@@ -38,6 +38,7 @@ TestKind = Literal[
     "node",
     "gpu_memory",
     "in_order",
+    "read_in_part",
     "alone",
 ]
 

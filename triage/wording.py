@@ -29,8 +29,11 @@ def _put(text: str, known: Mapping[str, str], *, quoted: bool) -> str:
         name = found[1]
         if name not in known:
             return name.upper()
-        said = short(" ".join(known[name].split()), _MOST_PASTED if quoted or name in _UNCUT else 200)
-        return shlex.quote(said) if quoted else said
+        if name in _UNCUT:
+            said = known[name]
+            return shlex.quote(said) if quoted else said
+        said = " ".join(known[name].split())
+        return shlex.quote(short(said, _MOST_PASTED)) if quoted else short(said, 200)
 
     return re.sub(r"\{(\w+)\}", value, text)
 

@@ -188,6 +188,11 @@ async def test_controller_revisions_are_a_history_too(cluster: Cluster, kind: st
     strategy = (await cluster.plane.api.get("apps/v1", kind, name, NAMESPACE))["spec"]["updateStrategy"]
     assert strategy["type"] == ("OnDelete" if kind == "DaemonSet" else "RollingUpdate")
     assert strategy.get("rollingUpdate", {}).get("partition", 0) == (0 if kind == "DaemonSet" else 100_000)
+    held = await asked(cluster.reader, f"{name}/{name}", "rollouts")
+    assert isinstance(held, Rollouts)
+    assert (held.strategy, held.partition) == (
+        ("OnDelete", 0) if kind == "DaemonSet" else ("RollingUpdate", 100_000)
+    )
 
 
 async def test_nodes_need_a_right_of_the_cluster(cluster: Cluster) -> None:

@@ -52,7 +52,7 @@ async def test_stopped_resumed_and_taken_back(
     assert report.headline.startswith("STOP THE ROLLOUT of deployment/llm, then FIX ")
     assert report.impact[:2] == (
         f"1 of 4 pods not ready: {pod}",
-        "3 ready pods of revision 1 still serve: no more of them are taken away while the new pods are not ready",
+        "3 ready pods of revision 1 still serve: the rollout takes no more of them away while the new pods are not ready",
     )
     changed = "only pods of revision 2 fail, the latest: image of triton: triton:1 -> triton:2"
     assert report.impact[2].startswith(changed)  # and the annotation by which the test holds them
@@ -75,6 +75,35 @@ async def test_stopped_resumed_and_taken_back(
     await eventually(gone, seconds=30)
 
 
+@pytest.mark.parametrize("failure", [FAILURE], ids=str)
+async def test_a_statefulset_is_held_by_its_partition_and_taken_back_with_its_failing_pod(
+    failure: Failure, outcomes: Outcomes, plane: ControlPlane
+) -> None:
+    seen = await outcomes[failure.id]
+    await plane.api.apply(statefulset("triton:1"))
+    await ready(plane, 2, "StatefulSet", "ranked")
+    await plane.api.apply(statefulset("triton:2", held=True))
+    pod = await new_pod(plane)
+    await be_the_failure(plane, failure, seen, pod)
+
+    report = await ask(seen, plane, "sts/ranked")
+    assert report.headline.startswith("STOP THE ROLLOUT of statefulset/ranked, then FIX ")
+    stop = report.actions[0].command
+    assert stop is not None
+    await run(plane, stop)
+    held = await ask(seen, plane, "sts/ranked")
+    assert held.headline.startswith("FIX ")
+    assert "they stay: the partition of statefulset/ranked is 100000" in held.impact[1]
+
+    back = next(each.command for each in held.actions if " rollout undo " in (each.command or ""))
+    assert back is not None
+    assert back.endswith(f" -n {NAMESPACE} delete pod {pod}")
+    await run(plane, back)
+    await ready(plane, 2, "StatefulSet", "ranked")
+    pods = await plane.api.list("v1", "Pod", NAMESPACE, selector="app=ranked")
+    assert {each["spec"]["containers"][0]["image"] for each in pods} == {"triton:1"}
+
+
 async def be_the_failure(plane: ControlPlane, failure: Failure, seen: Seen, pod: str) -> None:
     file = await plane.kubelet.log_file(NAMESPACE, pod, "triton", previous=True)
     await asyncio.to_thread(file.write_bytes, cri_lines(seen.log))
@@ -82,14 +111,14 @@ async def be_the_failure(plane: ControlPlane, failure: Failure, seen: Seen, pod:
     await plane.kubelet.report(NAMESPACE, pod, crash_loop("triton", exit_code=failure.exit_code))
 
 
-async def ask(seen: Seen, plane: ControlPlane) -> Report:
-    sources = Sources(target="deploy/llm", namespace=NAMESPACE, kubeconfig=str(plane.kubeconfig))
+async def ask(seen: Seen, plane: ControlPlane, target: str = "deploy/llm") -> Report:
+    sources = Sources(target=target, namespace=NAMESPACE, kubeconfig=str(plane.kubeconfig))
     return build_report(await look(sources, "", seen.rules, seen.make_seal), seen.rules)
 
 
-async def ready(plane: ControlPlane, wanted: int) -> None:
+async def ready(plane: ControlPlane, wanted: int, kind: str = "Deployment", name: str = "llm") -> None:
     async def all_ready() -> bool:
-        status = (await plane.api.get("apps/v1", "Deployment", "llm", NAMESPACE)).get("status", {})
+        status = (await plane.api.get("apps/v1", kind, name, NAMESPACE)).get("status", {})
         return bool(status.get("availableReplicas") == wanted)
 
     await eventually(all_ready, seconds=30)
@@ -147,3 +176,12 @@ def deployment(image: str, *, held: bool = False) -> Object:
         "metadata": {"name": "llm", "namespace": NAMESPACE},
         "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "llm"}}, "template": template},
     }
+
+
+def statefulset(image: str, *, held: bool = False) -> Object:
+    """Of two pods; its controller waits for each before it replaces the next."""
+    made = deployment(image, held=held)
+    made["kind"], made["metadata"]["name"] = "StatefulSet", "ranked"
+    spec = made["spec"]
+    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = {"app": "ranked"}
+    return {**made, "spec": {**spec, "replicas": 2, "serviceName": "ranked"}}

@@ -56,6 +56,12 @@ def view(
     )
 
 
+def test_namespaces_that_may_not_be_listed_are_not_counted_as_looked_at() -> None:
+    found = render_failing_text(view(line(), unlisted=("shop",)), None)
+    assert "12 Triton pods among 40 of the namespaces that may be listed; " in found
+    assert "of all namespaces" not in found
+
+
 def test_at_80_columns_why_and_what_to_do_stand_below_the_model() -> None:
     assert (
         render_failing_text(view(line()), 80)

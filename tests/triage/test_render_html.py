@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
@@ -160,6 +161,17 @@ def test_the_page_may_use_its_own_style_and_nothing_else() -> None:
         f"\"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'\"" in text
     )
     assert text.index("Content-Security-Policy") < text.index("<style>")
+
+
+def test_a_mark_with_a_long_name_is_cut_at_the_edge_of_a_narrow_screen() -> None:
+    """Seen at 390 pixels: the ids of a Deployment's pods made the page twice as wide as the screen."""
+    style = (resources.files("triage.html") / "report.css").read_text(encoding="utf-8")
+    mark = style.partition("\n.mark {")[2].partition("}")[0]
+    assert "max-width: 100%" in mark
+    assert "text-overflow: ellipsis" in mark
+    assert (
+        ".timeline { table-layout: fixed; }" in style
+    )  # else a cell is as wide as the mark in it wants to be
 
 
 def test_the_same_report_is_the_same_page() -> None:

@@ -1,6 +1,7 @@
 """`triton-triage load-failure --repository DIR` as the check of a promotion pipeline, and as evidence beside other evidence."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,50 @@ def test_a_repository_in_order_passes_and_is_not_said_to_load(tmp_path: Path) ->
         "CANNOT TELL: nothing was found in the repository, which does not show that it loads. "
         "Load it on a server that serves nobody yet, and look at its index and log."
     )
+
+
+@pytest.mark.parametrize("beside", [None, "README.md"])
+def test_a_folder_without_a_model_passes_nothing(tmp_path: Path, beside: str | None) -> None:
+    """What a pipeline finds where a checkout failed or a volume is not mounted."""
+    if beside:
+        (tmp_path / beside).write_text("models")
+    got = check("--repository", str(tmp_path))
+    assert got.exit_code == 3
+    assert json.loads(got.stdout)["headline"] == (
+        f"CANNOT TELL: {tmp_path}: no model's folder lies there; give the folder that --model-repository names, where this "
+        "program may read it."
+    )
+
+
+def test_the_headline_of_a_check_that_could_not_read_all_names_what(tmp_path: Path) -> None:
+    model(tmp_path, "ranker")
+    (tmp_path / "bad_versions.yaml").write_text("- {model: ranker, version: 1}")
+    got = check("--repository", str(tmp_path))
+    report = json.loads(got.stdout)
+    assert (got.exit_code, report["verdict"]["leaf"]) == (3, "repository-read-in-part")
+    assert report["headline"].startswith(
+        "CANNOT TELL: not read: bad_versions.yaml:1:3: 'reason' is missing here; add it. "
+    )
+    assert not [each for each in report["actions"] if "log" in each["do"]]
+
+
+def test_a_pipe_in_place_of_a_model_is_found_and_not_read(tmp_path: Path) -> None:
+    model(tmp_path, "ranker")
+    (tmp_path / "ranker/1/model.py").unlink()
+    os.mkfifo(tmp_path / "ranker/1/model.py")
+    got = check("--repository", str(tmp_path))
+    report = json.loads(got.stdout)
+    assert (got.exit_code, report["verdict"]["category"]) == (1, "artifact_integrity")
+    assert "it is a pipe or a device" in report["headline"]
+
+
+def test_a_link_in_a_circle_is_no_repository(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    got = check("--repository", str(tmp_path / "a"))
+    [unseen] = json.loads(got.stdout)["unseen"]
+    assert (got.exit_code, unseen["reason"]) == (3, "not_found")
+    assert "mistake of triton-triage" not in got.stdout
 
 
 def test_findings_fail_and_name_every_model_with_its_fix(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_rollout_is_stopped_before_anything_is_mended() -> None:
     )
     assert told.impact[:3] == (
         "1 of 3 pods not ready: web-3",
-        "2 ready pods of revision 41 still serve: no more of them are taken away while the new pods are not ready",
+        "2 ready pods of revision 41 still serve: the rollout takes no more of them away while the new pods are not ready",
         "only pods of revision 42 fail, the latest: image of triton: t:1 -> t:2",
     )
     stop, *_ = told.actions
@@ -84,8 +84,8 @@ def test_the_rollout_is_stopped_before_anything_is_mended() -> None:
         "kubectl -n prod rollout resume deployment/web",
     )
     assert stop.do == (
-        "Stop the rollout of deployment/web: 2 ready pods of revision 41 still serve; no more of them are taken away while the "
-        "new pods are not ready."
+        "Stop the rollout of deployment/web: 2 ready pods of revision 41 still serve; the rollout takes no more of them away "
+        "while the new pods are not ready."
     )
     back = action(told, "If what revision 42 changed is the cause (image of triton: t:1 -> t:2)")
     assert back.command == "kubectl -n prod rollout undo deployment/web --to-revision=41"
@@ -110,6 +110,61 @@ def test_a_paused_rollout_is_not_stopped_again() -> None:
     assert told.headline.startswith("FIX m")
     assert "they stay: the rollout is paused" in told.impact[1]
     assert action(told, "Leave 2 ready pods of revision 41 as they are")
+
+
+def test_a_statefulset_that_its_partition_holds_is_not_stopped_again() -> None:
+    told = in_a_rollout(workload="statefulset/web", partition=100_000)
+    assert told.headline.startswith("FIX m")
+    assert "they stay: the partition of statefulset/web is 100000" in told.impact[1]
+    staged = in_a_rollout(
+        workload="statefulset/web", partition=2
+    )  # its one new pod is there: the other two are held
+    assert staged.headline.startswith("FIX m")
+
+
+def test_a_statefulset_is_resumed_with_the_partition_that_it_had() -> None:
+    told = in_a_rollout(workload="statefulset/web", partition=1)
+    assert told.headline.startswith("STOP THE ROLLOUT of statefulset/web")
+    stop = told.actions[0]
+    assert stop.command is not None
+    assert '"rollingUpdate":{"partition":100000}' in stop.command
+    assert '"rollingUpdate":{"partition":1}' in stop.undo
+
+
+def test_a_statefulset_taken_back_does_not_wait_for_its_failing_pod() -> None:
+    told = in_a_rollout(workload="statefulset/web")
+    assert action(told, "If what revision 42 changed").command == (
+        "kubectl -n prod rollout undo statefulset/web --to-revision=41 && kubectl -n prod delete pod web-3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("revisions", "of"),
+    [(("a", "a"), "revision 41"), (("a", "0"), "earlier revisions"), (("0", "0"), "earlier revisions")],
+)
+def test_pods_are_of_the_revision_that_they_are_of(revisions: tuple[str, str], of: str) -> None:
+    """Of several, or of one that the history does not keep, none is named."""
+    old = [PodPlacement(f"web-{number}", revision=each, ready=True) for number, each in enumerate(revisions)]
+    told = in_a_rollout(placements=PodPlacements((*old, PodPlacement("web-3", revision="b"))))
+    assert told.impact[1].startswith(f"2 ready pods of {of} still serve")
+
+
+def test_one_pod_serves_and_two_serve() -> None:
+    old = PodPlacement("web-1", revision="a", ready=True)
+    told = in_a_rollout(placements=PodPlacements((old, PodPlacement("web-3", revision="b"))))
+    assert told.impact[1].startswith("1 ready pod of revision 41 still serves: ")
+
+
+def test_a_long_undo_and_a_long_entry_are_not_cut() -> None:
+    name = "a-deployment-with-a-name-of-sixty-three-letters-as-helm-makes-them"[:63]
+    owner = f"flux kustomization/{name}"
+    told = in_a_rollout(workload=f"statefulset/{name}", managed_by=owner, managed_in="flux-system")
+    undo = told.actions[0].undo
+    assert undo.endswith(f"&& flux resume kustomization {name} -n flux-system")
+    assert undo.count("'") == 2
+    model = "m" * 250
+    marked = action(report(log(failed(model, f"no version of '{model}'"), GAVE_UP)), "Mark version 1")
+    assert f'- {{"model": "{model}", "version": 1, "reason": "It has no version."}}' in marked.do
 
 
 def test_pods_that_nobody_could_see_are_not_taken_for_gone() -> None:

@@ -44,7 +44,7 @@ def test_only_new_pods_fail_and_the_others_stay() -> None:
     assert (found.newest.number, found.previous and found.previous.number) == (42, 41)
     assert (found.serving, found.newest_pods, found.newest_ready) == (3, 1, 0)
     assert (found.under_way, found.scope) == (True, "new")
-    assert found.fate == "no more of them are taken away while the new pods are not ready"
+    assert found.fate == "the rollout takes no more of them away while the new pods are not ready"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_only_new_pods_fail_and_the_others_stay() -> None:
         ({"max_unavailable": 2}, "1 of them may still be taken away (maxUnavailable is 2)", True),
         (
             {"stuck": True},
-            "no more of them are taken away while the new pods are not ready; its progress deadline is over, and nothing "
+            "the rollout takes no more of them away while the new pods are not ready; its progress deadline is over, and nothing "
             "undoes it by itself",
             True,
         ),

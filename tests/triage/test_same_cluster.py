@@ -57,6 +57,8 @@ def test_sentences_with_a_command_in_them_are_pinned_too() -> None:
     )
     assert got.actions[0].verify == f"kubectl {FLAGS} -n prod get pods: none restarts."
     assert got.actions[0].do == f"See `kubectl {FLAGS} top pods`."  # fmt: skip
+    looked = pinned("kubectl uncordon a", do="Look at the node (kubectl describe node).")
+    assert looked.actions[0].do == f"Look at the node (kubectl {FLAGS} describe node)."
 
 
 def test_without_flags_nothing_is_added() -> None:

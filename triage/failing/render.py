@@ -170,7 +170,8 @@ _MOST_SAID = 200
 
 def _foot(view: FailingModels) -> str:
     looked = view.looked
-    where = f"in {', '.join(view.namespaces)}" if view.namespaces else "of all namespaces"
+    everywhere = "of the namespaces that may be listed" if view.unlisted else "of all namespaces"
+    where = f"in {', '.join(view.namespaces)}" if view.namespaces else everywhere
     alike = f" and {looked.alike} stand like them" if looked.alike else ""
     said = (
         f"{view.collected_at}: {count(looked.triton, 'Triton pod')} among {looked.listed} {where}; {looked.troubled} in trouble, of"

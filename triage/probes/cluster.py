@@ -51,6 +51,10 @@ class _NoWorkload(Exception):
     """There is no object above the pods, or no pods from which to find it."""
 
 
+class _NoOwner(_NoWorkload):
+    """The pods stand alone."""
+
+
 class _Cluster:
     def __init__(self, api: KubernetesApi, namespace: str, target: str, kubectl: str, selector: bool) -> None:
         self._api = api
@@ -126,6 +130,10 @@ class _Cluster:
                 return Found(await read())
             except KubernetesError as error:
                 return Found(missing(error))
+            except _NoOwner as error:
+                return Found(
+                    Missing("not_found", str(error), "none is needed, where they are meant to stand alone")
+                )
             except _NoWorkload as error:
                 return Found(
                     Missing("not_found", str(error), "give the workload as deploy/NAME, and check -n")
@@ -146,6 +154,9 @@ class _Cluster:
     async def _rollouts(self) -> Facts | Missing:
         workload = await self._workload.value()
         if workload.kind not in KINDS:
+            if workload.kind == "ReplicaSet":
+                detail = f"{called(workload)} belongs to no Deployment, so it has no earlier revision"
+                return Missing("not_found", detail, "none is needed: nothing rolls it out")
             detail = f"what rolls out {called(workload)} keeps its history in a way that is not read here"
             return Missing(
                 "not_found", detail, "ask its own tool for the history, such as kubectl argo rollouts"
@@ -229,7 +240,7 @@ class _Cluster:
             )
         found = await find_workload(self._api, self._namespace, pods)
         if found is None:
-            raise _NoWorkload(
+            raise _NoOwner(
                 f"no workload owns the pods of {self._target}: nothing rolls them out or scales them"
             )
         return found

@@ -50,7 +50,12 @@ def missing(error: KubernetesError, instead: str = "") -> Missing:
         "not_found": "check the name and -n",
         "unreachable": "check --kubeconfig, --context and the way to the API server",
     }.get(reason, "see the message")
-    return Missing(reason, str(error), remedy)
+    return Missing(reason, _said(error), remedy)
+
+
+def _said(error: KubernetesError) -> str:
+    """Without the advice at its end where the remedy has the very rule."""
+    return str(error).partition("; grant this identity")[0] if refused_right(error) else str(error)
 
 
 def refused_right(error: KubernetesError) -> str:
@@ -127,6 +132,7 @@ def rollouts(found: WorkloadRevisions) -> Rollouts:
         stuck=found.stuck,
         aborted=found.aborted,
         stable=found.stable,
+        partition=found.partition,
     )
 
 

@@ -33,9 +33,16 @@ def repository_questions(
         until = time.monotonic() + deadline_seconds * SHARE_OF_DEADLINE
         reader = RepositoryReader(Path(folder), backends, until, run_as, seal.value)
         try:
-            return Found(await asyncio.to_thread(reader.read))
+            found = await asyncio.to_thread(reader.read)
+        except RuntimeError as error:  # how pathlib says so
+            return Found(Missing("not_found", f"{shown}: {error}", _REMEDY))
         except OSError as error:
             return Found(Missing(_reason(error), f"{shown}: {error.strerror or error}", _REMEDY))
+        if not (
+            found.models or found.problems or found.unread
+        ):  # a failed checkout, a volume that is not mounted
+            return Found(Missing("not_found", f"{shown}: no model's folder lies there", _REMEDY))
+        return Found(found)
 
     return [
         Question(

@@ -270,5 +270,7 @@ def _version_in(path: str) -> str:
 
 
 def _words(entry: Entry) -> str:
-    words: Mapping[str, str] = {str(kind): said for kind, said in WORDS.items()}
+    words: Mapping[str, str] = {"other": "a pipe or a device"} | {
+        str(kind): said for kind, said in WORDS.items()
+    }
     return words.get(entry.kind, entry.kind)
