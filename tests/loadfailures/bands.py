@@ -25,7 +25,13 @@ def band_of(failure: Failure, *, index: bool) -> Confidence:
         return "cannot_tell"
     if failure.id in ONLY_FITS:
         return "possible"
-    seen_twice = index and (nothing_wrong or failure.cause.row in (Row.REASON, Row.REFUSED))
+    seen_twice = index and (nothing_wrong or failure.cause.row in (Row.REASON, Row.REFUSED) or _missed(failure))
     gaps = (not seen_twice) + (failure.id in FREE_TEXT)
     bands: tuple[Confidence, ...] = ("confirmed", "likely", "possible")
     return bands[gaps]
+
+
+def _missed(failure: Failure) -> bool:
+    """Triton has a row for whatever it polled well and for whatever it tried to load. So where another model has one, to have none
+    shows that this name has no version to load, which is what such a failure is."""
+    return failure.cause.row is Row.ABSENT and bool(failure.healthy)

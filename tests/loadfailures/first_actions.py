@@ -177,9 +177,5 @@ def first_action(failure: Failure, *, shown: bool, model: str | None) -> Words:
 
 def missing_words(action: str, words: Words) -> list[str]:
     """Those that the action does not hold."""
-    said = action.lower()
-    return [
-        " or ".join(choice)
-        for word in words
-        if not any(one.lower() in said for one in (choice := (word,) if isinstance(word, str) else word))
-    ]
+    choices = [(word,) if isinstance(word, str) else word for word in words]
+    return [" or ".join(choice) for choice in choices if not any(one in action.lower() for one in choice)]
