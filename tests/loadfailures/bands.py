@@ -11,8 +11,7 @@ FREE_TEXT = {
 }
 """Whose telling line has no source file of the server, nor the words `error: creating server`."""
 ONLY_FITS = {
-    "weights-are-a-pointer": "numpy says the same of a pickle, which is whole",
-    "json-empty": "json says the same of a text that is no JSON, from wherever it came",
+    "environment-archive-is-a-pointer": "libarchive's open fails in the same words for a file that may not be read",
 }
 """Whose telling line is as well said of something else: such a line stays possible whatever else is seen."""
 

@@ -6,9 +6,12 @@ from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, End, Failure
 Words = tuple[str | tuple[str, ...], ...]
 """Each must be there, in any case of letters; of a tuple, one of them."""
 
-LEAVE: Words = ("leave the models alone",)
+LEAVE: Words = (("leave the models alone", "correct the request"),)
+"""Where a request is what fails, its client is what to correct."""
 LOOK_AT_THE_PROCESS: Words = ("process", ("waits", "state"))
 """Of a start-up that hangs without a line: nobody can tell the cause, so no file and no option is named as if it were."""
+LOOK_HOW_IT_ENDED: Words = ("exit code",)
+"""Of a server that died without a word: its log is whole and says nothing."""
 LOOK_AT_THE_LOG: Words = ("log", "start")
 
 _VERSION_DIRECTORY: Words = (("version directory", "version folder", "version director"),)
@@ -54,7 +57,7 @@ _CONTENT: dict[str, Words] = {
     "model-file-unreadable": (_PERMIT,),
     "config-unreadable": (_PERMIT,),
     "version-directory-unreadable": (_PERMIT, ("director", "folder")),
-    "repository-unreadable": (_PERMIT, ("director", "folder")),
+    "repository-unreadable": (_PERMIT, ("director", "folder", "search")),
     "weights-unreadable": (_PERMIT,),
     "backend-library-unreadable": (_PERMIT,),
 }
@@ -162,6 +165,13 @@ _AROUND: dict[str, Words] = {
 }
 MENDS = _LAYOUT | _CONTENT | _CONFIGURATION | _PYTHON | _BACKENDS | _ENSEMBLES | _AROUND
 """By the failure's id."""
+BY_END = {
+    End.HUNG: LOOK_AT_THE_PROCESS,
+    End.ENDED: LOOK_HOW_IT_ENDED,
+    End.SERVING: LOOK_AT_THE_LOG,
+}
+LOOKS: dict[str, Words] = {"s3-too-busy": LOOK_AT_THE_LOG}
+"""Where the log shows no load that has begun, nothing in it says that anything hangs: there may be more of it."""
 OF_OTHERS: dict[tuple[str, str], Words] = {("two-of-three-models-fail", "scorer"): _PACKAGE}
 """Where a verdict about another model is right too."""
 
@@ -171,7 +181,7 @@ def first_action(failure: Failure, *, shown: bool, model: str | None) -> Words:
     if failure.cause.label == NOT_A_LOAD_FAILURE:
         return MENDS.get(failure.id, LEAVE)
     if not shown:
-        return LOOK_AT_THE_PROCESS if failure.end is End.HUNG else LOOK_AT_THE_LOG
+        return LOOKS.get(failure.id) or BY_END[failure.end]
     return OF_OTHERS.get((failure.id, model or ""), MENDS[failure.id])
 
 
