@@ -101,7 +101,7 @@ def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Conf
         requires,
         against,
         by_text=rests_on_text(view),
-        whole_server=view.model is None and view.case.no_server,
+        whole_server=view.model is None and (view.case.no_server or view.case.no_repository),
     )
     shows = tuple(checked(tree, ask, name) for name in leaf.shows)
     return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps, shows)
@@ -121,7 +121,7 @@ def rate(
     confirmed: everything it requires is seen. likely: one gap. possible: two or more, and whatever rests on a line that proves
     little. A line that is not Triton's own or that does not name the model is a gap each; so is each contradiction. So a log
     alone, which is one source, reaches likely by Triton's own line and never more; by_text: that all is well is said in no such
-    line. whole_server: the server gave up starting, so a line needs to name no model, nor does one of something else than a load."""
+    line. whole_server: the server gave up starting, or cannot read a repository, so a line needs to name no model."""
     if leaf.category == "cannot_tell":
         return "cannot_tell", ()
     gaps = [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]
@@ -132,7 +132,7 @@ def rate(
             gaps.append(f"these are the words of container {root.by}, and not Triton's")
         elif not root.own:
             gaps.append("the telling line is text without Triton's source file: anything may have printed it")
-        if not (root.sure or whole_server or leaf.category == "not_a_load_failure"):
+        if not root.sure and not whole_server:
             gaps.append("the telling line does not name the model; it stands within its load")
         if root.aside:
             gaps.append(f"container {root.by} said it and did not fail of it")

@@ -24,7 +24,9 @@ def band_of(failure: Failure, *, index: bool) -> Confidence:
         return "cannot_tell"
     if failure.id in ONLY_FITS:
         return "possible"
-    seen_twice = index and (nothing_wrong or failure.cause.row in (Row.REASON, Row.REFUSED) or _missed(failure))
+    seen_twice = index and (
+        nothing_wrong or failure.cause.row in (Row.REASON, Row.REFUSED) or _missed(failure)
+    )
     gaps = (not seen_twice) + (failure.id in FREE_TEXT)
     bands: tuple[Confidence, ...] = ("confirmed", "likely", "possible")
     return bands[gaps]

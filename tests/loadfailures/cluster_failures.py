@@ -68,15 +68,15 @@ MISMATCH = """download: s3://shop-models/ranker/1/model.onnx to ranker/1/model.o
 ranker/1/model.onnx: FAILED
 sha256sum: WARNING: 1 computed checksum did NOT match
 """
-LOADING = "I1130 12:00:00.000000 1 model_lifecycle.cc:472] \"loading: ranker:1\"\n"
+LOADING = 'I1130 12:00:00.000000 1 model_lifecycle.cc:472] "loading: ranker:1"\n'
 GPU: Object = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
 NO_GPU = (
     "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available: 3 No preemption victims found for"
     " incoming pod."
 )
 TAINTED = (
-    "0/3 nodes are available: 3 node(s) had untolerated taint(s). preemption: 0/3 nodes are available: 3 Preemption is not helpful for"
-    " scheduling."
+    "0/3 nodes are available: 3 node(s) had untolerated taint(s). preemption: 0/3 nodes are available: 3 Preemption is not helpful"
+    " for scheduling."
 )
 NO_CLAIM = (
     "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/3 nodes are available:"

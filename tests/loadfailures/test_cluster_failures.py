@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from tests.controlplane.control_plane import ControlPlane
 from tests.loadfailures.cluster_failures import CLUSTER_FAILURES, ClusterFailure
-from tests.loadfailures.first_actions import missing_words
 from tests.loadfailures.cluster_pods import RULES, be_failing, look_at, reader
+from tests.loadfailures.first_actions import missing_words
 from triage.build_report import build_report
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
