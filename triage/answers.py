@@ -350,12 +350,16 @@ def _shows(evidence: Evidence, view: View, root: Claim) -> str:
             # main.cc ends with 1 when it cannot create the server; any other code is another story.
             if not container.ready and container.exit_code == 1:
                 return f"container {container.name} ended itself with exit code 1"
-    if evidence.probe in ("log", "previous_log") and root.probe not in ("log", "previous_log") and model:
-        same = [c for c in model.claims if c.evidence == evidence.id and c.category == root.category]
-        return "the log says the same" if same else ""
+    same = [
+        c
+        for c in (model.claims if model else view.case.loose)
+        if c.evidence == evidence.id and c.category == root.category
+    ]
+    if evidence.probe in ("log", "previous_log") and root.probe not in ("log", "previous_log"):
+        return "the log says the same" if same and (model or root.probe == "index") else ""
+    if isinstance(evidence.facts, RepositoryIndex) and evidence.facts.error:
+        return "the repository index is refused for the same reason" if same else ""
     if isinstance(evidence.facts, RepositoryView):
-        about = model.claims if model else view.case.loose
-        same = [c for c in about if c.evidence == evidence.id and c.category == root.category]
         return f"the repository shows it too: {same[0].line.removeprefix('repository: ')}" if same else ""
     return ""
 
@@ -380,7 +384,7 @@ def _outlived(case: Case, claim: Claim) -> bool:
         return False
     if claim.model:
         model = case.models.get(claim.model)
-        return model is not None and model.loaded
+        return model is not None and (model.loaded or _was_unloaded_after(case, claim))
     if claim.probe == "previous_log" and case.serves_after(claim.evidence):
         return True
     if claim.by_manager:
@@ -390,6 +394,12 @@ def _outlived(case: Case, claim: Claim) -> bool:
             ends = [attempt.ended or 0 for attempt in reading.log.of("loaded")]
             return max([*ends, reading.log.serving or 0]) > claim.number or _while_serving(reading, claim)
     return False
+
+
+def _was_unloaded_after(case: Case, claim: Claim) -> bool:
+    """The model had come up in spite of it, since somebody took it out of service then."""
+    loads = [r.log.attempts.get(claim.model or "") for r in case.logs if _stands_in(r, claim)]
+    return any(load and load.outcome == "unloaded" and (load.ended or 0) > claim.number for load in loads)
 
 
 def _stands_in(reading: LogReading, claim: Claim) -> bool:

@@ -101,6 +101,13 @@ class Case:
             if not self.serves_after(reading.evidence.id)
         )
 
+    @property
+    def no_repository(self) -> bool:
+        """A repository as a whole could not be read, by the log or by the index."""
+        return any(reading.log.no_repository for reading in self.logs) or any(
+            isinstance(e.facts, RepositoryIndex) and e.facts.error for e in self.evidence
+        )
+
     def serves_after(self, log: str) -> bool:
         """Whether this is the log of an earlier life of a container, whose present one says that the ports are open."""
         present = [

@@ -69,6 +69,8 @@ _START = re.compile(r"^== Triton Inference Server ==|inned memory pool (?:is cre
 _SERVING = re.compile(r"Started (?:HTTPService|GRPCInferenceService|Metrics Service) at")
 _NO_REPOSITORY = re.compile(r"failed to poll model repository '")
 _NO_SERVER = re.compile(r"error: creating server: |^failed to load all models|No server context available")
+_NO_ENDPOINT = re.compile(r"failed to start [\w ]{1,20} service")
+"""Triton ends without each of its ports (triton-inference-server/server: src/main.cc, StartEndpoints)."""
 
 
 @dataclass(slots=True)
@@ -173,7 +175,8 @@ def read_attempts(records: Iterable[Record]) -> LoadLog:
             log.serving = record.number
             if record.own:
                 _see_served(log, began)
-        if _NO_SERVER.search(record.text):
+        endpoint = record.own and record.source.startswith("main.cc") and _NO_ENDPOINT.search(record.text)
+        if endpoint or _NO_SERVER.search(record.text):
             log.no_server = record.number
         if _NO_REPOSITORY.search(record.text):
             log.no_repository = record.number

@@ -101,7 +101,7 @@ def _judge(tree: Tree, view: View, leaf: Leaf, path: tuple[Step, ...], cap: Conf
         requires,
         against,
         by_text=rests_on_text(view),
-        whole_server=view.model is None and view.case.no_server,
+        whole_server=view.model is None and (view.case.no_server or view.case.no_repository),
     )
     shows = tuple(checked(tree, ask, name) for name in leaf.shows)
     return Verdict(leaf, lower(confidence, cap), path, requires, against, gaps, shows)
@@ -121,7 +121,7 @@ def rate(
     confirmed: everything it requires is seen. likely: one gap. possible: two or more, and whatever rests on a line that proves
     little. A line that is not Triton's own or that does not name the model is a gap each; so is each contradiction. So a log
     alone, which is one source, reaches likely by Triton's own line and never more; by_text: that all is well is said in no such
-    line. whole_server: the server gave up starting, so a line needs to name no model."""
+    line. whole_server: the server gave up starting, or cannot read a repository, so a line needs to name no model."""
     if leaf.category == "cannot_tell":
         return "cannot_tell", ()
     gaps = [f"not seen: {c.says}" for c in requires if c.answer.value != "yes"]

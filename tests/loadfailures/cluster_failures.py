@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.controlplane.kubelet import ContainerReport, crash_loop, terminated, waiting
+from tests.loadfailures.first_actions import Words
 
 Object = dict[str, Any]
 IMAGE = "registry.example/nvidia/tritonserver:24.10-py3"
@@ -22,8 +23,8 @@ class ClusterFailure:
     broken: str
     category: str
     confidence: str
-    action: str
-    """In the first action."""
+    action: Words
+    """Of the first action, from what Kubernetes needs."""
     reports: Sequence[ContainerReport] = ()
     spec: Object = field(default_factory=dict)
     """Of the pod, over one container `triton`."""
@@ -67,10 +68,15 @@ MISMATCH = """download: s3://shop-models/ranker/1/model.onnx to ranker/1/model.o
 ranker/1/model.onnx: FAILED
 sha256sum: WARNING: 1 computed checksum did NOT match
 """
+LOADING = 'I1130 12:00:00.000000 1 model_lifecycle.cc:472] "loading: ranker:1"\n'
 GPU: Object = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
 NO_GPU = (
     "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available: 3 No preemption victims found for"
     " incoming pod."
+)
+TAINTED = (
+    "0/3 nodes are available: 3 node(s) had untolerated taint(s). preemption: 0/3 nodes are available: 3 Preemption is not helpful"
+    " for scheduling."
 )
 NO_CLAIM = (
     "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/3 nodes are available:"
@@ -89,7 +95,7 @@ CLUSTER_FAILURES = (
         broken="The image's tag does not exist.",
         category="not_a_load_failure",
         confidence="likely",
-        action="Correct the image's name and tag",
+        action=("image", "tag"),
         reports=[
             waiting(
                 "triton",
@@ -107,7 +113,7 @@ CLUSTER_FAILURES = (
         broken="The init container that fetches the models may not read the bucket.",
         category="storage_access",
         confidence="likely",
-        action="Run aws sts get-caller-identity",
+        action=(("credential", "aws sts get-caller-identity"), ("listbucket", "policy", "right")),
         reports=[crash_loop("fetch"), WAITS],
         spec=FETCHED,
         triton=FROM_MODELS,
@@ -120,7 +126,7 @@ CLUSTER_FAILURES = (
         broken="A file that the init container fetched is another than its checksum says.",
         category="artifact_integrity",
         confidence="likely",
-        action="Fetch the file again and compare with the list of checksums",
+        action=("again", "checksum"),
         reports=[crash_loop("fetch"), WAITS],
         spec=FETCHED,
         triton=FROM_MODELS,
@@ -133,7 +139,7 @@ CLUSTER_FAILURES = (
         broken="The sidecar that keeps the models may not read their repository, and Triton waits for its first copy.",
         category="storage_access",
         confidence="likely",
-        action="Correct the address, the token or key",
+        action=(("token", "key", "credential"),),
         reports=[crash_loop("git-sync"), WAITS],
         spec={
             "initContainers": [
@@ -156,7 +162,7 @@ CLUSTER_FAILURES = (
         broken="The model needs more memory than the container may use.",
         category="host_resources",
         confidence="likely",
-        action="Raise resources.limits.memory",
+        action=("raise resources.limits.memory",),
         reports=[crash_loop("triton", exit_code=137, reason="OOMKilled")],
         triton={"resources": {"limits": {"memory": "2Gi"}}},
         shows=["The memory limit of container triton is 2Gi"],
@@ -167,7 +173,7 @@ CLUSTER_FAILURES = (
         broken="The models fill the pod's share of the node's disk.",
         category="host_resources",
         confidence="likely",
-        action="",
+        action=("resources.limits.ephemeral-storage",),
         reports=[terminated("triton", exit_code=137)],
         phase="Failed",
         reason="Evicted",
@@ -177,11 +183,22 @@ CLUSTER_FAILURES = (
         ],
     ),
     ClusterFailure(
+        id="evicted-for-an-empty-dir",
+        broken="The models fill the volume that they are fetched to.",
+        category="host_resources",
+        confidence="likely",
+        action=("sizelimit",),
+        reports=[terminated("triton", exit_code=137)],
+        phase="Failed",
+        reason="Evicted",
+        message='Usage of EmptyDir volume "models" exceeds the limit "5Gi". ',
+    ),
+    ClusterFailure(
         id="evicted-for-memory",
         broken="The node ran out of memory, and this pod used more than it asked for.",
         category="host_resources",
         confidence="likely",
-        action="",
+        action=("resources.requests.memory",),
         reports=[terminated("triton", exit_code=137)],
         phase="Failed",
         reason="Evicted",
@@ -193,7 +210,7 @@ CLUSTER_FAILURES = (
         broken="No node has a GPU free.",
         category="host_resources",
         confidence="likely",
-        action="Free or add nodes with nvidia.com/gpu",
+        action=("node", "nvidia.com/gpu"),
         triton=GPU,
         events=[("FailedScheduling", NO_GPU)],
         conditions=[_unplaced(NO_GPU)],
@@ -203,16 +220,26 @@ CLUSTER_FAILURES = (
         broken="No node has a GPU free, and the events that said so are gone.",
         category="host_resources",
         confidence="likely",
-        action="Free or add nodes with nvidia.com/gpu",
+        action=("node", "nvidia.com/gpu"),
         triton=GPU,
         conditions=[_unplaced(NO_GPU)],
+    ),
+    ClusterFailure(
+        id="pending-for-a-taint",
+        broken="The nodes with GPUs are tainted, and the pod does not tolerate it.",
+        category="not_a_load_failure",
+        confidence="likely",
+        action=("taint", ("tolerat", "change the pod")),
+        triton=GPU,
+        events=[("FailedScheduling", TAINTED)],
+        conditions=[_unplaced(TAINTED)],
     ),
     ClusterFailure(
         id="pending-for-a-volume",
         broken="The claim of the volume with the models is not bound.",
         category="storage_access",
         confidence="likely",
-        action="Create or correct the PersistentVolumeClaim",
+        action=("persistentvolumeclaim",),
         spec=CLAIM,
         triton=FROM_MODELS,
         events=[("FailedScheduling", NO_CLAIM)],
@@ -224,7 +251,7 @@ CLUSTER_FAILURES = (
         broken="The Secret of a volume does not exist.",
         category="storage_access",
         confidence="likely",
-        action="Create the Secret or ConfigMap",
+        action=("create", "secret"),
         reports=[waiting("triton", "ContainerCreating")],
         spec={"volumes": [{"name": "key", "secret": {"secretName": "store-key"}}]},
         triton={"volumeMounts": [{"name": "key", "mountPath": "/key"}]},
@@ -236,16 +263,34 @@ CLUSTER_FAILURES = (
         broken="An environment variable is taken from a Secret that does not exist.",
         category="not_a_load_failure",
         confidence="likely",
-        action="Create what the message names",
+        action=("create", ("secret", "what the message names")),
         reports=[waiting("triton", "CreateContainerConfigError", 'secret "aws-credentials" not found')],
         events=[("Failed", 'Error: secret "aws-credentials" not found')],
+    ),
+    *(
+        ClusterFailure(
+            id=f"{probe}-probe-ends-a-slow-load",
+            broken=f"The {probe} probe gives up before the models have loaded.",
+            category="host_resources",
+            confidence="likely",
+            action=action,
+            reports=[crash_loop("triton", exit_code=137)],
+            triton={f"{probe}Probe": {"httpGet": {"port": 8000, "path": path}, "failureThreshold": 6}},
+            events=[("Killing", f"Container triton failed {probe} probe, will be restarted")],
+            logs={("triton", True): LOADING},
+            shows=[f"The {probe} probe of container triton (GET :8000{path}) gives up 60 s after the start"],
+        )
+        for probe, path, action in (
+            ("startup", "/v2/health/ready", ("startup probe", "failurethreshold", "periodseconds")),
+            ("liveness", "/v2/health/ready", ("startup probe", "failurethreshold", "/v2/health/live")),
+        )
     ),
     ClusterFailure(
         id="init-out-of-memory",
         broken="The init container that fetches the models is killed for its memory.",
         category="host_resources",
         confidence="likely",
-        action="Raise resources.limits.memory",
+        action=("raise resources.limits.memory",),
         reports=[crash_loop("fetch", exit_code=137, reason="OOMKilled"), WAITS],
         spec=FETCHED,
         triton=FROM_MODELS,

@@ -12,6 +12,7 @@ from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, Cause, Failure
 from tests.loadfailures.layouts import COMPLETE, IDLE, model
 from tests.loadfailures.python_models import RAISES
 from tests.loadfailures.repositories import LFS_POINTER
+from tests.loadfailures.servers import unload
 from tests.tritons.server import TritonRefused, TritonServer, infer_body
 
 EXPLICIT = (*COMPLETE, "--model-control-mode=explicit", "--load-model=ranker")
@@ -155,10 +156,6 @@ async def _leave(server: TritonServer, folder: Path) -> None:
     assert await reader.read() is not None
 
 
-async def _unload(server: TritonServer, folder: Path) -> None:
-    await server.unload("ranker")
-
-
 async def _mend(server: TritonServer, folder: Path) -> None:
     """A reload that fails, and the next one that does not."""
     good = (folder / "models/ranker/1/model.py").read_text()
@@ -209,7 +206,7 @@ TREATED = (
     ),
     _treated("clients-leave", "Nothing; clients hang up, and one speaks no HTTP.", _leave, SLOW),
     _treated(
-        "unloaded-on-purpose", "Nothing; a client unloads the model.", _unload, IDLE, EXPLICIT, healthy=()
+        "unloaded-on-purpose", "Nothing; a client unloads the model.", unload, IDLE, EXPLICIT, healthy=()
     ),
     _treated("reloaded-after-a-failed-reload", "Nothing any more: the second reload went well.", _mend),
     _treated("configured-after-a-refusal", "Nothing any more: the second configuration is fine.", _override),

@@ -8,6 +8,7 @@ import pytest
 from tests.loadfailures.failure import NOT_A_LOAD_FAILURE, Cause, End, Failure, Row, load_refused
 from tests.loadfailures.layouts import COMPLETE, config, model
 from tests.loadfailures.python_models import RAISED, RAISES
+from tests.local_process import eventually
 from tests.tritons.server import TritonRefused, TritonServer
 
 EXPLICIT = (*COMPLETE, "--model-control-mode=explicit")
@@ -59,8 +60,14 @@ async def _infer(server: TritonServer, folder: Path) -> None:
         await server.infer("ranker")
 
 
-async def _unload(server: TritonServer, folder: Path) -> None:
+async def unload(server: TritonServer, folder: Path) -> None:
+    """Until the index says so: for a moment it is UNLOADING, as a version also is when another one failed."""
     await server.unload("ranker")
+
+    async def unloaded() -> bool:
+        return all(row.get("state") != "UNLOADING" for row in await server.index())
+
+    await eventually(unloaded, seconds=20)
 
 
 BY_COMMAND_LINE = (
@@ -171,7 +178,7 @@ NOT_LOAD_FAILURES = (
         cause=NOTHING,
         files=model("ranker"),
         arguments=WITH_RANKER,
-        client=_unload,
+        client=unload,
     ),
     Failure(
         id="port-taken",

@@ -37,7 +37,7 @@ BROKEN_FILE = ClusterFailure(
     broken="The file is cut short; the checksum was looked at and did not stop the start.",
     category="artifact_integrity",
     confidence="confirmed",
-    action="Copy",
+    action=("copy",),
     reports=[terminated("fetch", exit_code=0, reason="Completed"), crash_loop("triton")],
     spec=FETCHED,
     triton=FROM_MODELS,
@@ -142,7 +142,7 @@ async def test_a_running_pod_without_the_rights_to_its_port_and_its_cpu(plane: C
         broken="",
         category="",
         confidence="",
-        action="",
+        action=(),
         reports=[running("triton", ready=False)],
         logs={("triton", False): log},
     )
@@ -161,7 +161,7 @@ async def test_a_running_pod_without_the_rights_to_its_port_and_its_cpu(plane: C
 async def test_a_pod_that_goes_meanwhile_is_not_found_and_no_verdict(plane: ControlPlane) -> None:
     name = "goes"
     gone = ClusterFailure(
-        id=name, broken="", category="", confidence="", action="", reports=[crash_loop("triton")]
+        id=name, broken="", category="", confidence="", action=(), reports=[crash_loop("triton")]
     )
     await be_failing(plane, NAMESPACE, gone)
     await plane.api.delete("v1", "Pod", name, NAMESPACE)

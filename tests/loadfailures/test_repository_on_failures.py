@@ -76,10 +76,9 @@ LOG_OF_ANOTHER_CATEGORY = frozenset(
         "backend-not-determined",
         "json-empty",
         "model-name-with-a-space",
-        "repository-unreadable",
     ]
 )
-"""Where log and folder are both right in words of another category, or the log names no cause, or no model."""
+"""Where log and folder are both right in words of another category, or the log names no cause."""
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
