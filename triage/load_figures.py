@@ -75,7 +75,7 @@ def _of_rollout(state: RolloutState, namespace: str) -> dict[str, str]:
     if state.under_way and state.serving != 0:
         found["stop_rollout"] = stop_command(rollouts, state.canary, namespace)
         found["resume_rollout"] = resume_command(rollouts, state.canary, namespace)
-    if state.previous and state.scope != "both":
+    if state.previous and (state.scope != "both" or state.previous_is_sound):
         found["undo_rollout"] = undo_with_pods(
             rollouts, namespace, state.previous.number, state.newest_unready
         )

@@ -37,6 +37,8 @@ class RolloutState:
     """new: only pods of the newest revision fail, and ready ones are of earlier ones. both: pods of earlier ones fail too."""
     fate: str
     """What becomes of those that serve, as a sentence."""
+    previous_is_sound: bool = False
+    """Pods of `previous` are ready, and none of them fails: of two bad rollouts in a row it is the one before."""
 
 
 def rollout_state(
@@ -68,6 +70,7 @@ def rollout_state(
         under_way=_under_way(rollouts, canary, old),
         scope=_scope(new, old, failing),
         fate=_fate(rollouts, canary, new, old, failing),
+        previous_is_sound=_is_sound(_previous(earlier, old or ()), old or (), failing),
     )
 
 
@@ -79,6 +82,11 @@ def _previous(earlier: Sequence[Revision], old: Sequence[PodPlacement]) -> Revis
 def _serving_revision(earlier: Sequence[Revision], old: Sequence[PodPlacement]) -> int | None:
     ready = {pod.revision for pod in old if pod.ready}
     return next((each.number for each in earlier if {each.hash} == ready), None)
+
+
+def _is_sound(previous: Revision | None, old: Sequence[PodPlacement], failing: Collection[str]) -> bool:
+    own = [pod for pod in old if previous is not None and pod.revision == previous.hash]
+    return any(pod.ready for pod in own) and not any(pod.pod in failing for pod in own)
 
 
 def _under_way(rollouts: Rollouts, canary: Canary | None, old: Sequence[PodPlacement] | None) -> bool:

@@ -123,3 +123,17 @@ def test_a_rollout_that_is_over_has_nobody_to_keep() -> None:
 def test_flaggers_primary_serves(phase: str, suspended: bool, fate: str, under_way: bool) -> None:
     found = state(canary=Canary("llm", phase, suspended, "deployment/llm-primary", 3, 2))
     assert (found.serving, found.fate, found.under_way) == (2, fate, under_way)
+
+
+def test_of_two_bad_rollouts_in_a_row_the_one_before_them_is_sound() -> None:
+    """Its pods are ready and none of them fails, though those of the revision between fail too."""
+    revisions = (Revision(40, "z", 0.5, replicas=1), *REVISIONS)
+    placements = pods(("z-1", "z", True), ("a-1", "a", False), ("b-1", "b", False))
+    found = state(placements, failing=("a-1", "b-1"), revisions=revisions)
+    assert (found.scope, found.previous and found.previous.number, found.previous_is_sound) == (
+        "both",
+        40,
+        True,
+    )
+    worse = state(placements, failing=("z-1", "a-1", "b-1"), revisions=revisions)
+    assert not worse.previous_is_sound
