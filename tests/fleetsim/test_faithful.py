@@ -19,6 +19,7 @@ from tests.fleetsim.counters import Counters
 from tests.fleetsim.loop import Loop
 from tests.fleetsim.models import Model, Request, Service
 from tests.fleetsim.server import Server
+from tests.local_process import eventually
 from tests.tritons import repository
 from tests.tritons.executions import Execution
 from tests.tritons.install import TritonInstall
@@ -53,12 +54,18 @@ async def both(
     async with TritonServer(install, laid_out, folder) as server:
         running = [Load(lambda: [server.url], model=model.name, value=value) for _, value in loads]
         await server.infer(model.name, 1.0)
+
+        async def is_counted() -> bool:
+            """A request is counted just after its answer."""
+            return _counted(await server.metrics(), model.name).success == 1
+
+        await eventually(is_counted, seconds=10)
         before = _counted(await server.metrics(), model.name)
         known = len(server.executions())
         async with asyncio.TaskGroup() as group:
             for load, (per_second, _) in zip(running, loads, strict=True):
                 group.create_task(load.open_loop(per_second=per_second, seconds=seconds))
-        await asyncio.sleep(0.2)  # a request is counted just after its answer
+        await asyncio.sleep(0.2)
         after = _counted(await server.metrics(), model.name)
         executions = server.executions()[known:]
     sent = [(one, load.value) for load in running for one in load.sent]
