@@ -77,7 +77,11 @@ def _of_rollout(state: RolloutState, namespace: str) -> dict[str, str]:
         found["resume_rollout"] = resume_command(rollouts, state.canary, namespace)
     if state.previous and (state.scope != "both" or state.previous_is_sound):
         found["undo_rollout"] = undo_with_pods(
-            rollouts, namespace, state.previous.number, state.newest_unready
+            rollouts,
+            namespace,
+            state.previous.number,
+            state.newest_unready,
+            stopped="stop_rollout" in found and state.canary is None,
         )
     return found
 

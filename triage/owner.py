@@ -43,14 +43,36 @@ def undo_command(
     return f"{freeze_command(rollouts, namespace, kubectl)} && {undo}" if tool == "flux" else undo
 
 
-def undo_with_pods(rollouts: Rollouts, namespace: str, revision: int, unready: Sequence[str]) -> str:
-    """`undo_command`, and of a StatefulSet the deletion of its new pods that are not ready: its controller waits for these before
-    it replaces any, so that the earlier template alone brings nothing back (kubernetes/website:
-    docs/concepts/workloads/controllers/statefulset.md, Forced rollback)."""
+def undo_with_pods(
+    rollouts: Rollouts, namespace: str, revision: int, unready: Sequence[str], *, stopped: bool
+) -> str:
+    """`undo_command`, whether or not the rollout was stopped by `stop_command` meanwhile (`stopped`: that it was offered), and of a
+    StatefulSet the deletion of its new pods that are not ready: its controller waits for these before it replaces any, so that the
+    earlier template alone brings nothing back (kubernetes/website: docs/concepts/workloads/controllers/statefulset.md, Forced
+    rollback)."""
     undo = undo_command(rollouts, namespace, revision=revision)
-    if not undo or not unready or not rollouts.workload.startswith("statefulset/"):
-        return undo
-    return f"{undo} && {_kubectl('kubectl', namespace)} delete pod {shlex.join(unready)}"
+    if not undo:
+        return ""
+    kind = rollouts.workload.partition("/")[0]
+    goes_on = _goes_on(rollouts, kind, namespace) if stopped and not rollouts.paused else ""
+    # kubectl takes no paused Deployment back; other tools change its template first, so that nothing else is rolled out.
+    first = kind == "deployment" and _owner(rollouts)[0] in ("", "flux")
+    parts = (goes_on, undo) if first else (undo, goes_on)
+    delete = kind == "statefulset" and unready
+    deleted = f"{_kubectl('kubectl', namespace)} delete pod {shlex.join(unready)}" if delete else ""
+    return " && ".join(filter(None, (*parts, deleted)))
+
+
+def _goes_on(rollouts: Rollouts, kind: str, namespace: str) -> str:
+    """Undoes `_pause`, and is no mistake where nothing was paused, as `rollout resume` is."""
+    match kind:
+        case "deployment":
+            patch = '{"spec":{"paused":false}}'
+            return f"{_kubectl('kubectl', namespace)} patch {shlex.quote(rollouts.workload)} -p '{patch}'"
+        case "statefulset" | "daemonset":
+            return _resume(rollouts, namespace, "kubectl")
+        case _:
+            return ""
 
 
 def freeze_command(rollouts: Rollouts, namespace: str = "", kubectl: str = "kubectl") -> str:

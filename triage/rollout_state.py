@@ -27,8 +27,6 @@ class RolloutState:
     """Ready pods of earlier revisions, or of Flagger's primary; None: nobody could see."""
     serving_revision: int | None
     """The number that all of these are of; None: they are of several, or of one that is not kept."""
-    newest_pods: int | None
-    newest_ready: int | None
     newest_unready: tuple[str, ...]
     """Names of the newest revision's pods that are not ready, as far as they were seen."""
     under_way: bool
@@ -64,8 +62,6 @@ def rollout_state(
         previous=_previous(earlier, old or ()),
         serving=serving,
         serving_revision=_serving_revision(earlier, old or ()),
-        newest_pods=len(new) if new is not None else None,
-        newest_ready=sum(pod.ready for pod in new) if new is not None else None,
         newest_unready=tuple(sorted(pod.pod for pod in new or () if not pod.ready)),
         under_way=_under_way(rollouts, canary, old),
         scope=_scope(new, old, failing),

@@ -64,6 +64,8 @@ async def test_stopped_resumed_and_taken_back(
     assert paused.headline.startswith("FIX ")
     assert "they stay: the rollout is paused" in paused.impact[1]
     await run(plane, stop.undo)
+    await run(plane, stop.command)
+    # Taken back whether or not it was stopped before: the command is that of the first report.
     back = next(each.command for each in report.actions if " rollout undo " in (each.command or ""))
     assert back is not None
     await run(plane, back)

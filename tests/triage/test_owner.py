@@ -4,7 +4,7 @@
 import pytest
 
 from triage.cluster_views import Canary, Revision, Rollouts
-from triage.owner import freeze_command, resume_command, stop_command, undo_command
+from triage.owner import freeze_command, resume_command, stop_command, undo_command, undo_with_pods
 
 REVISIONS = (Revision(41, "a", 1.0), Revision(42, "b", 2.0))
 SUSPEND = "flux suspend helmrelease llm -n flux-system"
@@ -126,3 +126,32 @@ def test_the_first_rollout_cannot_be_taken_back() -> None:
 
 def test_a_name_is_one_word_of_the_command() -> None:
     assert undo_command(rollouts("helm a;reboot")) == "helm rollback 'a;reboot'"
+
+
+UNPAUSE = """kubectl -n prod patch deployment/llm -p '{"spec":{"paused":false}}'"""
+
+
+@pytest.mark.parametrize(
+    ("owned", "undo"),
+    [
+        (rollouts(), f"{UNPAUSE} && {UNDO}"),
+        (rollouts("flux helmrelease/llm", "flux-system"), f"{UNPAUSE} && {SUSPEND} && {UNDO}"),
+        (rollouts("helm llm"), f"helm rollback llm -n prod && {UNPAUSE}"),
+        (rollouts("argocd team/llm"), f"{SYNC_OFF} && argocd app rollback team/llm && {UNPAUSE}"),
+        (rollouts(paused=True), f"kubectl -n prod rollout resume deployment/llm && {UNDO}"),
+        (ARGO, "kubectl argo rollouts undo llm -n prod --to-revision=41"),
+    ],
+    ids=["nobody", "flux", "helm", "argocd", "paused-already", "argo-rollouts"],
+)
+def test_what_may_have_been_stopped_meanwhile_is_taken_back_all_the_same(owned: Rollouts, undo: str) -> None:
+    """kubectl takes no paused Deployment back, and refuses to resume one that is not paused; of others the template comes first."""
+    assert undo_with_pods(owned, "prod", 41, (), stopped=True) == undo
+
+
+def test_a_daemonsets_pods_are_replaced_again_once_it_is_taken_back() -> None:
+    command = undo_with_pods(DAEMON, "prod", 41, ("llm-x",), stopped=True)
+    assert command.startswith("kubectl -n prod rollout undo daemonset/llm --to-revision=41 && ")
+    assert command.endswith(
+        """patch daemonset/llm -p '{"spec":{"updateStrategy":{"type":"RollingUpdate"}}}'"""
+    )
+    assert undo_with_pods(DAEMON, "prod", 41, (), stopped=False).count("&&") == 0

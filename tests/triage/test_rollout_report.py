@@ -88,7 +88,10 @@ def test_the_rollout_is_stopped_before_anything_is_mended() -> None:
         "while the new pods are not ready."
     )
     back = action(told, "If what revision 42 changed is the cause (image of triton: t:1 -> t:2)")
-    assert back.command == "kubectl -n prod rollout undo deployment/web --to-revision=41"
+    assert back.command == (  # also where the first action was taken before
+        """kubectl -n prod patch deployment/web -p '{"spec":{"paused":false}}'"""
+        " && kubectl -n prod rollout undo deployment/web --to-revision=41"
+    )
 
 
 def test_a_failure_of_the_old_pods_too_clears_the_rollout() -> None:
@@ -134,7 +137,9 @@ def test_a_statefulset_is_resumed_with_the_partition_that_it_had() -> None:
 def test_a_statefulset_taken_back_does_not_wait_for_its_failing_pod() -> None:
     told = in_a_rollout(workload="statefulset/web")
     assert action(told, "If what revision 42 changed").command == (
-        "kubectl -n prod rollout undo statefulset/web --to-revision=41 && kubectl -n prod delete pod web-3"
+        "kubectl -n prod rollout undo statefulset/web --to-revision=41 && kubectl -n prod patch statefulset/web"
+        """ -p '{"spec":{"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"partition":0}}}}'"""
+        " && kubectl -n prod delete pod web-3"
     )
 
 

@@ -42,7 +42,7 @@ def state(
 def test_only_new_pods_fail_and_the_others_stay() -> None:
     found = state()
     assert (found.newest.number, found.previous and found.previous.number) == (42, 41)
-    assert (found.serving, found.newest_pods, found.newest_ready) == (3, 1, 0)
+    assert (found.serving, found.newest_unready) == (3, ("b-1",))
     assert (found.under_way, found.scope) == (True, "new")
     assert found.fate == "the rollout takes no more of them away while the new pods are not ready"
 
@@ -84,7 +84,7 @@ def test_an_old_pod_that_fails_too_clears_the_rollout() -> None:
 
 def test_nothing_is_said_of_pods_that_nobody_saw() -> None:
     found = state(None)
-    assert (found.serving, found.newest_ready, found.scope) == (None, None, "unknown")
+    assert (found.serving, found.newest_unready, found.scope) == (None, (), "unknown")
     assert found.fate == "whether pods of an earlier revision serve could not be seen"
     assert rollout_state(None, None, HALFWAY, ()) is None
     assert rollout_state(Rollouts("deployment/llm"), None, HALFWAY, ()) is None
