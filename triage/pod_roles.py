@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from triage.evidence import ContainerView, PodView
+from triage.triton_ports import PORTS
 
 _NO_MODELS = ("projected", "secret", "configMap", "downwardAPI")
 """Kinds of volumes that many containers mount, and that hold no models."""
-TRITON_PORTS = frozenset({8000, 8001, 8002})
 
 
 def is_triton(container: ContainerView) -> bool:
     """By its image, command, arguments or ports."""
     words = " ".join((container.image, *container.command, *container.args))
-    return "triton" in words or any(port in TRITON_PORTS for _, port in container.ports)
+    return "triton" in words or any(port in PORTS for _, port in container.ports)
 
 
 def triton_containers(pod: PodView) -> Sequence[ContainerView]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from triage.evidence import ContainerView
 
-HTTP_PORT, METRICS_PORT = 8000, 8002
+HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 """Triton's own (triton-inference-server/server: src/command_line_parser.h)."""
+PORTS = frozenset({HTTP_PORT, GRPC_PORT, METRICS_PORT})
 
 
 def http_port(container: ContainerView) -> int:

@@ -10,10 +10,9 @@ from telemetry.listwatch import KubernetesObject, ObjectMeta
 from telemetry.workloads import ascend, controller_of
 from triage.failing.triton_pod import TritonPod
 from triage.seal import printable
-from triage.triton_ports import http_port_of
+from triage.triton_ports import PORTS, http_port_of
 from triage.wording import MAX_NAME, short
 
-_PORTS = frozenset({8000, 8001, 8002})
 _IMAGE = re.compile(r"triton(?!-(?:ops|triage|autoscaler|gpu-agent)\b)", re.IGNORECASE)
 """The programs of this project run beside Triton, and are not it."""
 _COMMAND = re.compile(r"tritonserver|--model-(?:repository|store)\b")
@@ -152,7 +151,7 @@ def triton_pod(pod: ListedPod, now: datetime) -> TritonPod:
 def _is_triton(container: _Container) -> bool:
     ports = {port.container_port for port in container.ports or ()}
     named = _IMAGE.search(container.image) or _COMMAND.search(container.words)
-    return named is not None or len(ports & _PORTS) >= 2
+    return named is not None or len(ports & PORTS) >= 2
 
 
 def _one_line(name: str) -> str:
