@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from autoscaler.signal import Signal
+    from telemetry.gpu_exporter import GpuExporter
 
 CANNOT_TELL = 3
 
@@ -50,7 +51,7 @@ def serve(config_file: Path, rules_folder: Path | None, kubeconfig: str | None, 
     from telemetry.logs import configure_logs
     from telemetry.rules_dir import rules_dir
 
-    files = Files(config_file, (rules_folder or rules_dir()) / "signals")
+    files = Files(config_file, (rules_folder or rules_dir()) / "signals", _gpu_exporters(rules_folder))
     try:
         loaded = files.read()
     except InvalidFileError as error:
@@ -180,10 +181,16 @@ def try_(
 def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
     """Check configuration FILES and the rules, offline; every mistake is shown with its line."""
     from autoscaler.config import read_config
+    from telemetry.gpu_exporter import load_gpu_exporters
     from telemetry.located_yaml import InvalidFileError
 
     rows = _load_rows(rules_folder)
     problems: list[str] = []
+    exporters: Sequence[GpuExporter] = ()
+    try:
+        exporters = load_gpu_exporters(_gpu_exporters(rules_folder))
+    except InvalidFileError as error:
+        problems.append(str(error))
     for file in files:
         try:
             read_config(file)
@@ -191,7 +198,7 @@ def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
             problems.append(str(error))
     if problems:
         _fail("\n".join(problems), 2)
-    click.echo(f"ok: {len(rows)} signals, {len(files)} configuration files")
+    click.echo(f"ok: {len(rows)} signals, {len(exporters)} GPU exporters, {len(files)} configuration files")
 
 
 @main.command("recording-rules")
@@ -220,6 +227,14 @@ def recording_rules(config_file: Path | None, rules_folder: Path | None, operato
         if section is None:
             _fail(f"{config_file}: there is no section prometheus whose label names and intervals to take", 2)
     click.echo(render_recording_rules(rows, section, operator=operator), nl=False)
+
+
+def _gpu_exporters(rules_folder: Path | None) -> Path:
+    """Of these rules, or of those that ship where they have none of their own."""
+    from telemetry.rules_dir import rules_dir
+
+    own = rules_folder / "gpu_exporters" if rules_folder else None
+    return own if own is not None and own.is_dir() else rules_dir() / "gpu_exporters"
 
 
 def _load_rows(folder: Path | None) -> "Mapping[str, Signal]":

@@ -7,10 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from autoscaler.config_section import HttpUrl, Section
+from autoscaler.gpu_section import GpuSection
 from autoscaler.prometheus_section import PrometheusSection
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
+from telemetry.gpu_reader import GpuSettings
 from telemetry.index_reader import IndexSettings
 from telemetry.located_yaml import parse_located, read_located
 from telemetry.model_config import ModelFacts
@@ -177,6 +179,7 @@ class Config(Section):
     """Where the pods' metrics are read: from each pod, from the Prometheus that scrapes them, or from both."""
     scrape: ScrapeSection = ScrapeSection()
     prometheus: PrometheusSection | None = None
+    gpu: GpuSection | None = None
     model_index: ModelIndexSection = ModelIndexSection()
     pod_labels: tuple[_PodLabel, ...] = ()
     """Pod labels that an HPA's selector may name, beside model, version, workload and node."""
@@ -188,6 +191,9 @@ class Config(Section):
     def _source_is_given(self) -> Self:
         if self.source != "scrape" and self.prometheus is None:
             raise ValueError(f"source is {self.source}, and there is no section prometheus with its url")
+        if self.gpu is not None and self.prometheus is None:
+            raise ValueError("gpu is given, and there is no section prometheus with its url")
+        self.gpu_settings(0.0)
         return self
 
     def settings(self) -> Settings:
@@ -219,6 +225,12 @@ class Config(Section):
         kubernetes = self.targets.kubernetes
         static = {target.namespace for target in self.targets.static}
         return found.settings(kubernetes.namespaces if kubernetes is not None else tuple(sorted(static)))
+
+    def gpu_settings(self, window: float) -> GpuSettings | None:
+        """None where no exporter is read; `window` as of `GpuSection.settings`."""
+        if self.gpu is None or self.prometheus is None:
+            return None
+        return self.gpu.settings(self.prometheus, window)
 
     def index_settings(self) -> IndexSettings:
         return IndexSettings(self.model_index.interval, self.model_index.timeout)

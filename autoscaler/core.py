@@ -8,6 +8,7 @@ from autoscaler.evaluate import evaluate
 from autoscaler.selection import Settings
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
+from telemetry.gpu_snapshot import GpuSnapshot
 from telemetry.pod_state import PodState
 
 
@@ -21,7 +22,7 @@ class View:
 
 class Autoscaler:
     """Answers for the signals of `rules/`. `pods` gives a namespace's pods, `clock` monotonic seconds; `alone` what each of several
-    sources knows, which an explained answer tells beside the answer."""
+    sources knows, which an explained answer tells beside the answer; `gpus` what exporters tell of GPUs, None if none is asked."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Autoscaler:
         clock: Callable[[], float],
         on_answer: Callable[[str, Answer], None] = lambda signal, answer: None,
         alone: Mapping[str, View] | None = None,
+        gpus: Callable[[], GpuSnapshot | None] = lambda: None,
     ) -> None:
         self._rows = rows
         self._pods = pods
@@ -38,6 +40,7 @@ class Autoscaler:
         self._clock = clock
         self._on_answer = on_answer
         self._alone = alone or {}
+        self._gpus = gpus
 
     def signals(self) -> Sequence[str]:
         return tuple(self._rows)
@@ -47,12 +50,14 @@ class Autoscaler:
         if row is None:
             return NoData(Reason.UNKNOWN_SIGNAL, f"there is no signal {signal!r}")
         now = self._clock()
-        answer = evaluate(row, self._pods(namespace), selector, self._settings, now, explain=explain)
+        gpus = self._gpus()
+        pods, settings = self._pods(namespace), self._settings
+        answer = evaluate(row, pods, selector, settings, now, gpus=gpus, explain=explain)
         self._on_answer(signal, answer)
         if not explain:
             return answer
         alone = {
-            name: evaluate(row, view.pods(namespace), selector, view.settings, now)
+            name: evaluate(row, view.pods(namespace), selector, view.settings, now, gpus=gpus)
             for name, view in self._alone.items()
         }
         return replace(answer, alone=alone)

@@ -10,6 +10,8 @@ from typing import Any
 
 from autoscaler.alias import alias_of, exact_alias_of
 from autoscaler.answer import Answer, NoData, Reason, Value
+from autoscaler.gpu_formula import GpuDevices, OwnPage
+from autoscaler.gpu_pooling import NOT_READ, answer_devices, trace_devices
 from autoscaler.pooling import Refusal, contribution, pool
 from autoscaler.selection import (
     ROW_LABELS,
@@ -26,7 +28,8 @@ from autoscaler.selection import (
     unmeasured,
 )
 from autoscaler.selector import Selector
-from autoscaler.signal import Pods, Quantile, Signal, Total
+from autoscaler.signal import Pods, Quantile, Ratio, Signal, Total
+from telemetry.gpu_snapshot import GpuSnapshot
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
 from telemetry.two_sources import PROMETHEUS
@@ -42,9 +45,11 @@ def evaluate(
     settings: Settings,
     now: float,
     *,
+    gpus: GpuSnapshot | None = None,
     explain: bool = False,
 ) -> Answer:
-    """The signal over the pods of one namespace. `now` in monotonic seconds; `explain` adds the trace."""
+    """The signal over the pods of one namespace. `now` in monotonic seconds; `gpus`: what exporters tell of their GPUs, None where
+    none is asked; `explain` adds the trace."""
     unknown = unknown_label(selector, settings)
     if unknown is not None:
         known = ", ".join(("model", "version", "workload", "node", *settings.pod_labels))
@@ -53,6 +58,12 @@ def evaluate(
         )
     if isinstance(signal.formula, Pods):
         return _count(signal.formula, pods, selector, settings)
+    if isinstance(signal.formula, GpuDevices):
+        if gpus is not None:
+            return _of_devices(signal, signal.formula, pods, selector, settings, gpus, now, explain=explain)
+        if signal.formula.own_page is None:
+            return _no_data(Refusal(Reason.FAMILY_ABSENT, NOT_READ))
+        signal = _of_own_pages(signal, signal.formula.own_page)
     try:
         selected = select_pods(signal, pods, selector, settings, now)
     except AmbiguousModel as error:
@@ -76,6 +87,29 @@ def evaluate(
 
 def _with_rows(pod: SelectedPod, rows: Mapping[RowKey, RowWindow]) -> SelectedPod:
     return pod if rows is pod.rows else replace(pod, rows=rows)
+
+
+def _of_devices(
+    signal: Signal,
+    formula: GpuDevices,
+    pods: Iterable[PodState],
+    selector: Selector,
+    settings: Settings,
+    gpus: GpuSnapshot,
+    now: float,
+    *,
+    explain: bool,
+) -> Answer:
+    found = answer_devices(signal, formula, pods, selector, settings, gpus, now)
+    answer = found.value if found.refusal is None else _no_data(found.refusal)
+    assert answer is not None  # noqa: S101 -- there is one or the other
+    return replace(answer, trace=trace_devices(found, gpus, now)) if explain else answer
+
+
+def _of_own_pages(signal: Signal, page: OwnPage) -> Signal:
+    """The same by what Tritons show of their GPUs."""
+    ratio = Ratio(kind="ratio_of_gauges", numerator=(page.used,), denominator=(page.total,))
+    return signal.model_copy(update={"formula": ratio})
 
 
 def _count(formula: Pods, pods: Iterable[PodState], selector: Selector, settings: Settings) -> Answer:

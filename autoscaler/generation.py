@@ -15,11 +15,13 @@ import structlog
 from autoscaler.answer import Answer
 from autoscaler.config import Config
 from autoscaler.core import Autoscaler, View
+from autoscaler.gpu_formula import GpuDevices
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
-from autoscaler.sources import make_source
+from autoscaler.sources import make_gpu_reader, make_source
 from telemetry.auto_source import AutoSource, Overview
+from telemetry.gpu_exporter import GpuExporter
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pods import PodTargets
 from telemetry.target import Targets
@@ -44,9 +46,11 @@ class Generation:
         api: KubernetesApi,
         session: aiohttp.ClientSession,
         metrics: OwnMetrics,
+        exporters: Sequence[GpuExporter] = (),
     ) -> None:
         self.config = config
         self.rows = rows
+        self.exporters = exporters
         self.targets = Targets()
         served = _with_windows(rows, config)
         windows = {row.window for row in served.values()}
@@ -63,8 +67,16 @@ class Generation:
         self.source = make_source(
             config, self.targets, needed_families(served), windows, session, metrics, time.monotonic
         )
+        of_devices = [row.window for row in served.values() if isinstance(row.formula, GpuDevices)]
+        self.gpus = make_gpu_reader(config, exporters, max(of_devices, default=0.0), metrics, time.monotonic)
         self.autoscaler = Autoscaler(
-            served, self.source.pods, config.settings(), time.monotonic, metrics.answered, self._alone()
+            served,
+            self.source.pods,
+            config.settings(),
+            time.monotonic,
+            metrics.answered,
+            self._alone(),
+            lambda: self.gpus.snapshot if self.gpus is not None else None,
         )
         self._started = time.monotonic()
 
@@ -74,6 +86,8 @@ class Generation:
             group.create_task(self.source.run())
             if self.pod_targets is not None:
                 group.create_task(self.pod_targets.run())
+            if self.gpus is not None:
+                group.create_task(self.gpus.run())
 
     def _alone(self) -> Mapping[str, View]:
         """What each of two sources knows, for explaining; empty where there is one."""
@@ -108,7 +122,7 @@ class Generation:
     def full(self) -> bool:
         """Pods are listed, a window has passed (or the source told of it), and the window of every pod that answers is covered by
         samples; a pod that keeps falling silent holds it up for a minute at most."""
-        if not self.targets.complete:
+        if not self.targets.complete or (self.gpus is not None and self.gpus.last_round_at is None):
             return False
         if self.age_seconds >= self.longest_window + HELD_UP_SECONDS:
             return True

@@ -19,7 +19,8 @@ _MATCHER = r'\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*
 _MATCHERS = re.compile(rf"{_MATCHER}(?:,{_MATCHER})*")
 
 
-def _matchers(text: str) -> str:
+def check_matchers(text: str) -> str:
+    """Raises ValueError for what cannot stand in a selector."""
     if text and not _MATCHERS.fullmatch(text):
         raise ValueError(
             'expected label matchers as they stand in a selector, such as cluster="eu1",env=~"prod.*"'
@@ -68,7 +69,7 @@ class PrometheusSection(Section):
     client_certificate: ClientCertificate | None = None
     headers: Mapping[_HeaderName, Annotated[str, AfterValidator(_header_value)]] = Field(default_factory=dict)
     """Such as X-Scope-OrgID, the tenant of Mimir and Cortex."""
-    matchers: Annotated[str, AfterValidator(_matchers)] = ""
+    matchers: Annotated[str, AfterValidator(check_matchers)] = ""
     """In every selector, where one Prometheus holds more than this cluster: cluster="eu1"."""
     labels: PrometheusLabels = PrometheusLabels()
     interval: Seconds = 15.0

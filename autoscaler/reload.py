@@ -8,7 +8,7 @@ in a row have found it, so that no file is taken while it is being written.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import structlog
 
 from autoscaler.config import Config, read_config
 from autoscaler.signal import Signal, load_signals
+from telemetry.gpu_exporter import GpuExporter, load_gpu_exporters
 from telemetry.located_yaml import InvalidFileError, Problem
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,8 @@ class Loaded:
     config: Config
     rows: Mapping[str, Signal]
     digest: str
+    exporters: Sequence[GpuExporter] = ()
+    """Of GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Files:
 
     config: Path
     signals: Path
+    gpu_exporters: Path | None = None
+    """None: none is known."""
 
     def read(self) -> Loaded:
         """Raises InvalidFileError with the mistakes of every file."""
@@ -52,14 +57,21 @@ class Files:
             rows = load_signals(self.signals)
         except InvalidFileError as error:
             problems += error.problems
+        exporters: Sequence[GpuExporter] = ()
+        if self.gpu_exporters is not None:
+            try:
+                exporters = load_gpu_exporters(self.gpu_exporters)
+            except InvalidFileError as error:
+                problems += error.problems
         if problems:
             raise InvalidFileError(problems)
-        return Loaded(config, rows, digest)
+        return Loaded(config, rows, digest, exporters)
 
     def digest(self) -> str:
         """The same as long as the contents are; a file that cannot be read counts by its absence."""
         found = hashlib.sha256()
-        for path in (self.config, *sorted(self.signals.glob("*.yaml"))):
+        exporters = self.gpu_exporters.glob("*.yaml") if self.gpu_exporters is not None else ()
+        for path in (self.config, *sorted(self.signals.glob("*.yaml")), *sorted(exporters)):
             try:
                 content = path.read_bytes()
             except OSError as error:

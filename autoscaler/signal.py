@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoscaler.families import Buckets, Family, QuantileLabel, WholeFamily
+from autoscaler.gpu_formula import GpuDevices
 from telemetry.durations import Seconds
 from telemetry.located_yaml import InvalidFileError, Problem, read_located, read_text
 from telemetry.statistics import FAMILIES as STATISTICS
@@ -135,7 +136,7 @@ class Signal(_Row):
     name: str = Field(pattern=r"^[a-z][a-z0-9_:]*$", max_length=63)
     unit: str = Field(min_length=1)
     meaning: str = Field(min_length=1)
-    formula: Annotated[Total | Ratio | Mean | Quantile | Pods, Field(discriminator="kind")]
+    formula: Annotated[Total | Ratio | Mean | Quantile | Pods | GpuDevices, Field(discriminator="kind")]
     window: Seconds
     idle: float | None = Field(ge=0, allow_inf_nan=False)
     """Value when every target answered and nothing happened; null where there is no such thing."""
@@ -159,6 +160,12 @@ class Signal(_Row):
         return self
 
     @model_validator(mode="after")
+    def _devices_are_no_model_s(self) -> Self:
+        if isinstance(self.formula, GpuDevices) and (self.scope, self.idle) != ("gpu", None):
+            raise ValueError("a formula of kind gpu_devices needs scope: gpu and idle: null")
+        return self
+
+    @model_validator(mode="after")
     def _instance_seconds_are_divided_by(self) -> Self:
         if INSTANCE_SECONDS in self.families():
             raise ValueError(f"{INSTANCE_SECONDS} can only stand in the denominator of a ratio_of_rates")
@@ -178,7 +185,7 @@ class Signal(_Row):
                 return any(term.read == "rate" for term in terms)
             case Ratio(kind=kind):
                 return kind == "ratio_of_rates"
-            case Mean() | Quantile() | Pods():
+            case Mean() | Quantile() | Pods() | GpuDevices():
                 return False
 
     def families(self) -> frozenset[str]:
@@ -201,6 +208,8 @@ class Signal(_Row):
             case Quantile(summary=summary, histogram=histogram):
                 yield summary, "summary"
                 yield histogram, "histogram"
+            case GpuDevices() as devices:
+                yield from ((family, "gauge") for family in devices.families())
             case Pods():
                 pass
 

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
+from autoscaler.gpu_formula import GpuDevices
 from autoscaler.signal import Pods, Signal
 
 
@@ -20,7 +21,7 @@ _ALIASES = (
 def _render(row: Signal) -> str:
     suits = "no HPA target suits it" if row.hpa.target == "none" else f"HPA target type {row.hpa.target}"
     counted = isinstance(row.formula, Pods)
-    made_of = "the Kubernetes API" if counted else ", ".join(sorted(row.families()))
+    made_of = "the Kubernetes API" if counted else _made_of(row)
     body = [row.meaning, f"{suits}: {row.hpa.why}", f"from {made_of}"]
     wrapped = [
         textwrap.fill(" ".join(text.split()), 100, initial_indent="  ", subsequent_indent="  ")
@@ -28,3 +29,11 @@ def _render(row: Signal) -> str:
     ]
     when = "now" if counted else f"over {row.window:g} s"
     return "\n".join([f"{row.name}  ({row.unit}, {when})", *wrapped])
+
+
+def _made_of(row: Signal) -> str:
+    families = ", ".join(sorted(row.families()))
+    if not isinstance(row.formula, GpuDevices):
+        return families
+    exporters = "GPU exporters (section gpu of the configuration)"
+    return f"{exporters}, else {families}" if families else exporters

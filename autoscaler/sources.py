@@ -1,6 +1,6 @@
 """Where pods' pages come from, as the configuration says: each pod itself, a Prometheus, or both."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import aiohttp
@@ -9,6 +9,8 @@ from autoscaler.config import Config
 from autoscaler.own_metrics import OwnMetrics
 from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
+from telemetry.gpu_exporter import GpuExporter
+from telemetry.gpu_reader import GpuReader
 from telemetry.http_body import PlainPages
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
@@ -69,6 +71,21 @@ def make_source(
     checks = CrossChecks(targets, families)
     both = scraper(checks.scraped), prometheus(checks.told)
     return AutoSource(*both, checks, config.ages(), targets, clock)
+
+
+def make_gpu_reader(
+    config: Config,
+    exporters: Sequence[GpuExporter],
+    window: float,
+    metrics: OwnMetrics,
+    clock: Callable[[], float],
+) -> GpuReader | None:
+    """None where the configuration reads no exporter; `window`: the longest of a signal of devices, in seconds."""
+    section, settings = config.prometheus, config.gpu_settings(window)
+    if section is None or settings is None:
+        return None
+    source = PrometheusSource(section.url, section.access(), timeout_seconds=settings.timeout)
+    return GpuReader(exporters, settings, source, clock, metrics.gpus_read)
 
 
 def _ignore(key: PodKey, at: float, page: Samples) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.listwatch import EventType, KubernetesObject, ListWatch
+from telemetry.nodes import gpus_of
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.workloads import NO_ASCENT, Ascent, WorkloadLookup
 
@@ -25,8 +26,13 @@ class ContainerPort(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
 
 
+class Resources(msgspec.Struct, frozen=True):
+    limits: dict[str, str] | None = None
+
+
 class Container(msgspec.Struct, frozen=True):
     name: str
+    resources: Resources = Resources()
     ports: list[ContainerPort] | None = None
     command: list[str] | None = None
     args: list[str] | None = None
@@ -103,6 +109,7 @@ def target_of(pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCE
         restarts=_restarts(pod, metrics_port),
         finished=pod.status.phase in _FINISHED,
         counters_off=any(map(_counters_off, pod.spec.containers)),
+        gpus=sum(gpus_of(container.resources.limits or {}) for container in pod.spec.containers),
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
 

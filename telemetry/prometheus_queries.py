@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from telemetry.prometheus import PrometheusSource
+from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_vector import Vector
 
 _Read = TypeVar("_Read")
@@ -39,10 +40,15 @@ class PrometheusQueries:
         self._ahead: float | None = None  # our monotonic clock less Prometheus' clock
         self.report = TickReport()
 
+    @property
+    def ahead(self) -> float:
+        """Seconds by which our monotonic clock is ahead of Prometheus' clock."""
+        assert self._ahead is not None  # noqa: S101 -- nothing was read before it was opened
+        return self._ahead
+
     def our_second(self, stamp: float) -> float:
         """The monotonic second of one of Prometheus' timestamps."""
-        assert self._ahead is not None  # noqa: S101 -- nothing was read before it was opened
-        return stamp + self._ahead
+        return stamp + self.ahead
 
     async def present(self, promql: str, deadline: float) -> Vector:
         """Asked at Prometheus' own present, which tells how its clock stands to ours. Raises PrometheusError."""
@@ -66,6 +72,19 @@ class PrometheusQueries:
             self.report.queries += 1
             size, answer = await self._source.vector(
                 promql, at, lambda vector: (vector.size_bytes, read(vector)), timeout_seconds=left
+            )
+            self.report.size_bytes += size
+            return answer
+
+    async def samples(
+        self, promql: str, at: float, deadline: float, read: Callable[[Matrix], _Read]
+    ) -> _Read:
+        """The same of a range selector's raw samples."""
+        async with self._turns:
+            left = max(0.1, deadline - self._clock())
+            self.report.queries += 1
+            size, answer = await self._source.matrix(
+                promql, at, lambda matrix: (matrix.size_bytes, read(matrix)), timeout_seconds=left
             )
             self.report.size_bytes += size
             return answer

@@ -56,6 +56,8 @@ class Target:
     place."""
     counters_off: bool = False
     """Its arguments say `--metrics-config counter_latencies=false`."""
+    gpus: int | None = None
+    """GPUs, MIG instances and parts of shared ones that its containers' limits give it; None where nobody says."""
     problem: str = ""
     """What is wrong with the pod's own settings, in words for its owner; empty when nothing is."""
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from autoscaler.gpu_formula import GpuDevices
 from autoscaler.signal import Mean, Pods, Quantile, Ratio, Signal, Total, row_file
 from scripts.reference.markdown import bullets, page, sources
 
+_TOLD = "as dcgm-exporter or triton-gpu-agent (rules/gpu_exporters) tell"
 _ENSEMBLES = {
     "parts": "its composing models are pooled",
     "own": "its own series are read",
@@ -41,6 +43,14 @@ def _made_of(signal: Signal) -> Iterator[str]:
             yield f"the quantiles {shown} of `{found.summary}`, times {found.summary_scale:g}, of each pod and model"
             yield f"where that is not there, or does not see the model's work, the increase of the buckets of `{found.histogram}`"
             yield f"pooled by requests finished in the window into one distribution; its {found.quantile:g} quantile"
+        case GpuDevices(reading="memory_used_ratio", own_page=own):
+            yield "of each device bytes used, and bytes used and free: both summed, one over the other"
+            yield f"{_TOLD} them, where the configuration has a section `gpu`"
+            if own is not None:
+                yield f"else `{own.used}` over `{own.total}`, and so for a pod of whose devices no exporter tells"
+        case GpuDevices():
+            yield "of each device the part of time in which it computed; a mean over devices"
+            yield f"{_TOLD} it, only where the configuration has a section `gpu`"
         case Pods(state=state):
             yield f"pods of the Kubernetes API that are {'on no node' if state == 'pending' else 'on a node and not ready'}"
             return
@@ -58,6 +68,9 @@ def _without(signal: Signal) -> Iterator[str]:
         yield "a decoupled model without the histogram: no data"
     if signal.stalled == "no_data":
         yield "requests wait and none completes for a whole window: no data"
+    if isinstance(signal.formula, GpuDevices):
+        yield "a pod that holds a GPU of which nobody tells: missing, and with more than a fifth of the pods missing no data"
+        yield "a newest sample older than `gpu.max_age`, a blank of DCGM's, NaN: missing, never 0"
     for family, remedy in signal.remedies.items():
         yield f"without `{family}`: {remedy}"
 

@@ -44,7 +44,7 @@ def test_check_of_right_files_says_so(tmp_path: Path) -> None:
     done = run("check", str(file))
     assert (done.exit_code, done.stdout, done.stderr) == (
         0,
-        f"ok: {len(SIGNALS)} signals, 1 configuration files\n",
+        f"ok: {len(SIGNALS)} signals, 2 GPU exporters, 1 configuration files\n",
         "",
     )
 

@@ -1,0 +1,151 @@
+"""GPUs as their exporters tell of them, read once an interval out of the Prometheus that scrapes these.
+
+Two queries a tick, whatever the number of GPUs, pods and HPAs: what Prometheus itself puts on the exporters' series, and the raw
+samples of all families at once, with their own timestamps. Which of them say what, the pure core decides (gpu_devices.py).
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from telemetry.circuit import Circuit
+from telemetry.gpu_devices import Device, GpuSeries, TargetName, read_devices
+from telemetry.gpu_exporter import GpuExporter
+from telemetry.gpu_snapshot import GpuSnapshot, merged, shifted
+from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus_matrix import Matrix
+from telemetry.prometheus_queries import PrometheusQueries, TickReport
+from telemetry.prometheus_scrape import SAID
+from telemetry.prometheus_vector import Vector
+
+MAX_SERIES: Final = 200_000
+"""Far more than a thousand nodes of eight shared GPUs show."""
+NOT_ASKED: Final = "Prometheus was not asked for them yet"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSettings:
+    """Seconds: `interval` between ticks, `timeout` for one, `delay` after its timestamp by which a sample can be queried, `max_age`
+    for which a sample stands, `window` the longest over which one is averaged."""
+
+    interval: float = 15.0
+    timeout: float = 10.0
+    delay: float = 1.0
+    max_age: float = 60.0
+    window: float = 30.0
+    matchers: str = ""
+    cluster_label: str = "cluster"
+
+
+class GpuReader:
+    """Reads until cancelled; `snapshot` is what is known now. `clock` is monotonic."""
+
+    def __init__(
+        self,
+        exporters: Sequence[GpuExporter],
+        settings: GpuSettings,
+        source: PrometheusSource,
+        clock: Callable[[], float],
+        on_tick: Callable[[TickReport], None] = lambda report: None,
+    ) -> None:
+        self._exporters = tuple(exporters)
+        self._settings = settings
+        self._source = source
+        self._clock = clock
+        self._on_tick = on_tick
+        self._queries = PrometheusQueries(source, clock)
+        self._circuit = Circuit(settings.interval)
+        self._target_labels: Mapping[TargetName, Mapping[str, str]] = {}
+        self._empty = GpuSnapshot(
+            failure=NOT_ASKED,
+            max_age=settings.max_age,
+            remedies={exporter.name: exporter.remedies for exporter in self._exporters},
+        )
+        self.snapshot = self._empty
+        self.last_round_at: float | None = None
+
+    async def run(self) -> None:
+        async with self._source:
+            while True:
+                begun = self._clock()
+                await self.tick()
+                wait = self._circuit.wait(random.random())  # noqa: S311 -- not a secret
+                await asyncio.sleep(max(0.0, begun + wait - self._clock()))
+
+    async def tick(self) -> None:
+        """One look at all devices."""
+        begun, self._queries.report = self._clock(), TickReport()
+        report = self._queries.report
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                devices, in_part = await self._read(begun + self._settings.timeout)
+        except PrometheusError as error:
+            self._fail(error.reason, str(error))
+        except TimeoutError:
+            self._fail("timeout", "the tick took too long")
+        else:
+            self._circuit.succeeded()
+            report.outcome = "partial" if in_part else "ok" if devices else "no_samples"
+            known = merged(self.snapshot.devices, devices) if in_part else tuple(devices)
+            self._show(known, None)
+        report.seconds = self._clock() - begun
+        self._on_tick(report)
+        self.last_round_at = self._clock()
+
+    def _fail(self, reason: str, detail: str) -> None:
+        self._circuit.failed()
+        self._queries.report.outcome = reason
+        self._show(self.snapshot.devices, f"Prometheus does not answer: {SAID[reason]}")
+        log.warning("gpu_tick_failed", reason=reason, detail=detail[:300], failures=self._circuit.failures)
+
+    def _show(self, devices: tuple[Device, ...], failure: str | None) -> None:
+        before = {(device.exporter, device.key) for device in self.snapshot.devices}
+        after = {(device.exporter, device.key) for device in devices}
+        if before != after:
+            names = sorted({exporter for exporter, _ in after})
+            log.info("gpus_changed", gpus=len(after), exporters=names)
+        self.snapshot = GpuSnapshot(devices, failure, self._settings.max_age, self._empty.remedies)
+
+    async def _read(self, deadline: float) -> tuple[list[Device], bool]:
+        """The devices, in our monotonic seconds, and whether the answers were in part. Raises PrometheusError."""
+        settings = self._settings
+        families = sorted({family for exporter in self._exporters for family in exporter.families()})
+        selector = f'{{__name__=~"{"|".join(map(re.escape, families))}"{_more(settings.matchers)}}}'
+        own = f"up{{{settings.matchers}}} and on (job, instance) {selector}"
+        up = await self._queries.present(f"({own}) or vector(time())", deadline)
+        assert up.at is not None  # noqa: S101 -- vector(time()) is always there
+        at, ahead = up.at - settings.delay, self._queries.ahead
+        span = f"{round((settings.window + settings.max_age) * 1000)}ms"
+
+        # A target whose scrapes fail is not told with its labels any more, and has samples for a while.
+        labels = {**self._target_labels, **_target_labels(up)}
+
+        def read(matrix: Matrix) -> tuple[list[Device], bool, set[TargetName]]:
+            series = [GpuSeries(one.labels, one.points) for one in matrix.series[:MAX_SERIES]]
+            found = read_devices(series, self._exporters, labels, settings.cluster_label)
+            doubtful = bool(matrix.warnings) or len(matrix.series) > MAX_SERIES
+            names = {_target_name(one.labels) for one in matrix.series}
+            return [shifted(device, ahead) for device in found], doubtful, names
+
+        devices, in_part, names = await self._queries.samples(f"{selector}[{span}]", at, deadline, read)
+        self._target_labels = {name: told for name, told in labels.items() if name in names}
+        return devices, in_part or bool(up.warnings)
+
+
+def _more(matchers: str) -> str:
+    return f",{matchers}" if matchers else ""
+
+
+def _target_name(labels: Mapping[str, str]) -> TargetName:
+    return TargetName(labels.get("job", ""), labels.get("instance", ""))
+
+
+def _target_labels(up: Vector) -> dict[TargetName, Mapping[str, str]]:
+    return {_target_name(labels): labels for labels in up.labels if labels.get("__name__") == "up"}
