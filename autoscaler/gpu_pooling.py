@@ -2,7 +2,7 @@
 
 A pod counts as *told* when all its devices are, by an exporter or by its own page where that suffices. A pod that holds a GPU of
 which nobody tells is *missing*, never left out as if it held none; a pod just started is *new* until exporters can have seen it. A
-device shared by pods counts once, whoever tells of it. As for other means and ratios, under `coverage` of the pods there is no number.
+device shared by pods counts once, whoever tells of it. As for other means and ratios, under `coverage` of the pods there is none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
