@@ -41,6 +41,7 @@ class Container(msgspec.Struct, frozen=True):
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     containers: list[Container] = []
     node_name: str = ""
+    resource_claims: list[dict[str, object]] | None = None
 
 
 class ContainerState(msgspec.Struct, frozen=True):
@@ -109,7 +110,7 @@ def target_of(pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCE
         restarts=_restarts(pod, metrics_port),
         finished=pod.status.phase in _FINISHED,
         counters_off=any(map(_counters_off, pod.spec.containers)),
-        gpus=sum(gpus_of(container.resources.limits or {}) for container in pod.spec.containers),
+        gpus=_gpus(pod),
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
 
@@ -120,6 +121,12 @@ _COUNTERS_OFF = re.compile(r"--metrics-config[=\s]+[\"']?counter_latencies=false
 def _counters_off(container: Container) -> bool:
     """Its arguments, a shell's too, switch Triton's request counters off."""
     return _COUNTERS_OFF.search(" ".join([*(container.command or ()), *(container.args or ())])) is not None
+
+
+def _gpus(pod: Pod) -> int | None:
+    """By limits; a claim (dynamic resource allocation) may be for a GPU, and does not say so here."""
+    limits = sum(gpus_of(container.resources.limits or {}) for container in pod.spec.containers)
+    return None if limits == 0 and pod.spec.resource_claims else limits
 
 
 class _Port(NamedTuple):

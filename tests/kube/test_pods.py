@@ -64,7 +64,27 @@ def test_a_plain_pod_is_scraped_at_tritons_own_ports() -> None:
         ready=True,
         node="gpu-1",
         labels={"app": "triton"},
+        gpus=0,
     )
+
+
+@pytest.mark.parametrize(
+    ("containers", "claims", "gpus"),
+    [
+        ([{"nvidia.com/gpu": "2", "cpu": "4"}], None, 2),
+        ([{"nvidia.com/mig-1g.10gb": "1"}, {"nvidia.com/gpu.shared": "1"}, {}], None, 2),
+        ([{"cpu": "4"}], None, 0),
+        ([{"cpu": "4"}], [{"name": "gpu"}], None),
+    ],
+)
+def test_a_target_says_how_many_gpus_its_pod_is_given(
+    containers: list[dict[str, str]], claims: list[dict[str, str]] | None, gpus: int | None
+) -> None:
+    """By limits; a resource claim may be for a GPU, and then nobody here knows."""
+    raw = [{"name": f"c{n}", "resources": {"limits": limits}} for n, limits in enumerate(containers)]
+    told = pod(containers=raw)
+    spec = msgspec.structs.replace(told.spec, resource_claims=claims)
+    assert target_of(msgspec.structs.replace(told, spec=spec)).gpus == gpus
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:

@@ -1,4 +1,4 @@
-"""Pages of GPU exporters, of several versions and sharing modes, through a real Prometheus: each workload's numbers as worked out by hand.
+"""Pages of GPU exporters, of several versions and sharing modes, through a real Prometheus: numbers as worked out by hand.
 
 A page and what is to come of it stand beside each other in `gpu_pages/`, with where the page is from. All pages are scraped by one
 Prometheus, with and without `honor_labels`, as targets with the labels that the Prometheus operator gives an exporter's pod.
