@@ -108,7 +108,7 @@ def _held(
             "exporters tell of a pod of this name in more than one cluster; narrow gpu.matchers to this one"
         )
         return HeldPod(pod, Standing.SILENT, cause=(Reason.NOT_ANSWERING, told))
-    keys = gpus.held.get(name) or _shown_by_itself(pod, gpus)
+    keys = _present_keys(gpus.held.get(name, ()), target.gpus, gpus, now) or _shown_by_itself(pod, gpus)
     cause = None
     if keys:
         readings = [_reading(signal, formula, gpus.by_key[key], gpus, now) for key in keys]
@@ -128,6 +128,17 @@ def _held(
     if not keys and (target.phase is Phase.STARTING or now - pod.state.known_since <= gpus.max_age):
         return HeldPod(pod, Standing.NEW)
     return HeldPod(pod, Standing.SILENT, cause=cause or _nobody_tells(gpus))
+
+
+def _present_keys(
+    named: Sequence[DeviceKey], wanted: int | None, gpus: GpuSnapshot, now: float
+) -> tuple[DeviceKey, ...]:
+    """Without what an earlier pod of this name held, on a node that tells nothing any more: too old beside what is fresh, or more
+    than the limits give."""
+    newest = {key: max(device.at for device in gpus.by_key[key]) for key in named}
+    fresh = [key for key in named if newest[key] >= now - gpus.max_age]
+    ordered = sorted(fresh or named, key=lambda key: (-newest[key], key))
+    return tuple(sorted(ordered[:wanted] if wanted else ordered))
 
 
 def _shown_by_itself(pod: SelectedPod, gpus: GpuSnapshot) -> tuple[DeviceKey, ...]:

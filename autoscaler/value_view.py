@@ -70,6 +70,11 @@ def _pods(pods: Sequence[Mapping[str, Any]]) -> list[str]:
         ]
         rows = [(*row, *more) for row, more in zip(rows, told, strict=True)]
         columns = rows[0]
+    if any("gpu_exporter" in pod for pod in pods):
+        said = [("TOLD BY", "HELD BY"), *((str(p.get("gpu_exporter") or "-"), _holders(p)) for p in pods)]
+        rows = [(*row, *more) for row, more in zip(rows, said, strict=True)]
+        columns = ("POD", "GPU", *rows[0][2:])
+        rows[0] = columns
     widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
     table = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -104,7 +109,13 @@ def _model(pod: Mapping[str, Any]) -> str:
         alias = pod.get("alias")
         shown = "" if alias in (None, pod["model"]) else f" (model={alias})"
         return f"{pod['model']}:{pod.get('version')}{shown}"
-    return str(pod.get("gpu") or "-")
+    profile = f" ({pod['mig_profile']})" if pod.get("mig_profile") else ""
+    return str(pod.get("gpu") or "-") + profile
+
+
+def _holders(pod: Mapping[str, Any]) -> str:
+    held_by = pod.get("held_by") or []
+    return ", ".join(held_by[:3]) + (f" and {len(held_by) - 3} more" if len(held_by) > 3 else "")
 
 
 def _number(value: float | None, unit: str = "") -> str:

@@ -7,6 +7,7 @@ import pytest
 from autoscaler.config import parse_config
 from autoscaler.selection import Settings
 from autoscaler.signal import Pods, Signal, Total, load_signals, needed_families
+from telemetry.gpu_reader import GpuSettings
 from telemetry.located_yaml import InvalidFileError
 from telemetry.model_config import ModelFacts, parse_model_config
 from telemetry.prometheus import PrometheusAccess
@@ -109,6 +110,13 @@ def test_both_sources_have_their_own_ages() -> None:
     assert config.prometheus_settings() is not None
 
 
+def test_gpus_are_read_through_the_prometheus_of_the_configuration_whatever_the_source() -> None:
+    config = parse_config(PROMETHEUS.replace("source: prometheus", "source: scrape") + "gpu: {}\n")
+    assert config.prometheus_settings() is None
+    assert config.gpu_settings(30.0) == GpuSettings(15.0, 10.0, 1.0, 86.0, 30.0, "", "cluster")
+    assert parse_config(PROMETHEUS).gpu_settings(30.0) is None
+
+
 def test_a_section_prometheus_alone_changes_no_source() -> None:
     config = parse_config(PROMETHEUS.replace("source: prometheus", "source: scrape"))
     assert (config.prometheus_settings(), config.settings().max_age) == (None, 12)
@@ -137,6 +145,10 @@ def test_a_section_prometheus_alone_changes_no_source() -> None:
         (STATIC + "source: both\n", "4:1: source: input should be 'scrape', 'prometheus' or 'auto' (got 'both')"),
         (STATIC + "source: auto\n", "1:1: the file: source is auto, and there is no section prometheus with its url"),
         (STATIC + "source: prometheus\n", "1:1: the file: source is prometheus, and there is no section prometheus with its url"),
+        (STATIC + "gpu: {}\n", "1:1: the file: gpu is given, and there is no section prometheus with its url"),
+        (PROMETHEUS + "gpu: {max_age: 40s}\n", "1:1: the file: gpu.max_age 40s must be at least 56s"),
+        (PROMETHEUS + "gpu: {timeout: 20s}\n", "7:1: gpu: timeout 20s must be less than interval 15s"),
+        (PROMETHEUS + "gpu: {matchers: 'cluster=eu1'}\n", "7:7: matchers: expected label matchers as they stand in a selector"),
         (PROMETHEUS + "  interval: 5s\n", "5:1: prometheus: timeout 10s must be less than interval 5s"),
         (PROMETHEUS + "  max_age: 40s\n", "5:1: prometheus: max_age 40s must be at least 41s"),
         (PROMETHEUS.replace("https://", "https://u:secret@"), "6:3: url: holds credentials"),
@@ -195,6 +207,13 @@ def load(folder: Path, **files: str) -> list[str]:
     with pytest.raises(InvalidFileError) as caught:
         load_signals(folder)
     return [f"{Path(p.file).name}:{p.line}: {p.message}" for p in caught.value.problems]
+
+
+def test_a_formula_of_devices_is_of_gpus_and_never_idle(tmp_path: Path) -> None:
+    text = (rules_dir() / "signals" / "triton_gpu_utilization.yaml").read_text()
+    for old, new in (("scope: gpu", "scope: model"), ("idle: null", "idle: 0")):
+        told = load(tmp_path, triton_gpu_utilization=text.replace(old, new, 1))
+        assert any("gpu_devices needs scope: gpu and idle: null" in t for t in told), told
 
 
 @pytest.mark.parametrize(

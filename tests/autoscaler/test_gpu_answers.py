@@ -143,6 +143,13 @@ def test_a_pod_with_fewer_devices_than_its_limits_is_missing_unless_it_may_hold_
     assert value(ask(UTILIZATION, snapshot(shared), held("a", 2))) == 0.5
 
 
+def test_what_an_earlier_pod_of_the_name_held_is_not_this_ones() -> None:
+    """A StatefulSet's pod that came up on another node, and the node that died says nothing newer."""
+    before, now = gpu("g1", "a", busy=1.0, age=40), gpu("g2", "a", busy=0.25, age=1)
+    assert value(ask(UTILIZATION, snapshot(before, now), held("a", 1))) == 0.25
+    assert value(ask(UTILIZATION, snapshot(replace(before, at=NOW - 70), now), held("a", None))) == 0.25
+
+
 def test_a_pod_without_a_gpu_lacks_none() -> None:
     found = snapshot(gpu("g1", "a", busy=0.5))
     assert value(ask(UTILIZATION, found, held("a"), held("cpu", 0))) == 0.5
@@ -231,5 +238,9 @@ def test_explaining_shows_the_device_behind_the_number() -> None:
     assert "KUBERNETES_VIRTUAL_GPUS" in rows[1]["failure"]
     assert isinstance(answer, NoData)
     shown = render_trace({"signal": MEMORY_SIGNAL, "state": "no_data", "pods": rows})
-    assert "GPU-1" in shown
+    heading, first, *_ = shown.splitlines()[2:]
+    assert heading.split()[:3] == ["POD", "GPU", "STANDING"]
+    assert heading.endswith("TOLD BY        HELD BY")
+    assert first.split()[:2] == ["a", "GPU-1"]
+    assert first.endswith("dcgm-exporter  prod/a, prod/b")
     assert "KUBERNETES_VIRTUAL_GPUS" in shown

@@ -4,6 +4,7 @@ A page and what is to come of it stand beside each other in `gpu_pages/`, with w
 Prometheus, with and without `honor_labels`, as targets with the labels that the Prometheus operator gives an exporter's pod.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,19 +15,25 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from prometheus_client import generate_latest
 
 from autoscaler.answer import Answer, NoData, Value
+from autoscaler.config import parse_config
 from autoscaler.evaluate import evaluate
+from autoscaler.generation import Generation
+from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.signal import load_signals
 from telemetry.gpu_exporter import load_gpu_exporters
 from telemetry.gpu_reader import GpuReader, GpuSettings
 from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
 from telemetry.rules_dir import rules_dir
 from telemetry.target import Phase, PodKey, Target, Workload
+from tests.api.strict_api import StrictApi
 from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.pages import page
@@ -231,3 +238,41 @@ async def test_a_prometheus_without_gpu_series_leaves_memory_to_tritons_own_page
     assert isinstance(utilization, NoData)
     assert "let it scrape one of them" in memory.message
     assert "let it scrape one of them" in utilization.message
+
+
+async def test_the_daemon_serves_it_beside_pods_that_are_scraped(
+    prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    """`source: scrape`, with a Prometheus for GPUs alone."""
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(page(read_case("names_of_1x").page))
+        server = PrometheusServer(prometheus_tools, tmp_path, [Scraped(address, own_labels("daemon"))])
+        await stack.enter_async_context(server)
+        await server.until_scraped(2)
+        config = parse_config(
+            "targets: {static: [{namespace: prod, pod: triton-1x, workload: w, metrics_url: 'http://127.0.0.1:9/metrics'}]}\n"
+            f"prometheus: {{url: '{server.url}', delay: 100ms}}\n"
+            "gpu: {interval: 1s, timeout: 900ms, scrape_interval: 1s, matchers: 'case=\"daemon\"'}\n"
+        )
+        session = await stack.enter_async_context(scrape_session())
+        metrics = OwnMetrics()
+        generation = Generation(config, SIGNALS, StrictApi("", {}), session, metrics, EXPORTERS)
+        running = asyncio.create_task(generation.run())
+        stack.callback(running.cancel)
+        selector = parse_selector("workload=w")
+
+        def answers(signal: str) -> Answer:
+            return generation.autoscaler.answer("prod", signal, selector, explain=True)
+
+        async def told() -> bool:
+            return isinstance(answers(SIGNAL_OF["utilization"]), Value)
+
+        await eventually(told, seconds=20)
+        memory, utilization = (answers(signal) for signal in SIGNAL_OF.values())
+        assert isinstance(memory, Value)
+        assert isinstance(utilization, Value)
+        assert memory.value == 0.25
+        assert utilization.value == pytest.approx(0.44)
+        assert memory.trace[0]["gpu"] == "GPU-6bf47ca9-ad3e-15db-beed-1079a7d74116"
+        shown = generate_latest(metrics.registry).decode()
+        assert 'triton_autoscaler_gpu_looks_total{outcome="ok"}' in shown

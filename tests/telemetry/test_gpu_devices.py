@@ -84,7 +84,10 @@ def test_what_is_no_measurement_is_none(wrong: float) -> None:
 
 def test_a_reading_is_the_mean_of_its_window_and_too_old_is_none() -> None:
     told = device(series(UTIL, *((float(at), float(at)) for at in range(0, 100, 10))))
-    assert utilization_of(told, 30.0, 0.0) == (pytest.approx(0.8), 90.0)
+    found = utilization_of(told, 30.0, 0.0)
+    assert found is not None
+    assert found.ratio == pytest.approx(0.8)
+    assert found.at == 90.0
     assert utilization_of(told, 30.0, 90.1) is None
     assert memory_of(told, 30.0, 0.0) is None
 
@@ -123,7 +126,8 @@ def test_shares_of_processes_never_stand_for_the_device(
         series(UTIL, (1.0, float(share)), **held_by(pod)) for pod, share in zip(pods, shares, strict=False)
     ]
     with_whole = device(series(UTIL, (1.0, float(whole))), *split)
-    assert with_whole.utilization == ((1.0, pytest.approx(whole / 100)),)
+    ((_, told_whole),) = with_whole.utilization
+    assert told_whole == pytest.approx(whole / 100)
     told = {share for _, share in zip(pods, shares, strict=False)}
     assert bool(device(*split).utilization) == (len(told) == 1), (
         "only one that all agree on can be the device's"
