@@ -191,8 +191,12 @@ class Config(Section):
     def _source_is_given(self) -> Self:
         if self.source != "scrape" and self.prometheus is None:
             raise ValueError(f"source is {self.source}, and there is no section prometheus with its url")
-        if self.gpu is not None and self.prometheus is None:
-            raise ValueError("gpu is given, and there is no section prometheus with its url")
+        if self.gpu is not None and self.gpu.exporters and self.targets.kubernetes is None:
+            raise ValueError(
+                "gpu.exporters are found through Kubernetes, and targets are static: read them through a Prometheus"
+            )
+        if self.gpu is not None and not self.gpu.exporters and self.prometheus is None:
+            raise ValueError("gpu is given with neither exporters nor a section prometheus with its url")
         self.gpu_settings(0.0)
         return self
 
@@ -227,8 +231,8 @@ class Config(Section):
         return found.settings(kubernetes.namespaces if kubernetes is not None else tuple(sorted(static)))
 
     def gpu_settings(self, window: float) -> GpuSettings | None:
-        """None where no exporter is read; `window` as of `GpuSection.settings`."""
-        if self.gpu is None or self.prometheus is None:
+        """None where no exporter is read through a Prometheus; `window` as of `GpuSection.settings`."""
+        if self.gpu is None or self.gpu.exporters or self.prometheus is None:
             return None
         return self.gpu.settings(self.prometheus, window)
 

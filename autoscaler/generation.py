@@ -19,7 +19,7 @@ from autoscaler.gpu_formula import GpuDevices
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
-from autoscaler.sources import make_gpu_reader, make_source
+from autoscaler.sources import make_gpu_source, make_source
 from telemetry.auto_source import AutoSource, Overview
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.kubernetes_api import KubernetesApi
@@ -68,7 +68,16 @@ class Generation:
             config, self.targets, needed_families(served), windows, session, metrics, time.monotonic
         )
         of_devices = [row.window for row in served.values() if isinstance(row.formula, GpuDevices)]
-        self.gpus = make_gpu_reader(config, exporters, max(of_devices, default=0.0), metrics, time.monotonic)
+        self.gpus = make_gpu_source(
+            config,
+            exporters,
+            max(of_devices, default=0.0),
+            self.targets,
+            api,
+            session,
+            metrics,
+            time.monotonic,
+        )
         self.autoscaler = Autoscaler(
             served,
             self.source.pods,

@@ -190,7 +190,7 @@ def _some_untold(pod: SelectedPod, keys: Sequence[DeviceKey], gpus: GpuSnapshot)
 def _unread(formula: GpuDevices, told: Sequence[Device], gpus: GpuSnapshot, now: float) -> tuple[Reason, str]:
     """Why a device of which exporters know is not read."""
     if all(device.at < now - gpus.max_age for device in told):
-        failure = gpus.failure or f"the newest sample of {told[0].exporter} in Prometheus is too old"
+        failure = gpus.failure or f"the newest sample of {told[0].exporter} is too old"
         return Reason.NOT_ANSWERING, failure
     remedies = gpus.remedies[told[0].exporter]
     lacking = remedies.memory if formula.reading == "memory_used_ratio" else remedies.utilization
@@ -202,11 +202,7 @@ def _nobody_tells(gpus: GpuSnapshot) -> tuple[Reason, str]:
     if gpus.failure is not None:
         return Reason.NOT_ANSWERING, gpus.failure
     if not gpus.devices:
-        names = " or ".join(gpus.remedies)
-        return (
-            Reason.FAMILY_ABSENT,
-            f"Prometheus has no GPU of {names}; let it scrape one of them on every GPU node",
-        )
+        return Reason.FAMILY_ABSENT, gpus.absent
     remedies = _remedies(gpus)
     named = any(device.owners for device in gpus.devices)
     return Reason.FAMILY_ABSENT, remedies.not_an_owner if named else remedies.no_owners

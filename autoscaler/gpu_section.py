@@ -1,18 +1,38 @@
-"""The section `gpu`: GPUs as dcgm-exporter or triton-gpu-agent tell of them, through the Prometheus of the section `prometheus`."""
+"""The section `gpu`: GPUs as dcgm-exporter or triton-gpu-agent tell of them, through the Prometheus of the section `prometheus`, or
+asked directly."""
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from autoscaler.config_section import Section
 from autoscaler.prometheus_section import PrometheusSection, check_matchers
+from autoscaler.selector import SelectorError, parse_selector
 from telemetry.durations import Seconds
 from telemetry.gpu_reader import GpuSettings
+
+
+def _selector(text: str) -> str:
+    try:
+        parse_selector(text)
+    except SelectorError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+class ExporterPodsSection(Section):
+    """Pods of an exporter: such as those of NVIDIA's GPU operator."""
+
+    namespace: Annotated[str, Field(min_length=1, max_length=63)]
+    selector: Annotated[str, Field(min_length=1), AfterValidator(_selector)]
+    """As `kubectl get pods -l` takes it: app=nvidia-dcgm-exporter."""
 
 
 class GpuSection(Section):
     """Where it is there, signals of GPUs are read so, whatever `source` says; without it only from Triton's own pages."""
 
+    exporters: tuple[ExporterPodsSection, ...] = ()
+    """Asked directly, those on the nodes of our pods; none: the Prometheus of the section prometheus is asked."""
     interval: Seconds = 15.0
     """Between looks at all GPUs."""
     scrape_interval: Seconds = 30.0
@@ -29,7 +49,19 @@ class GpuSection(Section):
     def _consistent(self) -> Self:
         if self.timeout >= self.interval:
             raise ValueError(f"timeout {self.timeout:g}s must be less than interval {self.interval:g}s")
+        if self.exporters and self.matchers:
+            raise ValueError(
+                "matchers are for a Prometheus, and exporters are asked directly: give one of them"
+            )
+        usual = self.interval + self.timeout
+        if self.exporters and self.max_age is not None and self.max_age < usual:
+            raise ValueError(f"max_age {self.max_age:g}s must be at least interval and timeout, {usual:g}s")
         return self
+
+    @property
+    def direct_age(self) -> float:
+        """Seconds for which a page stands that was asked for directly: until two looks have failed."""
+        return self.max_age or 2 * self.interval + self.timeout
 
     def settings(self, prometheus: PrometheusSection, window: float) -> GpuSettings:
         """`window`: the longest of a signal of devices, in seconds. Raises ValueError for a max_age below what a sample takes."""

@@ -11,7 +11,10 @@ from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.gpu_reader import GpuReader
+from telemetry.gpu_scrape import ExporterPods, ExporterTargets, GpuScraper
+from telemetry.gpu_snapshot import GpuSnapshot
 from telemetry.http_body import PlainPages
+from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_scrape import PrometheusScraper
@@ -73,14 +76,40 @@ def make_source(
     return AutoSource(*both, checks, config.ages(), targets, clock)
 
 
-def make_gpu_reader(
+class GpuSource(Protocol):
+    """What exporters tell of GPUs."""
+
+    snapshot: GpuSnapshot
+    last_round_at: float | None
+
+    async def run(self) -> None: ...
+
+
+def make_gpu_source(
     config: Config,
     exporters: Sequence[GpuExporter],
     window: float,
+    targets: Targets,
+    api: KubernetesApi,
+    session: aiohttp.ClientSession,
     metrics: OwnMetrics,
     clock: Callable[[], float],
-) -> GpuReader | None:
+) -> GpuSource | None:
     """None where the configuration reads no exporter; `window`: the longest of a signal of devices, in seconds."""
+    if config.gpu is not None and config.gpu.exporters:
+        found = (ExporterPods(each.namespace, each.selector) for each in config.gpu.exporters)
+        return GpuScraper(
+            exporters,
+            [ExporterTargets(api, pods, clock) for pods in found],
+            targets,
+            PlainPages(session),
+            clock,
+            interval=config.gpu.interval,
+            timeout=config.gpu.timeout,
+            max_age=config.gpu.direct_age,
+            window=window,
+            on_tick=metrics.gpus_read,
+        )
     section, settings = config.prometheus, config.gpu_settings(window)
     if section is None or settings is None:
         return None

@@ -39,6 +39,8 @@ class GpuSnapshot:
     max_age: float = 60.0
     remedies: Mapping[str, Remedies] = field(default_factory=dict)
     """By exporter, the preferred first."""
+    absent: str = "Prometheus has no GPU of dcgm-exporter or triton-gpu-agent; let it scrape one of them on every GPU node"
+    """What is so where there is no device at all, and what to do."""
 
     @cached_property
     def by_key(self) -> Mapping[DeviceKey, tuple[Device, ...]]:

@@ -133,6 +133,26 @@ def test_a_prometheus_that_is_the_source_is_reached_and_no_other_port_of_anybody
     ]
 
 
+def test_gpu_exporters_that_are_asked_directly_may_be_listed_and_reached_and_nothing_more(helm: Helm) -> None:
+    exporters = [
+        {"namespace": "gpu-operator", "selector": "app=nvidia-dcgm-exporter"},
+        {"namespace": "gpu-operator", "selector": "app=other"},
+    ]
+    objects = helm.template({"config": {"gpu": {"exporters": exporters}}})
+    without = of_kind(helm.template(), "NetworkPolicy", RELEASE)["spec"]["egress"]
+    egress = of_kind(objects, "NetworkPolicy", RELEASE)["spec"]["egress"]
+    named = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["gpu-operator"]}
+    peers = {"namespaceSelector": {"matchExpressions": [named]}}
+    assert [each for each in egress if each not in without] == [{"ports": [{"port": 9400}], "to": [peers]}]
+    role = of_kind(objects, "Role", f"{RELEASE}-gpu-exporters")
+    assert role["metadata"]["namespace"] == "gpu-operator"
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
+    binding = of_kind(objects, "RoleBinding", f"{RELEASE}-gpu-exporters")
+    assert binding["metadata"]["namespace"] == "gpu-operator"
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    parse_config(of_kind(objects, "ConfigMap")["data"]["config.yaml"])
+
+
 def test_tritons_own_policy_lets_in_the_autoscaler_beside_the_clients(helm: Helm) -> None:
     gateway = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateway"}}}
     triton = {"namespaces": ["inference"], "inferenceFrom": [gateway], "metricsFrom": [gateway]}

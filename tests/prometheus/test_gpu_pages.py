@@ -173,7 +173,7 @@ async def test_a_page_that_stops_is_an_error_and_never_its_last_value(
         last = answers[-1]
         assert isinstance(last, NoData)
         assert last.reason == "not_answering"
-        assert "dcgm-exporter in Prometheus is too old" in last.message
+        assert "newest sample of dcgm-exporter is too old" in last.message
 
 
 async def test_two_exporters_and_two_replicas_tell_one_device_and_dcgm_exporter_is_read(
