@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from telemetry.exposition import Series, SeriesTable, parse_in_blocks
-from telemetry.gpu_devices import GpuSeries, read_devices
+from telemetry.gpu_devices import Device, GpuSeries, read_devices
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.gpu_snapshot import GpuSnapshot
 from telemetry.http_body import FAILURES, Pages, say_failure
@@ -24,6 +24,7 @@ from telemetry.prometheus_queries import TickReport
 from telemetry.target import Phase, PodKey, Target, Targets
 
 _MAX_PAGE_BYTES: Final = 8 * 2**20
+_LOOK_SECONDS: Final = 0.1
 NOT_ASKED: Final = "their exporters were not asked yet"
 ABSENT: Final = "no pod of gpu.exporters runs on the nodes of these pods"
 
@@ -48,6 +49,11 @@ class ExporterTargets:
     @property
     def problem(self) -> str | None:
         return self._watch.problem
+
+    @property
+    def settled(self) -> bool:
+        """They were listed, or it is known why not."""
+        return self._watch.synced or self._watch.problem is not None
 
     async def run(self) -> None:
         await self._watch.run()
@@ -98,7 +104,7 @@ class GpuScraper:
         self._series = SeriesTable({family for each in exporters for family in each.families()})
         self._kept: dict[PodKey, deque[_Page]] = {}
         self._failures: dict[PodKey, str | None] = {}
-        self.snapshot = self._made(NOT_ASKED)
+        self.snapshot = self._made([], NOT_ASKED)
         self.last_round_at: float | None = None
 
     async def run(self) -> None:
@@ -108,10 +114,18 @@ class GpuScraper:
             group.create_task(self._rounds())
 
     async def _rounds(self) -> None:
+        for _ in range(int(self._interval / _LOOK_SECONDS)):
+            if self._listed:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
         while True:
             begun = self._clock()
             await self.tick()
             await asyncio.sleep(max(0.0, begun + self._interval - self._clock()))
+
+    @property
+    def _listed(self) -> bool:
+        return self._holders.complete and all(each.settled for each in self._groups)
 
     async def tick(self) -> None:
         """One round over the exporters on the nodes of our pods."""
@@ -126,7 +140,8 @@ class GpuScraper:
             told = Counter(failure or "answers" for failure in failures.values())
             log.info("gpu_exporters_changed", exporters=dict(told))
         self._failures = failures
-        self.snapshot = self._made(self._failure())
+        devices = await asyncio.to_thread(self._read)  # a thousand nodes' pages would hold up answers
+        self.snapshot = self._made(devices, self._failure())
         answered = sum(failure is None for failure in failures.values())
         outcome = "no_samples" if not answered else "ok" if answered == len(failures) else "partial"
         self._on_tick(TickReport(outcome, self._clock() - begun))
@@ -169,8 +184,10 @@ class GpuScraper:
             return f"exporters do not answer: {failing[0]}"
         return None
 
-    def _made(self, failure: str | None) -> GpuSnapshot:
-        devices = read_devices(self._as_series(), self._exporters, {})
+    def _read(self) -> list[Device]:
+        return read_devices(self._as_series(), self._exporters, {})
+
+    def _made(self, devices: Sequence[Device], failure: str | None) -> GpuSnapshot:
         remedies = {exporter.name: exporter.remedies for exporter in self._exporters}
         return GpuSnapshot(tuple(devices), failure, self._max_age, remedies, ABSENT)
 

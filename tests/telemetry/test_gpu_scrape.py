@@ -1,0 +1,128 @@
+"""Exporters asked directly: those on our nodes alone, each for itself, and what they said stands for its time."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+import msgspec
+
+from telemetry.gpu_exporter import load_gpu_exporters
+from telemetry.gpu_scrape import NOT_ASKED, ExporterPods, ExporterTargets, GpuScraper
+from telemetry.gpu_snapshot import utilization_of
+from telemetry.http_body import StatusError
+from telemetry.listwatch import EventType
+from telemetry.pods import Pod
+from telemetry.prometheus_queries import TickReport
+from telemetry.rules_dir import rules_dir
+from telemetry.target import Phase, PodKey, Target, Targets
+from tests.api.strict_api import StrictApi
+
+EXPORTERS = load_gpu_exporters(rules_dir() / "gpu_exporters")
+
+
+class FakePages:
+    """Pages by URL; a URL that nobody gave fails the test."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, str | Exception] = {}
+
+    def turn(self, *, mute: bool) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
+
+    async def read(self, url: str, most: int) -> bytes:
+        found = self.shown[url]
+        if isinstance(found, Exception):
+            raise found
+        return found.encode()
+
+
+def exporter_pod(name: str, node: str) -> Pod:
+    raw = {
+        "metadata": {"name": name, "namespace": "gpu", "uid": name},
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": "e", "ports": [{"containerPort": 9400, "name": "metrics"}]}],
+        },
+        "status": {"phase": "Running", "podIP": f"ip-{name}"},
+    }
+    return msgspec.json.decode(msgspec.json.encode(raw), type=Pod)
+
+
+def busy(percent: float, uuid: str = "GPU-1") -> str:
+    return f'DCGM_FI_DEV_GPU_UTIL{{UUID="{uuid}",namespace="prod",pod="a"}} {percent}\n'
+
+
+class Round:
+    """A scraper over the pods of two nodes, of which n1 has one of ours."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.pages = FakePages()
+        self.reports: list[TickReport] = []
+        holders = Targets()
+        ours = Target(PodKey("prod", "a", "u"), None, None, Phase.RUNNING, ready=True, node="n1")
+        holders.replace({ours.key: ours})
+        self.group = ExporterTargets(StrictApi("", {}), ExporterPods("gpu", "app=x"), lambda: self.now)
+        self.scraper = GpuScraper(
+            EXPORTERS,
+            [self.group],
+            holders,
+            self.pages,
+            lambda: self.now,
+            interval=15.0,
+            timeout=1.0,
+            max_age=40.0,
+            window=30.0,
+            on_tick=self.reports.append,
+        )
+
+    async def tick(self, shown: Mapping[str, Any]) -> dict[str, float | None]:
+        self.pages.shown = {f"http://ip-{pod}:9400/metrics": page for pod, page in shown.items()}
+        await self.scraper.tick()
+        found = {}
+        for device in self.scraper.snapshot.devices:
+            told = utilization_of(device, 30.0, self.now - 40.0)
+            found[device.key.uuid] = None if told is None else told.ratio
+        return found
+
+
+async def test_only_exporters_on_our_nodes_are_asked() -> None:
+    scraped = Round()
+    assert scraped.scraper.snapshot.failure == NOT_ASKED
+    scraped.group.replace([exporter_pod("here", "n1"), exporter_pod("there", "n2")])
+    assert await scraped.tick({"here": busy(50)}) == {"GPU-1": 0.5}
+    assert scraped.reports[-1].outcome == "ok"
+
+
+async def test_pages_are_averaged_over_the_window_and_stand_until_they_are_too_old() -> None:
+    scraped = Round()
+    scraped.group.replace([exporter_pod("here", "n1")])
+    await scraped.tick({"here": busy(50)})
+    scraped.now += 15
+    assert await scraped.tick({"here": busy(100)}) == {"GPU-1": 0.75}
+    scraped.now += 40
+    assert await scraped.tick({"here": StatusError("answers HTTP 500")}) == {"GPU-1": 0.75}
+    assert scraped.scraper.snapshot.failure == "exporters do not answer: answers HTTP 500"
+    scraped.now += 1
+    assert await scraped.tick({"here": TimeoutError()}) == {"GPU-1": None}
+    assert scraped.scraper.snapshot.failure == "exporters do not answer: timed out"
+    assert scraped.reports[-1].outcome == "no_samples"
+
+
+async def test_an_exporter_that_fails_costs_itself_alone() -> None:
+    scraped = Round()
+    scraped.group.replace([exporter_pod("one", "n1"), exporter_pod("two", "n1")])
+    pages = {"one": busy(50), "two": "not a page"}
+    assert await scraped.tick(pages) == {"GPU-1": 0.5}
+    assert scraped.reports[-1].outcome == "partial"
+    assert scraped.scraper.snapshot.failure is None
+
+
+async def test_an_exporter_that_is_gone_takes_its_pages_along() -> None:
+    scraped = Round()
+    pod = exporter_pod("here", "n1")
+    scraped.group.apply(EventType.ADDED, pod)
+    await scraped.tick({"here": busy(50)})
+    scraped.group.apply(EventType.DELETED, pod)
+    assert await scraped.tick({}) == {}
+    assert scraped.scraper.snapshot.absent.startswith("no pod of gpu.exporters runs")
