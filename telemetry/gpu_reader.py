@@ -1,13 +1,13 @@
 """GPUs as their exporters tell of them, read once an interval out of the Prometheus that scrapes these.
 
-Two queries a tick, whatever the number of GPUs, pods and HPAs: what Prometheus itself puts on the exporters' series, and the raw
-samples of all families at once, with their own timestamps. Which of them say what, the pure core decides (gpu_devices.py).
+Seven queries a tick, whatever the number of GPUs, pods and HPAs: what Prometheus itself puts on the exporters' series, and for each
+quantity the raw samples of its families, with their own timestamps. Which of them say what, the pure core decides (gpu_devices.py).
 """
 
 import asyncio
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +20,10 @@ from telemetry.gpu_snapshot import GpuSnapshot, merged, shifted
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_queries import PrometheusQueries, TickReport
+from telemetry.prometheus_reader import first_error
 from telemetry.prometheus_scrape import SAID
 from telemetry.prometheus_vector import Vector
 
-MAX_SERIES: Final = 200_000
-"""Far more than a thousand nodes of eight shared GPUs show."""
 NOT_ASKED: Final = "Prometheus was not asked for them yet"
 
 log = structlog.get_logger(__name__)
@@ -56,6 +55,7 @@ class GpuReader:
         on_tick: Callable[[TickReport], None] = lambda report: None,
     ) -> None:
         self._exporters = tuple(exporters)
+        self._groups = _groups(self._exporters)
         self._settings = settings
         self._source = source
         self._clock = clock
@@ -116,27 +116,50 @@ class GpuReader:
     async def _read(self, deadline: float) -> tuple[list[Device], bool]:
         """The devices, in our monotonic seconds, and whether the answers were in part. Raises PrometheusError."""
         settings = self._settings
-        families = sorted({family for exporter in self._exporters for family in exporter.families()})
-        selector = f'{{__name__=~"{"|".join(map(re.escape, families))}"{_more(settings.matchers)}}}'
-        own = f"up{{{settings.matchers}}} and on (job, instance) {selector}"
+        everything = self._selector(family for group in self._groups for family in group)
+        own = f"up{{{settings.matchers}}} and on (job, instance) {everything}"
         up = await self._queries.present(f"({own}) or vector(time())", deadline)
         assert up.at is not None  # noqa: S101 -- vector(time()) is always there
-        at, ahead = up.at - settings.delay, self._queries.ahead
+        at = up.at - settings.delay
         span = f"{round((settings.window + settings.max_age) * 1000)}ms"
-
+        queries = [f"{self._selector(group)}[{span}]" for group in self._groups]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = [
+                    tasks.create_task(self._queries.samples(query, at, deadline, lambda matrix: matrix))
+                    for query in queries
+                ]
+        except* PrometheusError as errors:
+            raise first_error(errors) from None
+        answers = [task.result() for task in asked]
         # A target whose scrapes fail is not told with its labels any more, and has samples for a while.
         labels = {**self._target_labels, **_target_labels(up)}
-
-        def read(matrix: Matrix) -> tuple[list[Device], bool, set[TargetName]]:
-            series = [GpuSeries(one.labels, one.points) for one in matrix.series[:MAX_SERIES]]
-            found = read_devices(series, self._exporters, labels, settings.cluster_label)
-            doubtful = bool(matrix.warnings) or len(matrix.series) > MAX_SERIES
-            names = {_target_name(one.labels) for one in matrix.series}
-            return [shifted(device, ahead) for device in found], doubtful, names
-
-        devices, in_part, names = await self._queries.samples(f"{selector}[{span}]", at, deadline, read)
+        ahead = self._queries.ahead
+        devices, names = await asyncio.to_thread(self._devices, answers, labels, ahead)
         self._target_labels = {name: told for name, told in labels.items() if name in names}
-        return devices, in_part or bool(up.warnings)
+        return devices, bool(up.warnings) or any(answer.warnings for answer in answers)
+
+    def _devices(
+        self, answers: Sequence[Matrix], labels: Mapping[TargetName, Mapping[str, str]], ahead: float
+    ) -> tuple[list[Device], set[TargetName]]:
+        """Takes a second for eight thousand GPUs, so it runs in a thread."""
+        series = [GpuSeries(one.labels, one.points) for answer in answers for one in answer.series]
+        found = read_devices(series, self._exporters, labels, self._settings.cluster_label)
+        return [shifted(device, ahead) for device in found], {_target_name(one.labels) for one in series}
+
+    def _selector(self, families: Iterable[str]) -> str:
+        names = "|".join(map(re.escape, sorted(families)))
+        return f'{{__name__=~"{names}"{_more(self._settings.matchers)}}}'
+
+
+def _groups(exporters: Iterable[GpuExporter]) -> list[frozenset[str]]:
+    """Families by what they say, a query each: one answer of all would be past its bound for some thousand GPUs."""
+    found: list[frozenset[str]] = []
+    for quantity in ("memory_used", "memory_free", "memory_reserved", "memory_total", "utilization"):
+        families = frozenset(gauge.family for each in exporters for gauge in getattr(each, quantity))
+        found.append(families)
+    found.append(frozenset(each.owner_family for each in exporters if each.owner_family))
+    return [families for families in found if families]
 
 
 def _more(matchers: str) -> str:

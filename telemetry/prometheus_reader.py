@@ -114,7 +114,7 @@ class FamilyPages:
                 for family, reader in self._readers.items():
                     group.create_task(ask(family, reader))
         except* PrometheusError as errors:
-            raise _first(errors) from None
+            raise first_error(errors) from None
         return join_pages(parts), in_part
 
 
@@ -195,6 +195,7 @@ def _read_family(
     return reader.pages(vector, labels), bool(vector.warnings)
 
 
-def _first(errors: BaseExceptionGroup[PrometheusError]) -> PrometheusError:
+def first_error(errors: BaseExceptionGroup[PrometheusError]) -> PrometheusError:
+    """Of several queries at once: one is enough to fail."""
     first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return first_error(first) if isinstance(first, BaseExceptionGroup) else first
