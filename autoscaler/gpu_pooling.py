@@ -16,6 +16,7 @@ from autoscaler.selection import ROW_LABELS, SelectedPod, Settings, Standing, se
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
 from telemetry.gpu_devices import Device, DeviceKey
+from telemetry.gpu_exporter import Remedies
 from telemetry.gpu_snapshot import GpuSnapshot, memory_of, utilization_of
 from telemetry.pod_state import PodState
 from telemetry.prometheus_pages import PodName
@@ -142,12 +143,12 @@ def _present_keys(
 
 
 def _shown_by_itself(pod: SelectedPod, gpus: GpuSnapshot) -> tuple[DeviceKey, ...]:
-    """The devices on the pod's own page, as far as exporters tell of them: that it shows them says that it holds them, whatever the
+    """The devices on the pod's own page, if exporters tell of all of them: that it shows them says that it holds them, whatever the
     numbers beside are."""
-    shown = (
-        (DeviceKey(row.gpu, "") for row in pod.rows if row.gpu) if pod.standing is Standing.ANSWERED else ()
-    )
-    return tuple(key for key in shown if key in gpus.by_key)
+    if pod.standing is not Standing.ANSWERED:
+        return ()
+    shown = tuple(DeviceKey(row.gpu, "") for row in pod.rows if row.gpu)
+    return shown if all(key in gpus.by_key for key in shown) else ()
 
 
 def _reading(
@@ -208,7 +209,7 @@ def _nobody_tells(gpus: GpuSnapshot) -> tuple[Reason, str]:
     return Reason.FAMILY_ABSENT, remedies.not_an_owner if named else remedies.no_owners
 
 
-def _remedies(gpus: GpuSnapshot) -> Any:
+def _remedies(gpus: GpuSnapshot) -> Remedies:
     """Of the preferred exporter that is there."""
     return gpus.remedies[gpus.devices[0].exporter]
 

@@ -1,6 +1,7 @@
 """The command line: results on stdout, mistakes on stderr with exit 2, and no heavy import before it is needed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from autoscaler.cli import main
 from autoscaler.value_view import render_trace
+from telemetry.rules_dir import rules_dir
 from tests.autoscaler.fleet import SIGNALS
 
 
@@ -47,6 +49,17 @@ def test_check_of_right_files_says_so(tmp_path: Path) -> None:
         f"ok: {len(SIGNALS)} signals, 2 GPU exporters, 1 configuration files\n",
         "",
     )
+
+
+def test_check_covers_the_gpu_exporters(tmp_path: Path) -> None:
+    rules = Path(shutil.copytree(rules_dir(), tmp_path / "rules"))
+    file = rules / "gpu_exporters" / "dcgm_exporter.yaml"
+    file.write_text(file.read_text().replace("blank_from:", "blanks_from:"))
+    done = run("check", "--rules", str(rules))
+    assert done.exit_code == 2
+    assert "unknown key 'blanks_from'; did you mean 'blank_from'?" in done.stderr
+    shutil.rmtree(file.parent)
+    assert run("check", "--rules", str(rules)).exit_code == 0, "those that ship stand in"
 
 
 def test_check_of_wrong_files_tells_all_of_them_with_exit_2(tmp_path: Path) -> None:

@@ -204,6 +204,8 @@ def test_a_device_on_a_pods_own_page_is_held_by_it_and_read_from_the_exporter() 
     other = held("b", state=pod("b", row(), gpu=gpus(g1=(0, 1))))
     assert value(ask(UTILIZATION, found, other)) == 0.9
     assert value(ask(MEMORY_SIGNAL, found, other)) == 0.5
+    more = held("b", None, state=pod("b", row(), gpu=gpus(g1=(0, 1), g2=(0, 1))))
+    assert isinstance(ask(UTILIZATION, found, more), NoData), "of its second device nobody tells"
 
 
 def test_a_model_does_not_select_a_gpu() -> None:

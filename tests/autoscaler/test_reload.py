@@ -275,3 +275,18 @@ async def test_every_question_is_answered_while_one_configuration_takes_over_fro
         with suppress(asyncio.CancelledError):
             await running
     assert called_off.source.last_round_at is not None, "it had begun, and was called off"
+
+
+def test_gpu_exporters_are_among_the_files_that_may_change(tmp_path: Path) -> None:
+    exporters = Path(shutil.copytree(rules_dir() / "gpu_exporters", tmp_path / "gpu_exporters"))
+    files = Files(tmp_path / "config.yaml", rules_dir() / "signals", exporters)
+    files.config.write_text(_config())
+    before = files.read()
+    assert [each.name for each in before.exporters] == ["dcgm-exporter", "triton-gpu-agent"]
+    file = exporters / "triton_gpu_agent.yaml"
+    file.write_text(file.read_text().replace("preference: 2", "preference: 3"))
+    assert files.digest() != before.digest
+    assert files.read().exporters != before.exporters
+    file.write_text("name: Wrong\n")
+    with pytest.raises(InvalidFileError, match="triton_gpu_agent"):
+        files.read()
