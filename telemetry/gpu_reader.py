@@ -126,7 +126,7 @@ class GpuReader:
         try:
             async with asyncio.TaskGroup() as tasks:
                 asked = [
-                    tasks.create_task(self._queries.samples(query, at, deadline, lambda matrix: matrix))
+                    tasks.create_task(self._queries.ask_raw(query, at, deadline, lambda matrix: matrix))
                     for query in queries
                 ]
         except* PrometheusError as errors:
@@ -143,7 +143,7 @@ class GpuReader:
         self, answers: Sequence[Matrix], labels: Mapping[TargetName, Mapping[str, str]], ahead: float
     ) -> tuple[list[Device], set[TargetName]]:
         """Takes a second for eight thousand GPUs, so it runs in a thread."""
-        series = [GpuSeries(one.labels, one.points) for answer in answers for one in answer.series]
+        series = [GpuSeries(one.labels, one.samples) for answer in answers for one in answer.series]
         found = read_devices(series, self._exporters, labels, self._settings.cluster_label)
         return [shifted(device, ahead) for device in found], {_target_name(one.labels) for one in series}
 

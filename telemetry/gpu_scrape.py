@@ -25,6 +25,8 @@ from telemetry.target import Phase, PodKey, Target, Targets
 
 _MAX_PAGE_BYTES: Final = 8 * 2**20
 _LOOK_SECONDS: Final = 0.1
+_PORT: Final = 9400
+"""Of dcgm-exporter, where a pod does not say its own."""
 NOT_ASKED: Final = "their exporters were not asked yet"
 ABSENT: Final = "no pod of gpu.exporters runs on the nodes of these pods"
 
@@ -59,13 +61,19 @@ class ExporterTargets:
         await self._watch.run()
 
     def replace(self, objects: Sequence[Pod]) -> None:
-        self.by_key = {pod.key: target_of(pod) for pod in objects}
+        self.by_key = {pod.key: _target(pod) for pod in objects}
 
     def apply(self, event_type: EventType, obj: Pod) -> None:
         if event_type is EventType.DELETED:
             self.by_key.pop(obj.key, None)
         else:
-            self.by_key[obj.key] = target_of(obj)
+            self.by_key[obj.key] = _target(obj)
+
+
+def _target(pod: Pod) -> Target:
+    """With its only port where none is called `metrics`: triton-gpu-agent calls its own `http`."""
+    ports = {port.container_port for container in pod.spec.containers for port in container.ports or ()}
+    return target_of(pod, default_port=ports.pop() if len(ports) == 1 else _PORT)
 
 
 class _Page(NamedTuple):

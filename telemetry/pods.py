@@ -89,10 +89,12 @@ class Pod(KubernetesObject, frozen=True, rename="camel"):
         return PodKey(self.metadata.namespace, self.metadata.name, self.metadata.uid)
 
 
-def target_of(pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCENT) -> Target:
+def target_of(
+    pod: Pod, *, born_in_sight: bool = False, ascent: Ascent = NO_ASCENT, default_port: int = _METRICS_PORT
+) -> Target:
     """The pod as a target. A malformed annotation is told in `problem`, and the next rule for the port
-    holds."""
-    metrics_port, metrics_problem = _port(pod, _METRICS_ANNOTATIONS, "metrics", _METRICS_PORT)
+    holds. `default_port`: of metrics, where nothing names it."""
+    metrics_port, metrics_problem = _port(pod, _METRICS_ANNOTATIONS, "metrics", default_port)
     http_port, http_problem = _port(pod, _HTTP_ANNOTATIONS, "http", _HTTP_PORT)
     address = pod.status.pod_ip
     host = f"[{address}]" if ":" in address else address

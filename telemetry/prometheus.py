@@ -166,8 +166,8 @@ class PrometheusSource:
         *,
         timeout_seconds: float | None = None,
     ) -> _Answer:
-        """What `read` makes, in the thread, of the raw samples of a range selector up to a time. Raises PrometheusError, and what
-        `read` raises."""
+        """What `read`, in the thread, makes of a range selector's raw samples up to a time. Raises PrometheusError, and what `read`
+        raises."""
         seconds = timeout_seconds or self._timeout
         return await self._call(lambda session: read(session.matrix(promql, at, seconds)), seconds)
 

@@ -1,38 +1,34 @@
-"""The answer to a range selector asked as an instant query: series with their raw samples and these samples' own timestamps.
+"""The answer to a range selector at an instant: each series with the raw samples that Prometheus kept, at the times of its scrapes.
 
-Format: https://prometheus.io/docs/prometheus/latest/querying/api/#range-vectors
+Format: https://prometheus.io/docs/prometheus/latest/querying/api/#range-vectors. Native histograms (`histograms` in place of
+`values`) are left out.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
 
-class MatrixSeries(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RawSeries:
     labels: Mapping[str, str]
-    """With `__name__`."""
-    points: Sequence[tuple[float, float]]
-    """Seconds of the server's clock and the number as it is, NaN and the infinities too."""
+    samples: tuple[tuple[float, float], ...]
+    """Seconds since 1970 by Prometheus' clock, rising, and the number; what is not finite is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    series: Sequence[MatrixSeries]
+    series: tuple[RawSeries, ...]
     warnings: tuple[str, ...]
-    """Why series may be missing, as of a `Vector`."""
+    """Why series may be missing."""
     size_bytes: int
-
-
-class _Value(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
-    at: float
-    number: str
 
 
 class _Row(msgspec.Struct, gc=False):
     metric: dict[str, str]
-    values: list[_Value] = []  # a series of histograms has others
+    values: tuple[tuple[float, str], ...] = ()
 
 
 class _Data(msgspec.Struct):
@@ -53,10 +49,12 @@ def parse_matrix(body: bytes) -> Matrix:
     """Raises ValueError for anything else than a matrix of numbers."""
     told = _decoder.decode(body)
     if told.data.result_type != "matrix":
-        raise ValueError(f"expected a matrix, got {told.data.result_type[:20]!r}")
-    series = [
-        MatrixSeries(row.metric, [(value.at, float(value.number)) for value in row.values])
-        for row in told.data.result
-    ]
+        raise ValueError(f"expected raw samples, got {told.data.result_type[:20]!r}")
     partial = ("the answer is partial (isPartial)",) if told.is_partial else ()
+    series = tuple(RawSeries(row.metric, _samples(row.values)) for row in told.data.result if row.values)
     return Matrix(series, told.warnings + partial, len(body))
+
+
+def _samples(values: tuple[tuple[float, str], ...]) -> tuple[tuple[float, float], ...]:
+    samples = ((at, float(number)) for at, number in values)
+    return tuple((at, number) for at, number in samples if math.isfinite(number))

@@ -76,10 +76,10 @@ class PrometheusQueries:
             self.report.size_bytes += size
             return answer
 
-    async def samples(
+    async def ask_raw(
         self, promql: str, at: float, deadline: float, read: Callable[[Matrix], _Read]
     ) -> _Read:
-        """The same of a range selector's raw samples."""
+        """The same of a range selector's raw samples up to second `at`. Raises PrometheusError."""
         async with self._turns:
             left = max(0.1, deadline - self._clock())
             self.report.queries += 1

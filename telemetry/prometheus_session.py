@@ -84,13 +84,12 @@ class PrometheusSession:
 
     def vector(self, promql: str, at: float | None, seconds: float) -> Vector:
         """Decoded at once from the body: the library would decode tens of thousands of rows a second time, and more slowly."""
-        return self._asked(lambda: parse_vector(self._instant(promql, at, seconds)), seconds)
+        return self._asked(lambda: parse_vector(self._body(promql, at, seconds)), seconds)
 
     def matrix(self, promql: str, at: float, seconds: float) -> Matrix:
-        """A range selector's raw samples up to `at`."""
-        return self._asked(lambda: parse_matrix(self._instant(promql, at, seconds)), seconds)
+        return self._asked(lambda: parse_matrix(self._body(promql, at, seconds)), seconds)
 
-    def _instant(self, promql: str, at: float | None, seconds: float) -> bytes:
+    def _body(self, promql: str, at: float | None, seconds: float) -> bytes:
         # VictoriaMetrics answers 30 s into the past unless told so (app/vmselect/prometheus/prometheus.go, QueryHandler).
         params = {"query": promql, "timeout": f"{round(seconds * 1000)}ms", "nocache": "1"}
         if at is not None:

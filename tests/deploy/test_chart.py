@@ -143,7 +143,9 @@ def test_gpu_exporters_that_are_asked_directly_may_be_listed_and_reached_and_not
     egress = of_kind(objects, "NetworkPolicy", RELEASE)["spec"]["egress"]
     named = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["gpu-operator"]}
     peers = {"namespaceSelector": {"matchExpressions": [named]}}
-    assert [each for each in egress if each not in without] == [{"ports": [{"port": 9400}], "to": [peers]}]
+    assert [each for each in egress if each not in without] == [
+        {"ports": [{"port": 9400}, {"port": 8080}], "to": [peers]}
+    ]
     role = of_kind(objects, "Role", f"{RELEASE}-gpu-exporters")
     assert role["metadata"]["namespace"] == "gpu-operator"
     assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]

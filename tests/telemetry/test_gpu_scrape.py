@@ -1,10 +1,11 @@
 """Exporters asked directly: those on our nodes alone, each for itself, and what they said stands for its time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import msgspec
+import pytest
 
 from telemetry.gpu_exporter import load_gpu_exporters
 from telemetry.gpu_scrape import NOT_ASKED, ExporterPods, ExporterTargets, GpuScraper
@@ -36,12 +37,15 @@ class FakePages:
         return found.encode()
 
 
-def exporter_pod(name: str, node: str) -> Pod:
+METRICS = ({"containerPort": 9400, "name": "metrics"},)
+
+
+def exporter_pod(name: str, node: str, ports: Sequence[Mapping[str, Any]] = METRICS) -> Pod:
     raw = {
         "metadata": {"name": name, "namespace": "gpu", "uid": name},
         "spec": {
             "nodeName": node,
-            "containers": [{"name": "e", "ports": [{"containerPort": 9400, "name": "metrics"}]}],
+            "containers": [{"name": "e", "ports": ports}],
         },
         "status": {"phase": "Running", "podIP": f"ip-{name}"},
     }
@@ -84,6 +88,24 @@ class Round:
             told = utilization_of(device, 30.0, self.now - 40.0)
             found[device.key.uuid] = None if told is None else told.ratio
         return found
+
+
+@pytest.mark.parametrize(
+    ("ports", "asked"),
+    [
+        pytest.param(
+            [{"containerPort": 1, "name": "http"}, {"containerPort": 2, "name": "metrics"}], 2, id="named"
+        ),
+        pytest.param([{"containerPort": 8080, "name": "http"}], 8080, id="the only one"),
+        pytest.param([{"containerPort": 1}, {"containerPort": 2}], 9400, id="neither of two"),
+        pytest.param([], 9400, id="none"),
+    ],
+)
+def test_the_port_of_an_exporter_is_found(ports: list[dict[str, Any]], asked: int) -> None:
+    group = ExporterTargets(StrictApi("", {}), ExporterPods("gpu", "app=x"), lambda: 0.0)
+    pod = exporter_pod("e", "n1", ports)
+    group.apply(EventType.ADDED, pod)
+    assert group.by_key[pod.key].metrics_url == f"http://ip-e:{asked}/metrics"
 
 
 async def test_only_exporters_on_our_nodes_are_asked() -> None:
