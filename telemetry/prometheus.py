@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from telemetry.late_import import import_late
 
 if TYPE_CHECKING:
+    from telemetry.prometheus_matrix import Matrix
     from telemetry.prometheus_session import PrometheusSession
     from telemetry.prometheus_vector import Vector
 
@@ -156,6 +157,19 @@ class PrometheusSource:
         megabytes. Raises PrometheusError, and what `read` raises."""
         seconds = timeout_seconds or self._timeout
         return await self._call(lambda session: read(session.vector(promql, at, seconds)), seconds)
+
+    async def matrix(
+        self,
+        promql: str,
+        at: float,
+        read: "Callable[[Matrix], _Answer]",
+        *,
+        timeout_seconds: float | None = None,
+    ) -> _Answer:
+        """What `read`, in the thread, makes of a range selector's raw samples up to a time. Raises PrometheusError, and what `read`
+        raises."""
+        seconds = timeout_seconds or self._timeout
+        return await self._call(lambda session: read(session.matrix(promql, at, seconds)), seconds)
 
     async def metric_names(
         self, start: float, end: float, *, timeout_seconds: float | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from telemetry.prometheus import PrometheusSource
+from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_vector import Vector
 
 _Read = TypeVar("_Read")
@@ -66,6 +67,19 @@ class PrometheusQueries:
             self.report.queries += 1
             size, answer = await self._source.vector(
                 promql, at, lambda vector: (vector.size_bytes, read(vector)), timeout_seconds=left
+            )
+            self.report.size_bytes += size
+            return answer
+
+    async def ask_raw(
+        self, promql: str, at: float, deadline: float, read: Callable[[Matrix], _Read]
+    ) -> _Read:
+        """The same of a range selector's raw samples up to second `at`. Raises PrometheusError."""
+        async with self._turns:
+            left = max(0.1, deadline - self._clock())
+            self.report.queries += 1
+            size, answer = await self._source.matrix(
+                promql, at, lambda matrix: (matrix.size_bytes, read(matrix)), timeout_seconds=left
             )
             self.report.size_bytes += size
             return answer

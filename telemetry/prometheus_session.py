@@ -26,6 +26,7 @@ from telemetry.prometheus import (
     Reason,
     without_credentials,
 )
+from telemetry.prometheus_matrix import Matrix, parse_matrix
 from telemetry.prometheus_vector import Vector, parse_vector
 
 _Answer = TypeVar("_Answer")
@@ -83,12 +84,17 @@ class PrometheusSession:
 
     def vector(self, promql: str, at: float | None, seconds: float) -> Vector:
         """Decoded at once from the body: the library would decode tens of thousands of rows a second time, and more slowly."""
+        return self._asked(lambda: parse_vector(self._body(promql, at, seconds)), seconds)
+
+    def matrix(self, promql: str, at: float, seconds: float) -> Matrix:
+        return self._asked(lambda: parse_matrix(self._body(promql, at, seconds)), seconds)
+
+    def _body(self, promql: str, at: float | None, seconds: float) -> bytes:
         # VictoriaMetrics answers 30 s into the past unless told so (app/vmselect/prometheus/prometheus.go, QueryHandler).
         params = {"query": promql, "timeout": f"{round(seconds * 1000)}ms", "nocache": "1"}
         if at is not None:
             params["time"] = _seconds(at)
-        url = f"{self._shown}/api/v1/query"
-        return self._asked(lambda: parse_vector(self._http.get(url, params=params).content), seconds)
+        return self._http.get(f"{self._shown}/api/v1/query", params=params).content
 
     def metric_names(self, start: float, end: float, seconds: float) -> frozenset[str]:
         params = {"start": _seconds(start), "end": _seconds(end)}
