@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.answer import Answer, NoData, Reason
 from autoscaler.evaluate import evaluate
+from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway, is_gateway
 from autoscaler.selection import Settings
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
@@ -21,7 +22,8 @@ class View:
 
 class Autoscaler:
     """Answers for the signals of `rules/`. `pods` gives a namespace's pods, `clock` monotonic seconds; `alone` what each of several
-    sources knows, which an explained answer tells beside the answer."""
+    sources knows, which an explained answer tells beside the answer.
+    `gateways`: what is known of them, None where none is configured."""
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Autoscaler:
         clock: Callable[[], float],
         on_answer: Callable[[str, Answer], None] = lambda signal, answer: None,
         alone: Mapping[str, View] | None = None,
+        gateways: Callable[[], GatewayView | None] = lambda: None,
     ) -> None:
         self._rows = rows
         self._pods = pods
@@ -38,6 +41,7 @@ class Autoscaler:
         self._clock = clock
         self._on_answer = on_answer
         self._alone = alone or {}
+        self._gateways = gateways
 
     def signals(self) -> Sequence[str]:
         return tuple(self._rows)
@@ -47,6 +51,10 @@ class Autoscaler:
         if row is None:
             return NoData(Reason.UNKNOWN_SIGNAL, f"there is no signal {signal!r}")
         now = self._clock()
+        if is_gateway(row):
+            told = evaluate_gateway(row, self._gateways(), namespace, selector, now, explain=explain)
+            self._on_answer(signal, told)
+            return told
         answer = evaluate(row, self._pods(namespace), selector, self._settings, now, explain=explain)
         self._on_answer(signal, answer)
         if not explain:

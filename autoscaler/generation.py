@@ -15,11 +15,13 @@ import structlog
 from autoscaler.answer import Answer
 from autoscaler.config import Config
 from autoscaler.core import Autoscaler, View
+from autoscaler.gateway_evaluate import GatewayView, is_gateway
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
-from autoscaler.sources import make_source
+from autoscaler.sources import make_gateway_source, make_source
 from telemetry.auto_source import AutoSource, Overview
+from telemetry.gateway_kind import GatewayKind
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pods import PodTargets
 from telemetry.target import Targets
@@ -44,12 +46,15 @@ class Generation:
         api: KubernetesApi,
         session: aiohttp.ClientSession,
         metrics: OwnMetrics,
+        gateways: Mapping[str, GatewayKind] | None = None,
     ) -> None:
         self.config = config
         self.rows = rows
+        self.gateways = gateways or {}
         self.targets = Targets()
         served = _with_windows(rows, config)
-        windows = {row.window for row in served.values()}
+        of_gateways = {row.window for row in served.values() if is_gateway(row)}
+        windows = {row.window for row in served.values() if not is_gateway(row)} or of_gateways
         self.longest_window = max(windows)
         self.pod_targets: PodTargets | None = None
         if config.targets.kubernetes is not None:
@@ -63,8 +68,15 @@ class Generation:
         self.source = make_source(
             config, self.targets, needed_families(served), windows, session, metrics, time.monotonic
         )
+        self.gateway_source = make_gateway_source(config, self.gateways, of_gateways, metrics, time.monotonic)
         self.autoscaler = Autoscaler(
-            served, self.source.pods, config.settings(), time.monotonic, metrics.answered, self._alone()
+            served,
+            self.source.pods,
+            config.settings(),
+            time.monotonic,
+            metrics.answered,
+            self._alone(),
+            self._gateway_view,
         )
         self._started = time.monotonic()
 
@@ -74,6 +86,14 @@ class Generation:
             group.create_task(self.source.run())
             if self.pod_targets is not None:
                 group.create_task(self.pod_targets.run())
+            if self.gateway_source is not None:
+                group.create_task(self.gateway_source.run())
+
+    def _gateway_view(self) -> GatewayView | None:
+        found = self.gateway_source
+        if found is None:
+            return None
+        return GatewayView(found.names, found.reading, found.failure, found.settings.max_age)
 
     def _alone(self) -> Mapping[str, View]:
         """What each of two sources knows, for explaining; empty where there is one."""
@@ -110,6 +130,8 @@ class Generation:
         samples; a pod that keeps falling silent holds it up for a minute at most."""
         if not self.targets.complete:
             return False
+        if self.gateway_source is not None and self.gateway_source.last_round_at is None:
+            return False
         if self.age_seconds >= self.longest_window + HELD_UP_SECONDS:
             return True
         namespaces = {key.namespace for key in self.targets.by_key}
@@ -121,16 +143,24 @@ class Generation:
 
     @property
     def alive(self) -> bool:
-        """The source's loop went round lately."""
-        last = self.source.last_round_at or self._started
-        return time.monotonic() - last <= LIVE_ROUNDS * self.source.interval + 10.0
+        """The sources' loops went round lately."""
+        sources = [found for found in (self.source, self.gateway_source) if found is not None]
+        return all(self._is_alive(found.last_round_at, found.interval) for found in sources)
+
+    def _is_alive(self, last_round_at: float | None, interval: float) -> bool:
+        since = last_round_at or self._started
+        return time.monotonic() - since <= LIVE_ROUNDS * interval + 10.0
 
 
 def _with_windows(rows: Mapping[str, Signal], config: Config) -> Mapping[str, Signal]:
     """The rows, with windows that hold two samples of this source at least; an answer says its window."""
     settings = config.prometheus_settings()
-    shortest = settings.shortest_window if settings else 0.0
-    return {name: row.model_copy(update={"window": max(row.window, shortest)}) for name, row in rows.items()}
+    of_pods = settings.shortest_window if settings else 0.0
+    of_gateways = config.gateway_settings().shortest_window if config.gateway else 0.0
+    return {
+        name: row.model_copy(update={"window": max(row.window, of_gateways if is_gateway(row) else of_pods)})
+        for name, row in rows.items()
+    }
 
 
 class Generations:

@@ -111,6 +111,13 @@ class OwnMetrics:
             registry=self.registry,
         )
 
+        self._gateway_ticks = Counter(
+            "triton_autoscaler_gateway_ticks_total",
+            "Readings of the gateways from Prometheus, by outcome: ok, partial, too_many_series, or why there was none.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
     def answered(self, signal: str, answer: Answer) -> None:
         if isinstance(answer, NoData):
             self._answers.labels(signal, str(answer.reason)).inc()
@@ -127,6 +134,11 @@ class OwnMetrics:
         if report.recordings is not None:
             self._recordings.labels(report.recordings).inc()
         self._tick_seconds.observe(report.seconds)
+        self._queries.inc(report.queries)
+        self._query_bytes.inc(report.size_bytes)
+
+    def gateways_ticked(self, report: TickReport) -> None:
+        self._gateway_ticks.labels(report.outcome).inc()
         self._queries.inc(report.queries)
         self._query_bytes.inc(report.size_bytes)
 

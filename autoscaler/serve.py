@@ -6,6 +6,7 @@ import signal as os_signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -213,8 +214,8 @@ class Daemon:
         if kept:
             log.warning("these keys change with a restart only and stay as they are", keys=kept)
         self._refusal = f"a restart is needed for {', '.join(kept)}" if kept else ""
-        wanted = Loaded(config, loaded.rows, loaded.digest)
-        if (config, wanted.rows) == (current.config, current.rows):
+        wanted = replace(loaded, config=config)
+        if (config, wanted.rows, wanted.gateways) == (current.config, current.rows, current.gateways):
             self.generations.replace(None)
             log.info("configuration read again; what is at work stays")
             return
@@ -237,7 +238,7 @@ class Daemon:
         )
 
     def _generation(self, loaded: Loaded) -> Generation:
-        return Generation(loaded.config, loaded.rows, self._api, self._session, self.metrics)
+        return Generation(loaded.config, loaded.rows, self._api, self._session, self.metrics, loaded.gateways)
 
     def _targets(self) -> Mapping[PodKey, Target]:
         return self.generations.current.targets.by_key

@@ -1,6 +1,6 @@
 """Where pods' pages come from, as the configuration says: each pod itself, a Prometheus, or both."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -9,6 +9,8 @@ from autoscaler.config import Config
 from autoscaler.own_metrics import OwnMetrics
 from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
+from telemetry.gateway_kind import GatewayKind
+from telemetry.gateway_source import GatewaySource
 from telemetry.http_body import PlainPages
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
@@ -69,6 +71,23 @@ def make_source(
     checks = CrossChecks(targets, families)
     both = scraper(checks.scraped), prometheus(checks.told)
     return AutoSource(*both, checks, config.ages(), targets, clock)
+
+
+def make_gateway_source(
+    config: Config,
+    kinds: Mapping[str, GatewayKind],
+    windows: Collection[float],
+    metrics: OwnMetrics,
+    clock: Callable[[], float],
+) -> GatewaySource | None:
+    """None where no gateway is configured; `clock` is monotonic."""
+    section, gateway = config.prometheus, config.gateway
+    if gateway is None or section is None or not windows:
+        return None
+    settings = config.gateway_settings()
+    asked = PrometheusSource(section.url, section.access(), timeout_seconds=settings.timeout)
+    names = gateway.names(kinds[gateway.kind], section.matchers)
+    return GatewaySource(names, windows, settings, asked, clock, metrics.gateways_ticked)
 
 
 def _ignore(key: PodKey, at: float, page: Samples) -> None:

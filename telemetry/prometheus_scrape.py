@@ -37,7 +37,7 @@ IN_PART: Final = "Prometheus answers in part, without all series of it"
 IN_CLUSTERS: Final = (
     "Prometheus has a pod of this name in more than one cluster; narrow prometheus.matchers to this one"
 )
-_SAID: Final = {
+SAID: Final = {
     "unreachable": "connection refused or unreachable",
     "forbidden": "these credentials may not read it",
     "refused": "it refuses the query",
@@ -162,7 +162,7 @@ class PrometheusScraper:
         self._filled = self._filled and self._circuit.failures < 2  # it will tell what was missed
         self._queries.report.outcome = reason
         for taken in self._taken.values():
-            taken.kept.failure = f"Prometheus does not answer: {_SAID[reason]}"
+            taken.kept.failure = f"Prometheus does not answer: {SAID[reason]}"
         log.warning(
             "prometheus_tick_failed", reason=reason, detail=detail[:300], failures=self._circuit.failures
         )
