@@ -162,14 +162,14 @@ def _quantile(
     if target in reading.without_buckets:
         raise Refusal(
             Reason.FAMILY_ABSENT,
-            f"Prometheus has no {view.names.kind.buckets} for {target.service!r}: is it scraped, and a classic histogram? "
-            "native ones are not read",
+            f"Prometheus has no {view.names.kind.buckets} for {target.service!r}: no request was passed on yet, or it is not "
+            "scraped as a classic histogram (native ones are not read)",
         )
     found = pool_quantile([_points(share.buckets) for share in window.shares], quantile)
     if found is None:
         raise Refusal(
             Reason.NO_SUCCESS,
-            f"the gateway refuses requests for {target.service!r} and tells no duration: no upstream answers",
+            f"the gateway counts requests for {target.service!r} and tells no duration of any: it may refuse them all",
         )
     return found.value, {
         "estimate": "pooled",

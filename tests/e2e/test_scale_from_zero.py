@@ -76,19 +76,24 @@ class Gated:
         return self.fleet.hpa.replicas[-1].wanted
 
 
-def _hpa() -> Object:
-    """The example's, with this test's target and patience."""
+def _hpa(*more: Object) -> Object:
+    """The example's, with this test's target and patience, and more metrics."""
     hpa: Object = yaml.safe_load((CHECKOUT / "deploy" / "examples" / "hpa-scale-to-zero.yaml").read_text())
     hpa["metadata"]["namespace"] = NAMESPACE
     hpa["spec"]["maxReplicas"] = 3
     hpa["spec"]["metrics"][0]["external"]["target"]["averageValue"] = TARGET
+    hpa["spec"]["metrics"] += more
     hpa["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] = COLD_START
     return hpa
 
 
 @asynccontextmanager
 async def gated_fleet(
-    control_plane: ControlPlane, install: TritonInstall, tools: PrometheusTools, folder: Path
+    control_plane: ControlPlane,
+    install: TritonInstall,
+    tools: PrometheusTools,
+    folder: Path,
+    hpa: Object,
 ) -> AsyncIterator[Gated]:
     async with AsyncExitStack() as stack:
         envoy = await stack.enter_async_context(Envoy(ensure_envoy(), folder / "envoy", CLUSTER))
@@ -117,7 +122,7 @@ async def gated_fleet(
         await control_plane.create_namespace(NAMESPACE)
         await control_plane.install_external_metrics(daemon.port)
         repository = lay_out(folder / "repository", Model("slow", parameters={"service_ms": str(SERVICE_MS)}))
-        await control_plane.api.apply([deployment(NAMESPACE), _hpa()])
+        await control_plane.api.apply([deployment(NAMESPACE), hpa])
         tritons = await stack.enter_async_context(
             PodTritons(control_plane, install, NAMESPACE, "app.kubernetes.io/name=triton", repository, folder)
         )
@@ -127,8 +132,8 @@ async def gated_fleet(
         await stack.enter_async_context(daemon)
         await daemon.until_ready()
         await control_plane.wait_for_external_metrics()
-        hpa = await stack.enter_async_context(HpaWatch(control_plane, NAMESPACE, "triton", "triton"))
-        yield Gated(Fleet(control_plane, NAMESPACE, tritons, daemon, hpa), envoy, prometheus)
+        watch = await stack.enter_async_context(HpaWatch(control_plane, NAMESPACE, "triton", "triton"))
+        yield Gated(Fleet(control_plane, NAMESPACE, tritons, daemon, watch), envoy, prometheus)
 
 
 async def _follow(tritons: PodTritons, envoy: Envoy) -> None:
@@ -149,7 +154,7 @@ async def test_a_fleet_wakes_from_zero_serves_and_sleeps_again_and_stays_where_i
     options = Options(feature_gates="HPAScaleToZero=true")
     async with (
         ControlPlane(ensure_tools(), tmp_path / "control-plane", options) as control_plane,
-        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path) as gated,
+        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path, _hpa()) as gated,
     ):
         fleet = gated.fleet
         await fleet.hpa.until_wanted(0, seconds=90)  # nobody has asked for anything yet
@@ -180,6 +185,31 @@ async def test_a_fleet_wakes_from_zero_serves_and_sleeps_again_and_stays_where_i
             True,
             True,
         )
+        request.config.stash[REAL_WORK].hpa_decisions += (await control_plane.hpa_syncs()).get("none", 0)
+
+
+async def test_with_concurrency_beside_it_a_fleet_wakes_though_that_has_no_value_and_waits_for_what_runs(
+    request: pytest.FixtureRequest,
+    triton_install: TritonInstall,
+    prometheus_tools: PrometheusTools,
+    tmp_path: Path,
+) -> None:
+    """Without a pod there is no concurrency, which is an error of that metric; the rate wakes the fleet all the same."""
+    concurrency = yaml.safe_load((CHECKOUT / "deploy" / "examples" / "hpa.yaml").read_text())["spec"][
+        "metrics"
+    ][0]
+    options = Options(feature_gates="HPAScaleToZero=true")
+    async with (
+        ControlPlane(ensure_tools(), tmp_path / "control-plane", options) as control_plane,
+        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path, _hpa(concurrency)) as gated,
+    ):
+        fleet = gated.fleet
+        await fleet.hpa.until_wanted(0, seconds=90)
+        await fleet.tritons.until(0)
+        assert "no Triton pod here" in (await fleet.ask("triton_inference_concurrency"))["message"]
+        assert await gated.ask_once() == 503, "nobody is there"
+        await fleet.hpa.until_wanted(1, seconds=30)
+        await fleet.hpa.until_wanted(0, seconds=90)
         request.config.stash[REAL_WORK].hpa_decisions += (await control_plane.hpa_syncs()).get("none", 0)
 
 

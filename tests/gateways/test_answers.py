@@ -8,7 +8,7 @@ import pytest
 from autoscaler.answer import NoData, Reason, Value
 from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway
 from autoscaler.selector import parse_selector
-from autoscaler.signal import load_signals
+from autoscaler.signal import Signal, load_signals
 from telemetry.gateway_kind import load_gateways
 from telemetry.gateway_queries import GatewayNames
 from telemetry.gateway_source import NOT_ASKED, GatewayReading
@@ -31,9 +31,9 @@ VIEW = GatewayView(NAMES, READING, None, max_age=60.0)
 
 
 def answer(
-    view: GatewayView | None, selector: str = "workload=triton", signal: object = RATE
+    view: GatewayView | None, selector: str = "workload=triton", signal: Signal = RATE
 ) -> Value | NoData:
-    return evaluate_gateway(signal, view, "inference", parse_selector(selector), NOW)  # type: ignore[arg-type]
+    return evaluate_gateway(signal, view, "inference", parse_selector(selector), NOW)
 
 
 def shown(window: TargetWindow, **others: object) -> GatewayView:
