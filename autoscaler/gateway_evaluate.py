@@ -50,16 +50,16 @@ def evaluate_gateway(
     try:
         target = _target(view, namespace, selector)
         assert view is not None  # noqa: S101 -- _target refuses None
-        reading = _reading(signal, view, now)
+        reading = _reading(view)
         window = reading.windows[signal.window][target]
-        answer: Answer = _value(signal, view, reading, target, window, now)
+        age = _age(view, reading, target, window, now)
+        answer: Answer = _value(signal, view, reading, target, window, age)
     except Refusal as refusal:
         answer = NoData(refusal.reason, bounded(refusal.message, _MAX_MESSAGE))
-    if not explain or view is None:
+    if not explain or view is None or window is None:
         return answer
-    shares = window.shares if window is not None else ()
-    newest = max((share.window.newest for share in shares), default=0.0)
-    return replace(answer, trace=[_trace(view, share, newest) for share in shares])
+    newest = max((share.window.newest for share in window.shares), default=0.0)
+    return replace(answer, trace=[_trace(share, newest) for share in window.shares])
 
 
 def _target(view: GatewayView | None, namespace: str, selector: Selector) -> Target:
@@ -91,29 +91,30 @@ def _target(view: GatewayView | None, namespace: str, selector: Selector) -> Tar
     return found
 
 
-def _reading(signal: Signal, view: GatewayView, now: float) -> GatewayReading:
-    """What can be answered from. Raises Refusal."""
-    reading, kind = view.reading, view.names.kind
-    if reading is None:
+def _reading(view: GatewayView) -> GatewayReading:
+    if view.reading is None:
         raise Refusal(Reason.NOT_ANSWERING, f"the gateway is not seen ({view.failure})")
-    if reading.lost:
-        raise _not_seen(reading.lost[0], _FAILS)
-    seen = [one for one in reading.instances if one.standing is not Standing.DEPARTED]
-    if not seen:
+    return view.reading
+
+
+def _age(
+    view: GatewayView, reading: GatewayReading, target: Target, window: TargetWindow, now: float
+) -> float:
+    """Seconds since the oldest of the gateways' newest scrapes. Raises Refusal where that is too long ago."""
+    kind = view.names.kind
+    if target in reading.lost:
+        raise _not_seen(reading.lost[target], _FAILS)
+    oldest = window.oldest
+    if oldest is None:
         raise Refusal(
             Reason.NOT_ANSWERING,
             f"no {kind.kind} gateway is seen: Prometheus has no fresh sample of {kind.presence}; is it scraped?",
         )
-    if now - reading.oldest_at > view.max_age:
-        last = min(seen, key=lambda one: one.newest)
-        told = _FAILS if last.standing is Standing.SILENT else "its newest sample in Prometheus is too old"
-        raise _not_seen(last.instance, view.failure or told)
-    if not reading.covered[signal.window]:
-        raise Refusal(
-            Reason.WARMING_UP,
-            "the window of the gateways is not covered by samples yet; what came before is unknown",
-        )
-    return reading
+    age = max(0.0, now - (oldest.newest + reading.ahead))
+    if age > view.max_age:
+        told = _FAILS if oldest.standing is Standing.SILENT else "its newest sample in Prometheus is too old"
+        raise _not_seen(oldest.instance, view.failure or told)
+    return age
 
 
 def _not_seen(instance: Instance, failure: str) -> Refusal:
@@ -126,9 +127,19 @@ def _value(
     reading: GatewayReading,
     target: Target,
     window: TargetWindow,
-    now: float,
+    age: float,
 ) -> Value:
     kind = view.names.kind
+    if not reading.covered[signal.window]:
+        raise Refusal(
+            Reason.WARMING_UP,
+            "the window of the gateways is not covered by samples yet; what came before is unknown",
+        )
+    if (back := window.untold) is not None:
+        raise Refusal(
+            Reason.WARMING_UP,
+            f"gateway {instance_name(back.instance)} is seen again; what it does now its second scrape will tell",
+        )
     if not window.seen and target not in reading.known:
         raise Refusal(
             Reason.NO_SERIES,
@@ -148,7 +159,7 @@ def _value(
     idle = window.rate == 0
     return Value(
         (signal.idle or 0.0) if idle else number,
-        max(0.0, now - reading.oldest_at),
+        age,
         round(signal.window),
         idle,
         labels,
@@ -191,7 +202,7 @@ def _points(buckets: Mapping[float, float]) -> Points:
     )
 
 
-def _trace(view: GatewayView, share: Share, newest: float) -> Mapping[str, Any]:
+def _trace(share: Share, newest: float) -> Mapping[str, Any]:
     window = share.window
     return {
         "gateway": instance_name(window.instance),

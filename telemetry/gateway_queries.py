@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Final
 
 from telemetry.gateway_kind import GatewayKind, target_pattern
@@ -12,8 +13,8 @@ from telemetry.prometheus_vector import Vector
 
 MAX_SERIES: Final = 50_000
 """Of one answer: about 5 MB. More is a selection that is too wide, such as each sidecar of a mesh as a gateway."""
-SILENT_WITHIN: Final = "1h"
-"""A gateway that was not scraped for so long counts as gone, though Prometheus still tries."""
+REMEMBERED: Final = "1h"
+"""A gateway that told of no request for so long counts as gone, though Prometheus still tries to scrape it."""
 UP: Final = ("job", "instance")
 """The labels that `up` shares with what the scraped page shows."""
 
@@ -41,14 +42,32 @@ class GatewayNames:
 
 
 def presence_query(names: GatewayNames, seconds: float) -> str:
-    return f"{_select(names.kind.presence, names.kind.instances, names.matchers)}[{_ms(seconds)}]"
+    return f"{_presence(names)}[{_ms(seconds)}]"
 
 
-def silent_query(names: GatewayNames) -> str:
-    """Gateways that Prometheus fails to scrape."""
-    seen = _select(names.kind.presence, names.kind.instances, names.matchers)
-    up = _select("up", names.matchers)
-    return f"({up} == 0) and on ({', '.join(names.instance_labels)}) last_over_time({seen}[{SILENT_WITHIN}])"
+def earlier_query(names: GatewayNames, seconds: float) -> str:
+    """Gateways that were scraped in the hour before these last `seconds`: one that is back is not young."""
+    by = ", ".join(names.instance_labels)
+    return f"group by ({by}) (last_over_time({_presence(names)}[{REMEMBERED}] offset {_ms(seconds)}))"
+
+
+def silent_query(names: GatewayNames, seconds: float) -> str:
+    """Gateways that were scraped in these last `seconds`, and that Prometheus fails to scrape now."""
+    by = ", ".join(names.instance_labels)
+    return f"{_failing(names)} and on ({by}) last_over_time({_presence(names)}[{_ms(seconds)}])"
+
+
+def lost_queries(names: GatewayNames) -> Sequence[str]:
+    """Gateways that told of a target in the last hour, and that Prometheus fails to scrape now: one row for each of both."""
+    kind, by = names.kind, ", ".join(names.instance_labels)
+    queries = []
+    for patterns in kind.targets:
+        told = _select(kind.requests, _target_matchers(names, patterns), kind.matchers, names.matchers)
+        both = ", ".join(dict.fromkeys((*names.instance_labels, *patterns)))
+        queries.append(
+            f"group by ({both}) (last_over_time({told}[{REMEMBERED}])) and on ({by}) {_failing(names)}"
+        )
+    return queries
 
 
 def series_queries(names: GatewayNames, family: str, seconds: float) -> Sequence[str]:
@@ -92,7 +111,7 @@ def read_scrapes(names: GatewayNames, matrix: Matrix) -> Scrapes:
 
 
 def read_series(names: GatewayNames, family: str, matrix: Matrix) -> Sequence[TargetSeries]:
-    """The series that name a target; those of buckets with their bounds in milliseconds. Raises TooManySeries, ValueError."""
+    """The series that name a target; those of buckets with their bounds in milliseconds. Raises TooManySeries."""
     _check(matrix, family, "gateway.matchers")
     kind, naming = names.kind, _Naming(names)
     found = []
@@ -100,7 +119,11 @@ def read_series(names: GatewayNames, family: str, matrix: Matrix) -> Sequence[Ta
         target = naming.target(series.labels)
         if target is None:
             continue
-        bound = float(series.labels.get("le", "nan")) * kind.milliseconds if family == kind.buckets else None
+        bound = None
+        if family == kind.buckets:
+            bound = _bound(series.labels.get("le", "")) * kind.milliseconds
+            if isnan(bound):
+                continue
         found.append(
             TargetSeries(
                 target,
@@ -114,8 +137,14 @@ def read_series(names: GatewayNames, family: str, matrix: Matrix) -> Sequence[Ta
     return found
 
 
-def read_silent(names: GatewayNames, vector: Vector) -> frozenset[Instance]:
+def read_instances(names: GatewayNames, vector: Vector) -> frozenset[Instance]:
     return frozenset(names.instance(labels) for labels in vector.labels)
+
+
+def read_lost(names: GatewayNames, vector: Vector) -> frozenset[tuple[Target, Instance]]:
+    naming = _Naming(names)
+    told = ((naming.target(labels), names.instance(labels)) for labels in vector.labels)
+    return frozenset((target, instance) for target, instance in told if target is not None)
 
 
 def read_numbers(names: GatewayNames, vector: Vector) -> Mapping[Target, float]:
@@ -168,6 +197,22 @@ def _target_matchers(names: GatewayNames, patterns: Mapping[str, str]) -> str:
         regex = "|".join(each).replace("\\", "\\\\").replace('"', '\\"')
         told.append(f'{label}=~"{regex}"')
     return ",".join(told)
+
+
+def _presence(names: GatewayNames) -> str:
+    return _select(names.kind.presence, names.kind.instances, names.matchers)
+
+
+def _failing(names: GatewayNames) -> str:
+    return f"({_select('up', names.matchers)} == 0)"
+
+
+def _bound(le: str) -> float:
+    """NaN where it is no number: what pages show is not ours."""
+    try:
+        return float(le)
+    except ValueError:
+        return nan
 
 
 def _select(family: str, *matchers: str) -> str:

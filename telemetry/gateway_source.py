@@ -18,20 +18,21 @@ from telemetry.gateway_queries import (
     GatewayNames,
     TooManySeries,
     active_queries,
+    earlier_query,
     known_queries,
+    lost_queries,
     presence_query,
+    read_instances,
+    read_lost,
     read_numbers,
     read_scrapes,
     read_series,
-    read_silent,
     series_queries,
     silent_query,
 )
 from telemetry.gateway_window import (
     Instance,
-    InstanceWindow,
     Scrapes,
-    Standing,
     Target,
     TargetSeries,
     TargetWindow,
@@ -81,11 +82,9 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewayReading:
-    """What was read in one tick. `oldest_at`: monotonic second of the oldest of the gateways' newest scrapes; `lost`: gateways that
-    Prometheus has failed to scrape for longer than what was read."""
+    """What was read in one tick. Times of scrapes are Prometheus'; `ahead`: what our monotonic clock shows more."""
 
-    instances: Sequence[InstanceWindow]
-    oldest_at: float
+    ahead: float
     covered: Mapping[float, bool]
     """By window, in seconds: whether it was seen from its beginning."""
     windows: Mapping[float, Mapping[Target, TargetWindow]]
@@ -94,7 +93,8 @@ class GatewayReading:
     active: Mapping[Target, float]
     """Requests that wait for an answer now, where the gateway tells."""
     without_buckets: frozenset[Target] = field(default_factory=frozenset)
-    lost: Sequence[Instance] = ()
+    lost: Mapping[Target, Instance] = field(default_factory=dict)
+    """A gateway that told of the target, and that Prometheus has failed to scrape for longer than what was read."""
 
 
 class GatewaySource:
@@ -177,7 +177,9 @@ class GatewaySource:
         scrapes = await asking.scrapes(presence_query(self.names, longest))
         try:
             async with asyncio.TaskGroup() as group:
-                silent = group.create_task(asking.silent(silent_query(self.names)))
+                silent = group.create_task(asking.instances(silent_query(self.names, longest)))
+                earlier = group.create_task(asking.instances(earlier_query(self.names, longest)))
+                lost = [group.create_task(asking.lost(query)) for query in lost_queries(self.names)]
                 families = [
                     group.create_task(asking.series(family, query))
                     for family in (kind.requests, kind.buckets)
@@ -199,14 +201,15 @@ class GatewaySource:
         await self._learn(frozenset(now_known), asking)
         if asking.in_part:
             return None
-        return await asyncio.to_thread(
-            self._reading,
+        told = _Told(
             scrapes,
             silent.result(),
+            earlier.result(),
             series,
             {target: number for task in active for target, number in task.result().items()},
-            asking.at,
+            [each for task in lost for each in sorted(task.result())],
         )
+        return await asyncio.to_thread(self._reading, told, asking.at)
 
     async def _learn(self, shown: frozenset[Target], asking: "_Asking") -> None:
         """Adds to the known targets, out of the past where the present says nothing."""
@@ -219,34 +222,38 @@ class GatewaySource:
         for query in known_queries(self.names, self.names.kind.requests, self.settings.known_within):
             self._known |= frozenset(await asking.numbers(query))
 
-    def _reading(
-        self,
-        scrapes: Scrapes,
-        silent: frozenset[Instance],
-        series: Sequence[TargetSeries],
-        active: Mapping[Target, float],
-        at: float,
-    ) -> GatewayReading:
-        of_window = {
-            seconds: instance_windows(scrapes, silent, at, seconds, self.settings.fresh_seconds)
+    def _reading(self, told: "_Told", at: float) -> GatewayReading:
+        fresh = self.settings.fresh_seconds
+        instances = {
+            seconds: instance_windows(told.scrapes, told.silent, told.earlier, at, seconds, fresh)
             for seconds in self._windows
         }
-        instances = next(iter(of_window.values()))
-        newest = [one.newest for one in instances if one.standing is not Standing.DEPARTED]
-        with_buckets = {one.target for one in series if one.bound is not None}
+        there = {instance for instance, _ in told.scrapes}
+        with_buckets = {one.target for one in told.series if one.bound is not None}
         return GatewayReading(
-            instances=instances,
-            oldest_at=self._queries.our_second(min(newest, default=0.0)),
-            covered={seconds: covered(scrapes, at, seconds) for seconds in self._windows},
+            ahead=self._queries.our_second(0.0),
+            covered={seconds: covered(told.scrapes, at, seconds) for seconds in self._windows},
             windows={
-                seconds: target_windows(windows, scrapes, series, self.names.targets)
-                for seconds, windows in of_window.items()
+                seconds: target_windows(windows, told.scrapes, told.series, self.names.targets)
+                for seconds, windows in instances.items()
             },
             known=self._known,
-            active=active,
+            active=told.active,
             without_buckets=frozenset(self.names.targets) - with_buckets,
-            lost=sorted(silent - {one.instance for one in instances}),
+            lost={target: instance for target, instance in told.lost if instance not in there},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The answers of one tick."""
+
+    scrapes: Scrapes
+    silent: frozenset[Instance]
+    earlier: frozenset[Instance]
+    series: Sequence[TargetSeries]
+    active: Mapping[Target, float]
+    lost: Sequence[tuple[Target, Instance]]
 
 
 class _Asking:
@@ -265,8 +272,11 @@ class _Asking:
     async def series(self, family: str, promql: str) -> Sequence[TargetSeries]:
         return await self._raw(promql, partial(read_series, self._names, family))
 
-    async def silent(self, promql: str) -> frozenset[Instance]:
-        return await self._row(promql, partial(read_silent, self._names))
+    async def instances(self, promql: str) -> frozenset[Instance]:
+        return await self._row(promql, partial(read_instances, self._names))
+
+    async def lost(self, promql: str) -> frozenset[tuple[Target, Instance]]:
+        return await self._row(promql, partial(read_lost, self._names))
 
     async def numbers(self, promql: str) -> Mapping[Target, float]:
         """By target; a target that no row names is not among them."""

@@ -82,6 +82,19 @@ class TargetWindow:
     seen: bool
 
     @property
+    def oldest(self) -> InstanceWindow | None:
+        """Of the gateways that are there, the one whose newest scrape is oldest; None where none is there."""
+        there = [share.window for share in self.shares if share.window.standing is not Standing.DEPARTED]
+        return min(there, key=lambda window: window.newest, default=None)
+
+    @property
+    def untold(self) -> InstanceWindow | None:
+        """A gateway that is back after a silence and was scraped once since: what it does now nobody knows."""
+        return next(
+            (share.window for share in self.shares if share.codes and share.window.seconds <= 0), None
+        )
+
+    @property
     def rate(self) -> float:
         """Requests a second. A gateway that Prometheus fails to scrape counts as the larger of its own last rate and the mean of
         the others: a partial outage never lowers it."""
@@ -95,12 +108,13 @@ class TargetWindow:
 def instance_windows(
     scrapes: Scrapes,
     silent: frozenset[Instance],
+    earlier: frozenset[Instance],
     at: float,
     seconds: float,
     fresh_seconds: float,
 ) -> Sequence[InstanceWindow]:
     """A window of `seconds` for each gateway that was scraped lately, by one Prometheus alone where several scrape it. `silent`:
-    those that Prometheus fails to scrape at `at`."""
+    those that Prometheus fails to scrape at `at`; `earlier`: those that it scraped before all that `scrapes` tells."""
     found: dict[Instance, list[tuple[bool, float, Replica]]] = defaultdict(list)
     for (instance, replica), times in scrapes.items():
         if times:
@@ -115,11 +129,11 @@ def instance_windows(
         end = at if standing is Standing.DEPARTED else newest
         times = scrapes[instance, replica]
         before = [time for time in times if time <= end - seconds]
-        if not before:  # younger than the window, in the whole of which it did what it did since
-            windows.append(InstanceWindow(instance, replica, standing, times[0], end, seconds, newest))
-            continue
-        span = seconds if standing is Standing.DEPARTED else end - before[-1]
-        windows.append(InstanceWindow(instance, replica, standing, before[-1], end, span, newest))
+        begin, span = (before or times[:1])[-1], seconds
+        if standing is not Standing.DEPARTED and (before or instance in earlier):
+            # One that is back after a silence is no younger than it was: its rate is of the time since then.
+            span = end - begin
+        windows.append(InstanceWindow(instance, replica, standing, begin, end, span, newest))
     return windows
 
 
@@ -153,7 +167,8 @@ def target_windows(
     series: Iterable[TargetSeries],
     targets: Iterable[Target],
 ) -> Mapping[Target, TargetWindow]:
-    """Each target's window. Series of instances without a window, and what another Prometheus tells of one, are left out."""
+    """Each target's window, with the gateways that answer, and others that told of it. Series of instances without a window, and
+    what another Prometheus tells of one, are left out."""
     counted = {(window.instance, window.replica): window for window in windows}
     codes: dict[tuple[Target, Instance], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     buckets: dict[tuple[Target, Instance], dict[float, float]] = defaultdict(lambda: defaultdict(float))
@@ -165,7 +180,7 @@ def target_windows(
         if window is None or not one.samples:
             continue
         times = scrapes[one.instance, one.replica]
-        rate = increase(one.samples, times, window.begin, window.end) / window.seconds
+        rate = increase(one.samples, times, window.begin, window.end) / (window.seconds or 1.0)
         if one.bound is None:
             codes[one.target, one.instance][one.code] += rate
         else:
@@ -180,6 +195,7 @@ def target_windows(
                     dict(buckets[target, window.instance]),
                 )
                 for window in windows
+                if window.standing is Standing.ANSWERED or codes[target, window.instance]
             ],
             target in seen,
         )

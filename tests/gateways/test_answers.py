@@ -26,7 +26,8 @@ BUCKETS = {10.0: 0.0, 100.0: 1.8, 1000.0: 2.0, inf: 2.0}
 BUSY = TargetWindow([Share(SEEN, 2.0, {"200": 1.9, "503": 0.1}, BUCKETS)], seen=True)
 FLAT = TargetWindow([Share(SEEN, 0.0, {"200": 0.0}, dict.fromkeys(BUCKETS, 0.0))], seen=True)
 ABSENT = TargetWindow([Share(SEEN, 0.0, {}, {})], seen=False)
-READING = GatewayReading([SEEN], NOW - 5.0, {30.0: True}, {30.0: {TRITON: BUSY}}, frozenset([TRITON]), {})
+READING = GatewayReading(NOW - 45.0, {30.0: True}, {30.0: {TRITON: BUSY}}, frozenset([TRITON]), {})
+"""Its newest scrape was 5 s ago."""
 VIEW = GatewayView(NAMES, READING, None, max_age=60.0)
 
 
@@ -38,6 +39,12 @@ def answer(
 
 def shown(window: TargetWindow, **others: object) -> GatewayView:
     return replace(VIEW, reading=replace(READING, windows={30.0: {TRITON: window}}, **others))  # type: ignore[arg-type]
+
+
+def standing(*found: Standing, ahead: float = NOW - 45.0, seconds: float = 30.0) -> GatewayView:
+    windows = [replace(SEEN, standing=each, seconds=seconds) for each in found]
+    shares = [replace(BUSY.shares[0], window=window) for window in windows]
+    return shown(TargetWindow(shares, seen=True), ahead=ahead)
 
 
 def test_a_rate_is_a_value_without_any_pod() -> None:
@@ -80,38 +87,34 @@ def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:
             "Prometheus was not asked yet",
         ),
         (
-            replace(VIEW, reading=replace(READING, instances=[])),
+            standing(),
             Reason.NOT_ANSWERING,
             "no istio gateway is seen: Prometheus has no fresh sample of istio_build; is it scraped?",
         ),
-        (
-            replace(VIEW, reading=replace(READING, instances=[replace(SEEN, standing=Standing.DEPARTED)])),
-            Reason.NOT_ANSWERING,
-            "no istio gateway is seen",
-        ),
+        (standing(Standing.DEPARTED), Reason.NOT_ANSWERING, "no istio gateway is seen"),
         (
             replace(
                 VIEW,
-                reading=replace(READING, oldest_at=NOW - 61.0),
+                reading=replace(READING, ahead=NOW - 101.0),
                 failure="Prometheus does not answer: timed out",
             ),
             Reason.NOT_ANSWERING,
             "gateway istio/10.0.0.1:15090 is not seen (Prometheus does not answer: timed out)",
         ),
         (
-            replace(
-                VIEW,
-                reading=replace(
-                    READING, oldest_at=NOW - 61.0, instances=[replace(SEEN, standing=Standing.SILENT)]
-                ),
-            ),
+            standing(Standing.SILENT, ahead=NOW - 101.0),
             Reason.NOT_ANSWERING,
             "is not seen (Prometheus fails to scrape it)",
         ),
         (
-            replace(VIEW, reading=replace(READING, lost=[("istio", "10.0.0.2:15090")])),
+            replace(VIEW, reading=replace(READING, lost={TRITON: ("istio", "10.0.0.2:15090")})),
             Reason.NOT_ANSWERING,
             "gateway istio/10.0.0.2:15090 is not seen (Prometheus fails to scrape it)",
+        ),
+        (
+            standing(Standing.ANSWERED, seconds=0.0),
+            Reason.WARMING_UP,
+            "gateway istio/10.0.0.1:15090 is seen again",
         ),
         (replace(VIEW, reading=replace(READING, covered={30.0: False})), Reason.WARMING_UP, "is not covered"),
     ],

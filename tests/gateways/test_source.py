@@ -24,6 +24,15 @@ PROXY = {"job": "envoy-stats", "instance": "a", "component": "proxy"}
 SERVED = {**PROXY, "destination_service": "triton.inference.svc.cluster.local", "response_code": "200"}
 
 
+_PRESENT = 'istio_build{component="proxy"}'
+_REQUESTS = 'istio_requests_total{destination_service=~"triton[.]inference[.]svc[.].+",reporter="source"}'
+EXPECTED = (
+    f"(up{{}} == 0) and on (job, instance) last_over_time({_PRESENT}[105000ms])",
+    f"group by (job, instance) (last_over_time({_PRESENT}[1h] offset 105000ms))",
+    f"group by (job, instance, destination_service) (last_over_time({_REQUESTS}[1h])) and on (job, instance) (up{{}} == 0)",
+)
+
+
 class Canned(PrometheusSource):
     """Answers the queries of a tick, and fails the test at any other."""
 
@@ -39,9 +48,7 @@ class Canned(PrometheusSource):
         if promql == "vector(time())":
             assert at is None
             return read(Vector(NOW + 2, [{}], [NOW + 2], (), 1))
-        assert promql.startswith(("(up{} == 0) and on (job, instance)", "group by (destination_service)")), (
-            promql
-        )
+        assert promql in EXPECTED, promql
         return read(Vector(None, [], [], self.warnings, 1))
 
     async def matrix(self, promql: str, at: float, read: Callable[[Matrix], Any], **more: Any) -> Any:
@@ -82,12 +89,13 @@ async def test_a_tick_reads_everything_at_one_time() -> None:
     assert rate(found) == pytest.approx(2.0)
     assert found.failure is None
     assert found.reading is not None
-    assert found.reading.oldest_at == pytest.approx(498.0)
+    oldest = found.reading.windows[30.0][TRITON].oldest
+    assert oldest is not None
+    assert oldest.newest + found.reading.ahead == pytest.approx(498.0)
     assert [query.partition("{")[0].split("(")[0] for query in source.asked[:2]] == ["vector", "istio_build"]
     [requests] = [query for query in source.asked if query.startswith("istio_requests_total")]
-    assert requests == (
-        'istio_requests_total{destination_service=~"triton[.]inference[.]svc[.].+",reporter="source"}[105000ms]'
-    )
+    assert requests == f"{_REQUESTS}[105000ms]"
+    assert len(source.asked) == 7
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,12 @@ def series(
 
 
 def rate(
-    scrapes: Scrapes, found: Sequence[TargetSeries], silent: frozenset[tuple[str, ...]] = frozenset()
+    scrapes: Scrapes,
+    found: Sequence[TargetSeries],
+    silent: frozenset[Instance] = frozenset(),
+    earlier: frozenset[Instance] = frozenset(),
 ) -> float:
-    windows = instance_windows(scrapes, silent, AT, SECONDS, FRESH)
+    windows = instance_windows(scrapes, silent, earlier, AT, SECONDS, FRESH)
     return target_windows(windows, scrapes, found, [TRITON])[TRITON].rate
 
 
@@ -53,9 +56,9 @@ def test_a_steady_counter_gives_its_rate_whatever_the_second_of_the_look() -> No
     scrapes: Scrapes = {(A, ONE): TIMES}
     found = [series(A, counted(TIMES, 2.0))]
     rates = [
-        target_windows(instance_windows(scrapes, frozenset(), at, SECONDS, FRESH), scrapes, found, [TRITON])[
-            TRITON
-        ].rate
+        target_windows(
+            instance_windows(scrapes, frozenset(), frozenset(), at, SECONDS, FRESH), scrapes, found, [TRITON]
+        )[TRITON].rate
         for at in (40.0, 42.5, 50.9)
     ]
     assert rates == pytest.approx([2.0] * 3)
@@ -94,7 +97,7 @@ def test_series_that_a_restart_took_come_back_from_zero() -> None:
 
 def test_flat_counters_and_no_series_are_zero_and_only_the_latter_are_not_seen() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES}
-    windows = instance_windows(scrapes, frozenset(), AT, SECONDS, FRESH)
+    windows = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
     flat = target_windows(windows, scrapes, [series(A, [(time, 5.0) for time in TIMES])], [TRITON])[TRITON]
     none = target_windows(windows, scrapes, [], [TRITON])[TRITON]
     assert (flat.rate, flat.seen, none.rate, none.seen) == (0.0, True, 0.0, False)
@@ -141,10 +144,38 @@ def test_a_gateway_that_fails_its_scrapes_never_lowers_the_rate() -> None:
         assert rate(scrapes, found, silent=frozenset([B])) == pytest.approx(expected)
 
 
+def test_a_gateway_that_is_back_after_a_silence_counts_as_before_and_not_for_the_time_since_alone() -> None:
+    """Its samples from before are out of reach, and its counters are not young."""
+    back = [35.0, 40.0]
+    scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): back}
+    found = [series(A, [(time, 5.0) for time in TIMES]), series(B, counted(back, 6.0, 1e6))]
+    assert rate(scrapes, found) == pytest.approx(1.0)  # a young one: 30 in 30 s
+    assert rate(scrapes, found, earlier=frozenset([B])) == pytest.approx(6.0)
+
+
+def test_a_gateway_that_is_back_tells_nothing_with_its_first_scrape() -> None:
+    scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): [40.0]}
+    windows = instance_windows(scrapes, frozenset(), frozenset([B]), AT, SECONDS, FRESH)
+    told = target_windows(windows, scrapes, [series(B, [(40.0, 1e6)])], [TRITON])[TRITON]
+    other = target_windows(windows, scrapes, [series(A, [(40.0, 1.0)])], [TRITON])[TRITON]
+    assert told.untold is not None
+    assert (told.untold.instance, other.untold) == (B, None)
+
+
+def test_a_gateway_that_never_told_of_the_target_and_fails_its_scrapes_is_none_of_its_business() -> None:
+    """Each sidecar of a mesh is a gateway, and any of them may come to its end."""
+    scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): TIMES[:5]}
+    windows = instance_windows(scrapes, frozenset([B]), frozenset(), AT, SECONDS, FRESH)
+    told = target_windows(windows, scrapes, [series(A, counted(TIMES, 2.0))], [TRITON])[TRITON]
+    assert [share.window.instance for share in told.shares] == [A]
+    assert told.oldest is not None
+    assert told.oldest.newest == 40.0
+
+
 def test_standings() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): TIMES[:3]}
-    alone = instance_windows(scrapes, frozenset(), AT, SECONDS, FRESH)
-    failing = instance_windows(scrapes, frozenset([B]), AT, SECONDS, FRESH)
+    alone = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
+    failing = instance_windows(scrapes, frozenset([B]), frozenset(), AT, SECONDS, FRESH)
     assert [w.standing for w in alone] == [Standing.ANSWERED, Standing.DEPARTED]
     assert [w.standing for w in failing] == [Standing.ANSWERED, Standing.SILENT]
 
