@@ -140,6 +140,12 @@ def _value(
             Reason.WARMING_UP,
             f"gateway {instance_name(back.instance)} is seen again; what it does now its second scrape will tell",
         )
+    if window.stranger is not None:
+        raise Refusal(
+            Reason.NO_SERIES,
+            f"{instance_name(window.stranger)} counts requests for {target.service!r} and shows no {kind.presence} that "
+            "gateway.instances selects: let gateway.matchers and gateway.instances select the same gateways",
+        )
     if not window.seen and target not in reading.known:
         raise Refusal(
             Reason.NO_SERIES,

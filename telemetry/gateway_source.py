@@ -234,7 +234,7 @@ class GatewaySource:
             ahead=self._queries.our_second(0.0),
             covered={seconds: covered(told.scrapes, at, seconds) for seconds in self._windows},
             windows={
-                seconds: target_windows(windows, told.scrapes, told.series, self.names.targets)
+                seconds: target_windows(windows, told.series, self.names.targets)
                 for seconds, windows in instances.items()
             },
             known=self._known,

@@ -80,6 +80,8 @@ class TargetWindow:
 
     shares: Sequence[Share]
     seen: bool
+    stranger: Instance | None = None
+    """Tells of the target, and is none of the gateways: what it counted is in no share."""
 
     @property
     def oldest(self) -> InstanceWindow | None:
@@ -142,18 +144,11 @@ def covered(scrapes: Scrapes, at: float, seconds: float) -> bool:
     return any(times and times[0] <= at - seconds for times in scrapes.values())
 
 
-def increase(samples: Samples, scrapes: Sequence[float], begin: float, end: float) -> float:
-    """By how much a counter rose from scrape `begin` to `end`; `scrapes` are all that are known of its instance."""
+def increase(samples: Samples, begin: float, end: float) -> float:
+    """By how much a counter rose from `begin` to `end`, scrapes of its instance; not there at `begin`, it began at zero."""
     before = [value for time, value in samples if time <= begin]
     inside = [value for time, value in samples if begin < time <= end]
-    if before:
-        last = before[-1]
-    elif not inside:
-        return 0.0
-    elif any(time < samples[0][0] for time in scrapes):
-        last = 0.0
-    else:
-        last, inside = inside[0], inside[1:]
+    last = before[-1] if before else 0.0
     total = 0.0
     for value in inside:
         total += value - last if value >= last else value
@@ -163,12 +158,13 @@ def increase(samples: Samples, scrapes: Sequence[float], begin: float, end: floa
 
 def target_windows(
     windows: Sequence[InstanceWindow],
-    scrapes: Scrapes,
     series: Iterable[TargetSeries],
     targets: Iterable[Target],
 ) -> Mapping[Target, TargetWindow]:
     """Each target's window, with the gateways that answer, and others that told of it. Series of instances without a window, and
     what another Prometheus tells of one, are left out."""
+    known = {window.instance for window in windows}
+    strangers: dict[Target, Instance] = {}
     counted = {(window.instance, window.replica): window for window in windows}
     codes: dict[tuple[Target, Instance], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     buckets: dict[tuple[Target, Instance], dict[float, float]] = defaultdict(lambda: defaultdict(float))
@@ -176,11 +172,12 @@ def target_windows(
     for one in series:
         if one.bound is None:
             seen.add(one.target)
+        if one.instance not in known:
+            strangers.setdefault(one.target, one.instance)
         window = counted.get((one.instance, one.replica))
         if window is None or not one.samples:
             continue
-        times = scrapes[one.instance, one.replica]
-        rate = increase(one.samples, times, window.begin, window.end) / (window.seconds or 1.0)
+        rate = increase(one.samples, window.begin, window.end) / (window.seconds or 1.0)
         if one.bound is None:
             codes[one.target, one.instance][one.code] += rate
         else:
@@ -198,6 +195,7 @@ def target_windows(
                 if window.standing is Standing.ANSWERED or codes[target, window.instance]
             ],
             target in seen,
+            strangers.get(target),
         )
         for target in targets
     }

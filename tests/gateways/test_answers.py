@@ -116,6 +116,11 @@ def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:
             Reason.WARMING_UP,
             "gateway istio/10.0.0.1:15090 is seen again",
         ),
+        (
+            shown(replace(BUSY, stranger=("istio", "10.0.0.9:15090"))),
+            Reason.NO_SERIES,
+            "istio/10.0.0.9:15090 counts requests for 'triton-svc' and shows no istio_build",
+        ),
         (replace(VIEW, reading=replace(READING, covered={30.0: False})), Reason.WARMING_UP, "is not covered"),
     ],
 )

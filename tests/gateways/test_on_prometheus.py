@@ -288,6 +288,19 @@ async def test_no_gateway_there_is_no_data(prometheus: PrometheusServer) -> None
     assert told.message.startswith("no istio gateway is seen")
 
 
+async def test_requests_that_are_counted_where_no_gateway_is_said_to_be_are_no_zero(
+    prometheus: PrometheusServer,
+) -> None:
+    """Of two Envoys one is selected, and both count."""
+    gateway = workloads("envoy", ("triton", "inference/triton"))
+    alone = gateway.replace("{kind", "{instances: 'instance=\"10.0.0.2:9901\"', kind")
+    told = (await Asked(prometheus, alone).answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert "envoy/10.0.0.1:9901 counts requests for 'inference/triton'" in told.message
+    both = alone.replace("{instances", "{matchers: 'instance=\"10.0.0.2:9901\"', instances")
+    assert numbers(await Asked(prometheus, both).answers())[0] == pytest.approx(3.0)
+
+
 async def test_queries_are_as_many_for_one_workload_as_for_twenty(prometheus: PrometheusServer) -> None:
     one = Asked(prometheus, workloads("istio", ("triton", "triton")))
     twenty = Asked(

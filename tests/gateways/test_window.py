@@ -45,7 +45,7 @@ def rate(
     earlier: frozenset[Instance] = frozenset(),
 ) -> float:
     windows = instance_windows(scrapes, silent, earlier, AT, SECONDS, FRESH)
-    return target_windows(windows, scrapes, found, [TRITON])[TRITON].rate
+    return target_windows(windows, found, [TRITON])[TRITON].rate
 
 
 def counted(times: Sequence[float], per_second: float, start: float = 100.0) -> list[tuple[float, float]]:
@@ -57,7 +57,7 @@ def test_a_steady_counter_gives_its_rate_whatever_the_second_of_the_look() -> No
     found = [series(A, counted(TIMES, 2.0))]
     rates = [
         target_windows(
-            instance_windows(scrapes, frozenset(), frozenset(), at, SECONDS, FRESH), scrapes, found, [TRITON]
+            instance_windows(scrapes, frozenset(), frozenset(), at, SECONDS, FRESH), found, [TRITON]
         )[TRITON].rate
         for at in (40.0, 42.5, 50.9)
     ]
@@ -98,8 +98,8 @@ def test_series_that_a_restart_took_come_back_from_zero() -> None:
 def test_flat_counters_and_no_series_are_zero_and_only_the_latter_are_not_seen() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES}
     windows = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
-    flat = target_windows(windows, scrapes, [series(A, [(time, 5.0) for time in TIMES])], [TRITON])[TRITON]
-    none = target_windows(windows, scrapes, [], [TRITON])[TRITON]
+    flat = target_windows(windows, [series(A, [(time, 5.0) for time in TIMES])], [TRITON])[TRITON]
+    none = target_windows(windows, [], [TRITON])[TRITON]
     assert (flat.rate, flat.seen, none.rate, none.seen) == (0.0, True, 0.0, False)
 
 
@@ -156,8 +156,8 @@ def test_a_gateway_that_is_back_after_a_silence_counts_as_before_and_not_for_the
 def test_a_gateway_that_is_back_tells_nothing_with_its_first_scrape() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): [40.0]}
     windows = instance_windows(scrapes, frozenset(), frozenset([B]), AT, SECONDS, FRESH)
-    told = target_windows(windows, scrapes, [series(B, [(40.0, 1e6)])], [TRITON])[TRITON]
-    other = target_windows(windows, scrapes, [series(A, [(40.0, 1.0)])], [TRITON])[TRITON]
+    told = target_windows(windows, [series(B, [(40.0, 1e6)])], [TRITON])[TRITON]
+    other = target_windows(windows, [series(A, [(40.0, 1.0)])], [TRITON])[TRITON]
     assert told.untold is not None
     assert (told.untold.instance, other.untold) == (B, None)
 
@@ -166,7 +166,7 @@ def test_a_gateway_that_never_told_of_the_target_and_fails_its_scrapes_is_none_o
     """Each sidecar of a mesh is a gateway, and any of them may come to its end."""
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): TIMES[:5]}
     windows = instance_windows(scrapes, frozenset([B]), frozenset(), AT, SECONDS, FRESH)
-    told = target_windows(windows, scrapes, [series(A, counted(TIMES, 2.0))], [TRITON])[TRITON]
+    told = target_windows(windows, [series(A, counted(TIMES, 2.0))], [TRITON])[TRITON]
     assert [share.window.instance for share in told.shares] == [A]
     assert told.oldest is not None
     assert told.oldest.newest == 40.0
@@ -226,4 +226,4 @@ def test_the_increase_is_what_was_done_between_two_scrapes(
                 expected += done[second]
         if now is not None:
             last, hidden = now, False
-    assert increase(samples, scrapes, float(first), scrapes[-1]) == pytest.approx(expected)
+    assert increase(samples, float(first), scrapes[-1]) == pytest.approx(expected)
