@@ -16,7 +16,7 @@ from autoscaler.pooling import Refusal
 from autoscaler.selector import Operator, Selector
 from autoscaler.signal import GatewayQuantile, GatewayRate, Signal
 from telemetry.gateway_queries import GatewayNames, instance_name
-from telemetry.gateway_source import GatewayReading
+from telemetry.gateway_reading import GatewayReading
 from telemetry.gateway_window import Instance, Share, Standing, Target, TargetWindow
 from telemetry.one_line import bounded
 

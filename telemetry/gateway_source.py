@@ -7,7 +7,7 @@ of another moment. What fails leaves the last reading, whose samples grow too ol
 import asyncio
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
@@ -30,16 +30,8 @@ from telemetry.gateway_queries import (
     series_queries,
     silent_query,
 )
-from telemetry.gateway_window import (
-    Instance,
-    Scrapes,
-    Target,
-    TargetSeries,
-    TargetWindow,
-    covered,
-    instance_windows,
-    target_windows,
-)
+from telemetry.gateway_reading import GatewayReading, Told, make_reading
+from telemetry.gateway_window import Instance, Scrapes, Target, TargetSeries
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_queries import PrometheusQueries, TickReport
@@ -78,23 +70,6 @@ class GatewaySettings:
     def shortest_window(self) -> float:
         """Two scrapes."""
         return 2 * max(self.interval, self.scrape_interval)
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayReading:
-    """What was read in one tick. Times of scrapes are Prometheus'; `ahead`: what our monotonic clock shows more."""
-
-    ahead: float
-    covered: Mapping[float, bool]
-    """By window, in seconds: whether it was seen from its beginning."""
-    windows: Mapping[float, Mapping[Target, TargetWindow]]
-    known: frozenset[Target]
-    """Targets of which a gateway shows, or has shown, that it goes by this name."""
-    active: Mapping[Target, float]
-    """Requests that wait for an answer now, where the gateway tells."""
-    without_buckets: frozenset[Target] = field(default_factory=frozenset)
-    lost: Mapping[Target, Instance] = field(default_factory=dict)
-    """A gateway that told of the target, and that Prometheus has failed to scrape for longer than what was read."""
 
 
 class GatewaySource:
@@ -201,15 +176,19 @@ class GatewaySource:
         await self._learn(frozenset(now_known), asking)
         if asking.in_part:
             return None
-        told = _Told(
+        told = Told(
+            asking.at,
+            self._queries.our_second(0.0),
             scrapes,
             silent.result(),
             earlier.result(),
             series,
             {target: number for task in active for target, number in task.result().items()},
+            self._known,
             [each for task in lost for each in sorted(task.result())],
         )
-        return await asyncio.to_thread(self._reading, told, asking.at)
+        targets, fresh = self.names.targets, settings.fresh_seconds
+        return await asyncio.to_thread(make_reading, told, targets, self._windows, fresh)
 
     async def _learn(self, shown: frozenset[Target], asking: "_Asking") -> None:
         """Adds to the known targets, out of the past where the present says nothing."""
@@ -221,39 +200,6 @@ class GatewaySource:
         self._looked_at = self._clock()
         for query in known_queries(self.names, self.names.kind.requests, self.settings.known_within):
             self._known |= frozenset(await asking.numbers(query))
-
-    def _reading(self, told: "_Told", at: float) -> GatewayReading:
-        fresh = self.settings.fresh_seconds
-        instances = {
-            seconds: instance_windows(told.scrapes, told.silent, told.earlier, at, seconds, fresh)
-            for seconds in self._windows
-        }
-        there = {instance for instance, _ in told.scrapes}
-        with_buckets = {one.target for one in told.series if one.bound is not None}
-        return GatewayReading(
-            ahead=self._queries.our_second(0.0),
-            covered={seconds: covered(told.scrapes, at, seconds) for seconds in self._windows},
-            windows={
-                seconds: target_windows(windows, told.series, self.names.targets)
-                for seconds, windows in instances.items()
-            },
-            known=self._known,
-            active=told.active,
-            without_buckets=frozenset(self.names.targets) - with_buckets,
-            lost={target: instance for target, instance in told.lost if instance not in there},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """The answers of one tick."""
-
-    scrapes: Scrapes
-    silent: frozenset[Instance]
-    earlier: frozenset[Instance]
-    series: Sequence[TargetSeries]
-    active: Mapping[Target, float]
-    lost: Sequence[tuple[Target, Instance]]
 
 
 class _Asking:

@@ -11,7 +11,8 @@ from autoscaler.selector import parse_selector
 from autoscaler.signal import Signal, load_signals
 from telemetry.gateway_kind import load_gateways
 from telemetry.gateway_queries import GatewayNames
-from telemetry.gateway_source import NOT_ASKED, GatewayReading
+from telemetry.gateway_reading import GatewayReading
+from telemetry.gateway_source import NOT_ASKED
 from telemetry.gateway_window import InstanceWindow, Share, Standing, Target, TargetWindow
 from telemetry.rules_dir import rules_dir
 
