@@ -52,7 +52,9 @@ def serve(node: str, address: str, port: int, interval: float, pod_resources: Pa
         if not no_owners:
             import_late("grpc")
     except ModuleNotFoundError as error:
-        raise click.UsageError(f"{error.name} is not installed: pip install 'triton-ops[gpu]'") from None
+        raise click.UsageError(
+            f"{error.name} is not installed: pip install '.[gpu]' in the checkout brings it"
+        ) from None
     configure_logs()
     settings = Settings(node, address, port, interval, None if no_owners else pod_resources)
     try:

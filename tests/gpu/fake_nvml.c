@@ -216,10 +216,10 @@ nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long ty
     return code;
 }
 nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout_ms) {
-    const struct timespec step = {0, 100000000};
+    const struct timespec step = {0, 250000000};
     OPEN_OR_RETURN;
     if (timeout_ms > 5000) fail("nvmlEventSetWait_v2 without an end", "-");
-    for (unsigned int waited = 0; waited <= timeout_ms; waited += 100, nanosleep(&step, 0)) {
+    for (unsigned int waited = 0; waited <= timeout_ms; waited += 250, nanosleep(&step, 0)) {
         pthread_mutex_lock(&lock);
         read_table();
         for (int i = 0; i < line_count; i++) {

@@ -25,13 +25,13 @@ def test_an_interval_out_of_range_is_a_usage_error() -> None:
 
 
 def test_where_the_extra_is_not_installed_it_names_it() -> None:
-    """A module that cannot be found, as on a plain `pip install triton-ops`."""
+    """A module that cannot be found, as on a plain `pip install .`."""
     run = "import sys; sys.modules['grpc'] = None\nfrom telemetry.gpu.cli import main\nmain(['serve'])"
     ended = subprocess.run(
         [sys.executable, "-c", run], capture_output=True, text=True, check=False, timeout=60
     )
     assert ended.returncode == 2
-    assert "pip install 'triton-ops[gpu]'" in ended.stderr
+    assert "pip install '.[gpu]'" in ended.stderr
 
 
 def test_the_other_programs_import_neither_grpc_nor_nvml() -> None:
