@@ -34,7 +34,7 @@ def main() -> None:
     "--pod-resources",
     default=Path("/var/lib/kubelet/pod-resources/kubelet.sock"),
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # one that is not is told, and may be later
     help="The kubelet's socket, which tells who holds which device.",
 )
 @click.option(

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from google.protobuf.message import DecodeError
+
 from telemetry.gpu.owners import Holding, Owner
 from telemetry.gpu.podresources_messages import SERVICE, message_classes
 from telemetry.gpu.problems import Problem
@@ -37,8 +39,9 @@ class PodResources:
         self._channel = import_late("grpc.aio").insecure_channel(
             f"unix://{self._socket.absolute()}", options=_OPTIONS
         )
-        self._list = self._method("List", "ListPodResources")
-        self._allocatable = self._method("GetAllocatableResources", "AllocatableResources")
+        # Bytes go in and come out: the requests have no fields, and gRPC gives None for an answer that is no message.
+        self._list = self._channel.unary_unary(f"/{SERVICE}/List")
+        self._allocatable = self._channel.unary_unary(f"/{SERVICE}/GetAllocatableResources")
         return self
 
     async def __aexit__(
@@ -52,17 +55,23 @@ class PodResources:
             return FromKubelet(problems=[closed])
         try:
             async with asyncio.timeout(2 * _SECONDS):
-                listed = await self._list(self._classes["ListPodResourcesRequest"](), timeout=_SECONDS)
+                listed = self._parsed("ListPodResourcesResponse", await self._list(b"", timeout=_SECONDS))
                 offered = await self._offered()
         except self._grpc.RpcError as error:
             return FromKubelet(problems=[self._refused(error)])
+        except DecodeError:
+            return FromKubelet(
+                problems=[Problem("pod_resources_error", detail=f"{self._socket}: no answer of this API")]
+            )
         except TimeoutError:
             return FromKubelet(problems=[Problem("pod_resources_unreachable", detail="no answer in time")])
         return FromKubelet([*_holdings(listed)], offered)
 
     async def _offered(self) -> list[tuple[str, str]] | None:
         try:
-            told = await self._allocatable(self._classes["AllocatableResourcesRequest"](), timeout=_SECONDS)
+            told = self._parsed(
+                "AllocatableResourcesResponse", await self._allocatable(b"", timeout=_SECONDS)
+            )
         except self._grpc.RpcError as error:
             if error.code() is self._grpc.StatusCode.UNIMPLEMENTED:
                 return None
@@ -75,12 +84,9 @@ class PodResources:
         kind: Any = "pod_resources_unreachable" if away else "pod_resources_error"
         return Problem(kind, detail=f"{self._socket}: {code.name}: {error.details()}")
 
-    def _method(self, name: str, message: str) -> Any:
-        return self._channel.unary_unary(
-            f"/{SERVICE}/{name}",
-            request_serializer=lambda request: request.SerializeToString(),
-            response_deserializer=self._classes[f"{message}Response"].FromString,
-        )
+    def _parsed(self, message: str, answer: bytes) -> Any:
+        """Raises DecodeError."""
+        return self._classes[message].FromString(answer)
 
 
 def _closed(socket: Path) -> Problem | None:

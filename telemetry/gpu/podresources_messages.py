@@ -14,9 +14,7 @@ _ONE: Final = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
 _MANY: Final = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
 _MESSAGES: Final[dict[str, list[tuple[int, str, str, bool]]]] = {
     # message: (number, field, type, repeated)
-    "ListPodResourcesRequest": [],
     "ListPodResourcesResponse": [(1, "pod_resources", "PodResources", True)],
-    "AllocatableResourcesRequest": [],
     "AllocatableResourcesResponse": [(1, "devices", "ContainerDevices", True)],
     "PodResources": [
         (1, "name", "string", False),

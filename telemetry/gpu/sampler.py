@@ -1,7 +1,9 @@
 """Asks NVML and the kubelet for one look at the node. Whatever hangs or fails becomes a problem of the look."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from telemetry.gpu.deadline_thread import DeadlineThread, HangsError
@@ -9,7 +11,7 @@ from telemetry.gpu.devices import Gpu
 from telemetry.gpu.nvml import GpuReading, Nvml, NvmlRefusedError
 from telemetry.gpu.pod_resources import PodResources
 from telemetry.gpu.problems import Problem
-from telemetry.gpu.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
+from telemetry.gpu.snapshot import FromKubelet, FromNvml, Snapshot, Xid, take_snapshot
 from telemetry.gpu.xid_watch import XidWatch
 
 _SECONDS: Final = 2.0
@@ -29,6 +31,8 @@ class Sampler:
         self._threads: list[DeadlineThread] = []
         """One a GPU: one that hangs leaves the others readable, as far as the driver does."""
         self._watch: XidWatch | None = None
+        self._counted: Counter[Xid] = Counter()
+        """XIDs that no snapshot has yet."""
         self._lost_looks = 0
 
     async def look(self, before: Snapshot) -> Snapshot:
@@ -51,8 +55,6 @@ class Sampler:
         except NvmlRefusedError as error:
             return FromNvml(problems=[error.problem], answers=False)
         self._threads += [DeadlineThread(f"gpu-{number}") for number in range(len(self._threads), count)]
-        if self._watch is None and count:
-            self._watch = XidWatch(count)
         answers = await asyncio.gather(*(self._ask_gpu(index) for index in range(count)))
         problems: list[Problem] = []
         gpus: list[Gpu] = []
@@ -62,8 +64,22 @@ class Sampler:
             else:
                 gpus.append(answer.gpu)
                 problems += answer.problems
-        xids, watched = self._watch.take() if self._watch is not None else ({}, frozenset[int]())
+        xids, watched = self._take_xids(count)
         return FromNvml(gpus, problems, xids=xids, watched=watched)
+
+    def _take_xids(self, count: int) -> tuple[Mapping[Xid, int], frozenset[int]]:
+        """Since the look before. A watch that ended is begun again, without the GPUs that it cannot have."""
+        watched: frozenset[int] = frozenset()
+        if self._watch is not None:
+            ended = self._watch.ended  # asked first: after it nothing is counted any more
+            counted, watched = self._watch.take()
+            self._counted.update(counted)
+            if ended:
+                self._watch = None
+        if self._watch is None and count:
+            self._watch = XidWatch(count)
+        counted, self._counted = self._counted, Counter()
+        return counted, watched
 
     async def _ask_gpu(self, index: int) -> GpuReading | Problem:
         read: Callable[[], GpuReading] = lambda: self._nvml.read(index)  # noqa: E731
@@ -80,10 +96,10 @@ class Sampler:
         if self._lost_looks % _LOOKS_BETWEEN_OPENINGS or not self._lost_looks or "nvml_hangs" in kinds:
             return
         watch, self._watch = self._watch, None
-        try:
+        with suppress(HangsError):  # which the next look tells
             await self._main.call(lambda: self._close(watch), seconds=2 * _SECONDS)
-        except HangsError:
-            return  # told by the next look
+        if watch is not None:
+            self._counted.update(watch.take()[0])
 
     def _close(self, watch: XidWatch | None) -> None:
         if watch is None or watch.stop():

@@ -42,6 +42,11 @@ class XidWatch:
             alive = time.monotonic() - self._turned < ALIVE_SECONDS
             return counted, frozenset(self._watched.values()) if alive else frozenset()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no more will come: no GPU could be watched, or a wait failed, as it does when one is lost."""
+        return not self._thread.is_alive()
+
     def stop(self) -> bool:
         """Whether it ended: within two waits, unless the driver hangs."""
         self._stop.set()
@@ -77,7 +82,7 @@ class XidWatch:
         except self._nvml.NVMLError as error:
             if error.value != _TIMEOUT:
                 with self._lock:
-                    self._watched = {}  # nothing more will come out of this set
+                    self._watched = {}  # and so it ends
             else:
                 self._turned = time.monotonic()
             return

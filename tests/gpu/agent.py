@@ -1,5 +1,6 @@
 """A running triton-gpu-agent between a fake NVML and a fake kubelet."""
 
+import ctypes
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +16,8 @@ from tests.local_process import LocalProcess, eventually, free_ports
 
 INTERVAL = 1.0
 SECONDS = 30.0
+_PR_CAPBSET_DROP = 24
+_libc = ctypes.CDLL(None)
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -64,6 +67,12 @@ class RunningAgent:
         await eventually(looked, seconds=SECONDS)
 
 
+def _drop_capabilities() -> None:
+    """Of root; another user has none (capabilities(7): what is not in the bounding set is not got by an exec)."""
+    for capability in range(64):
+        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
 def write_table(path: Path, text: str) -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text)
@@ -78,8 +87,10 @@ async def running_agent(
     *options: str,
     interval: float = INTERVAL,
     libraries: Sequence[Path] | None = None,
+    capabilities: bool = True,
 ) -> AsyncIterator[RunningAgent]:
-    """Started, and with a first look. `nvml` None: there is no libnvidia-ml.so.1. `libraries`: other folders to find one in."""
+    """Started, and with a first look. `nvml` None: there is no libnvidia-ml.so.1. `libraries`: other folders to find one in.
+    `capabilities` False: none, as the chart has it."""
     [port] = free_ports(1)
     answers = folder / "nvml.table"
     write_table(answers, nvml or "")
@@ -91,7 +102,11 @@ async def running_agent(
     command += ["--interval", str(interval), *options]
     command += ["--no-owners"] if kubelet is None else ["--pod-resources", str(kubelet.socket)]
     process = await LocalProcess.start(
-        "triton-gpu-agent", command, log=folder / "log", environment=environment
+        "triton-gpu-agent",
+        command,
+        log=folder / "log",
+        environment=environment,
+        limit=None if capabilities else _drop_capabilities,
     )
     agent = RunningAgent(process, port, answers)
 

@@ -2,6 +2,7 @@
 pkg/apis/podresources/v1/api.proto, as it stands, Apache-2.0), compiled by protoc here, so that the agent's own messages are
 compared with it. Strict: an unexpected method is kept and fails the test."""
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,8 @@ class FakeKubelet:
         self.offered: Sequence[str] | None = ()
         """Device ids; None: GetAllocatableResources is not there, as before 1.23."""
         self.refuses: grpc.StatusCode | None = None
+        self.garbage = False
+        self.hangs = False
         self.unexpected: list[str] = []
         self._server: Any = None
 
@@ -82,13 +85,23 @@ class FakeKubelet:
         assert self._server.add_insecure_port(f"unix://{self.socket}")
         await self._server.start()
 
-    async def stop(self) -> None:
+    async def stop(self, *, leave_socket: bool = False) -> None:
+        """`leave_socket`: its file stays, with nobody behind it, as after a kubelet that was killed."""
+        kept = self.socket.with_suffix(".kept")
+        if leave_socket:
+            self.socket.rename(kept)  # gRPC removes the file of a socket that it closes
         await self._server.stop(None)
         self.socket.unlink(missing_ok=True)
+        if leave_socket:
+            kept.rename(self.socket)
 
     async def list(self, request: Any, context: Any) -> Any:
         if self.refuses is not None:
             await context.abort(self.refuses, "by the test")
+        if self.hangs:
+            await asyncio.sleep(3600)
+        if self.garbage:
+            return _Garbage()
         answer = real_messages()["ListPodResourcesResponse"]()
         for given in self.containers:
             pod = answer.pod_resources.add(name=given.pod, namespace=given.namespace)
@@ -113,6 +126,13 @@ class FakeKubelet:
         for device in self.offered or ():
             answer.devices.add(resource_name="nvidia.com/gpu", device_ids=[device])
         return answer
+
+
+class _Garbage:
+    """An answer that is no message."""
+
+    def SerializeToString(self) -> bytes:
+        return b"\xff\xff\xff"
 
 
 class _Handlers(grpc.GenericRpcHandler):

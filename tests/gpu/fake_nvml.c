@@ -2,6 +2,8 @@
  * name, or with arguments that NVML would not take, ends the process. The table is the file that $FAKE_NVML names, a line a call:
  *     FUNCTION DEVICE CODE VALUES...        DEVICE: -, gpuN or gpuN/migM; CODE: an nvmlReturn_t, or `hang`
  *     event NUMBER gpuN XID GPU_INSTANCE    handed out once, in order of NUMBER; GPU_INSTANCE -1: none
+ *     nvmlEventSetWait_v2 - CODE            where there is this line, every wait fails
+ * A GPU whose handle was once refused as lost (15) stays lost until NVML was shut down and opened again, as with the real one.
  * It is read again when it changes; lines that begin with the last NUMBER handed out are not handed out again. */
 #include <pthread.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ typedef struct {
 
 #define UNINITIALIZED 1
 #define TIMEOUT 10
+#define LOST 15
 #define XID_EVENT 8ULL
 #define MOST 4096
 
@@ -39,7 +42,7 @@ static Line lines[MOST];
 static int line_count;
 static struct timespec read_at;
 static Device gpus[16], migs[16][8];
-static int opened, handed_out;
+static int opened, handed_out, lost[16];
 
 static void fail(const char *what, const char *device) {
     fprintf(stderr, "fake NVML: unexpected call: %s %s\n", what, device);
@@ -104,7 +107,7 @@ nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
         for (int mig = 0; mig < 8; mig++) sprintf(migs[gpu][mig].name, "gpu%d/mig%d", gpu, mig);
     }
     nvmlReturn_t code = answer("nvmlInit", "-", values);
-    if (!code) __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST);
+    if (!code && __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST) == 1) memset(lost, 0, sizeof lost);
     return code;
 }
 nvmlReturn_t nvmlShutdown(void) {
@@ -122,7 +125,9 @@ nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *dev
     OPEN_OR_RETURN;
     if (index >= 16) fail("nvmlDeviceGetHandleByIndex_v2", "index");
     *device = &gpus[index];
-    return answer("nvmlDeviceGetHandleByIndex_v2", gpus[index].name, values);
+    nvmlReturn_t code = answer("nvmlDeviceGetHandleByIndex_v2", gpus[index].name, values);
+    if (code == LOST) lost[index] = 1;
+    return lost[index] ? LOST : code;
 }
 nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length) {
     char values[160];
@@ -225,6 +230,12 @@ nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsi
         for (int i = 0; i < line_count; i++) {
             int gpu, instance, event = atoi(lines[i].device);
             unsigned long long xid;
+            if (!strcmp(lines[i].function, "nvmlEventSetWait_v2")) {
+                int code = atoi(lines[i].code);
+                pthread_mutex_unlock(&lock);
+                nanosleep(&step, 0);
+                return code;
+            }
             if (strcmp(lines[i].function, "event") || event <= handed_out) continue;
             if (sscanf(lines[i].code, "gpu%d", &gpu) != 1 || sscanf(lines[i].values, "%llu %d", &xid, &instance) != 2)
                 fail("event: table", lines[i].code);

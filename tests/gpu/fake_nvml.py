@@ -109,8 +109,12 @@ class FakeXid:
     gpu_instance: int = -1
 
 
-def table(gpus: Sequence[FakeGpu], *, init: int | str = 0, xids: Sequence[FakeXid] = ()) -> str:
+def table(
+    gpus: Sequence[FakeGpu], *, init: int | str = 0, xids: Sequence[FakeXid] = (), wait: int | None = None
+) -> str:
+    """`wait`: what each wait for events returns."""
     lines = [f"nvmlInit - {init}", f"nvmlDeviceGetCount_v2 - 0 {len(gpus)}"]
     lines += [line for gpu in gpus for line in gpu.lines()]
     lines += [f"event {xid.number} gpu{xid.gpu} {xid.code} {xid.gpu_instance}" for xid in xids]
+    lines += [] if wait is None else [f"nvmlEventSetWait_v2 - {wait}"]
     return "\n".join([*lines, ""])

@@ -128,7 +128,7 @@ async def test_a_gpu_given_by_dra_has_its_owner(tmp_path: Path, kubelet: FakeKub
 async def test_a_lost_gpu_is_told_and_has_no_values_but_its_owner(
     tmp_path: Path, kubelet: FakeKubelet
 ) -> None:
-    """And comes back when it answers again."""
+    """And comes back after a reset, for which NVML has to be opened anew; errors are counted then as before."""
     kubelet.containers = [TRITON]
     lost = replace(WHOLE[0], codes={"nvmlDeviceGetHandleByIndex_v2": 15})
     async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:
@@ -145,6 +145,13 @@ async def test_a_lost_gpu_is_told_and_has_no_values_but_its_owner(
         agent.nvml(table(WHOLE))
         await eventually(_is(agent.problems, set()), seconds=SECONDS)
         assert len(await agent.values("triton_gpu_memory_used_bytes", "gpu")) == 2
+        watched = lambda: agent.values("triton_gpu_xid_watched", "gpu")  # noqa: E731
+        await eventually(_is(watched, {("0",): 1, ("1",): 1}), seconds=SECONDS)
+        agent.nvml(table(WHOLE, xids=[FakeXid(2, 0, 31)]))
+        wanted = {("0", "79"): 1.0, ("0", "31"): 1.0}
+        await eventually(
+            _is(lambda: agent.values("triton_gpu_xid_total", "gpu", "xid"), wanted), seconds=SECONDS
+        )
 
 
 async def test_a_gpu_that_is_not_even_named_any_more_is_lost(tmp_path: Path) -> None:
@@ -173,6 +180,17 @@ async def test_an_xid_of_a_mig_instance_names_it(tmp_path: Path) -> None:
         agent.nvml(table([MIG], xids=[FakeXid(1, 0, 43, gpu_instance=5)]))
         told = lambda: agent.values("triton_gpu_xid_total", "gpu_instance", "mig_profile", "xid")  # noqa: E731
         await eventually(_is(told, {("5", "3g.40gb", "43"): 1.0}), seconds=SECONDS)
+
+
+async def test_a_watch_that_fails_is_told_and_begun_again(tmp_path: Path) -> None:
+    async with running_agent(tmp_path, table(WHOLE, wait=999)) as agent:
+        watched = lambda: agent.values("triton_gpu_xid_watched", "gpu")  # noqa: E731
+        await eventually(_is(watched, {("0",): 0, ("1",): 0}), seconds=SECONDS)
+        agent.nvml(table(WHOLE, xids=[FakeXid(1, 1, 79)]))
+        await eventually(_is(watched, {("0",): 1, ("1",): 1}), seconds=SECONDS)
+        await eventually(
+            _is(lambda: agent.values("triton_gpu_xid_total", "gpu", "xid"), {("1", "79"): 1}), seconds=SECONDS
+        )
 
 
 async def test_where_events_may_not_be_watched_their_absence_says_nothing(tmp_path: Path) -> None:
@@ -248,11 +266,14 @@ async def test_an_nvml_that_never_opens_is_told_and_does_not_hold_up_the_end(tmp
         assert (await agent.get("/livez"))[0] == 200
 
 
-async def test_a_kubelet_that_restarts_is_found_again(tmp_path: Path, kubelet: FakeKubelet) -> None:
+@pytest.mark.parametrize("leave_socket", [False, True])
+async def test_a_kubelet_that_restarts_is_found_again(
+    tmp_path: Path, kubelet: FakeKubelet, leave_socket: bool
+) -> None:
     kubelet.containers = [TRITON]
     async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:
         await agent.new_look()
-        await kubelet.stop()
+        await kubelet.stop(leave_socket=leave_socket)
         await eventually(_is(agent.problems, {("pod_resources_unreachable", "")}), seconds=SECONDS)
         assert await agent.values("triton_gpu_owner") == {}
         assert len(await agent.values("triton_gpu_memory_used_bytes", "gpu")) == 2
@@ -260,6 +281,51 @@ async def test_a_kubelet_that_restarts_is_found_again(tmp_path: Path, kubelet: F
         await eventually(_is(agent.problems, set()), seconds=SECONDS)
         await agent.new_look()
         assert await agent.values("triton_gpu_owner", "pod") == {("triton-0",): 1}
+
+
+async def test_root_without_any_capability_may_ask_the_kubelet(tmp_path: Path) -> None:
+    """As the chart runs it: the folder is the owner's and its group's, the socket the owner's to write."""
+    folder = tmp_path / "pod-resources"
+    folder.mkdir(mode=0o750)
+    async with FakeKubelet(folder / "kubelet.sock") as kubelet:
+        kubelet.socket.chmod(0o755)
+        kubelet.containers = [TRITON]
+        async with running_agent(tmp_path, table(WHOLE), kubelet, capabilities=False) as agent:
+            assert await agent.problems() == set()
+            assert await agent.values("triton_gpu_owner", "pod") == {("triton-0",): 1}
+
+
+@pytest.mark.parametrize(("folder", "socket"), [(0o750, 0o000), (0o000, 0o755)])
+async def test_a_socket_that_is_not_open_to_it_is_told(tmp_path: Path, folder: int, socket: int) -> None:
+    at = tmp_path / "pod-resources"
+    at.mkdir()
+    async with FakeKubelet(at / "kubelet.sock") as kubelet:
+        kubelet.socket.chmod(socket)
+        at.chmod(folder)
+        try:
+            async with running_agent(tmp_path, table(WHOLE), kubelet, capabilities=False) as agent:
+                assert await agent.problems() == {("pod_resources_forbidden", "")}
+                assert len(await agent.values("triton_gpu_memory_used_bytes", "gpu")) == 2
+        finally:
+            at.chmod(0o750)
+
+
+async def test_a_kubelet_that_does_not_answer_is_told_and_holds_up_nothing(
+    tmp_path: Path, kubelet: FakeKubelet
+) -> None:
+    kubelet.hangs = True
+    async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:
+        assert await agent.problems() == {("pod_resources_unreachable", "")}
+        assert len(await agent.values("triton_gpu_memory_used_bytes", "gpu")) == 2
+        assert (await agent.get("/livez"))[0] == 200
+
+
+async def test_a_kubelet_that_answers_garbage_is_told(tmp_path: Path, kubelet: FakeKubelet) -> None:
+    kubelet.garbage = True
+    async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:
+        assert await agent.problems() == {("pod_resources_error", "")}
+        kubelet.garbage = False
+        await eventually(_is(agent.problems, set()), seconds=SECONDS)
 
 
 async def test_a_kubelet_that_answers_with_an_error_is_told(tmp_path: Path, kubelet: FakeKubelet) -> None:
