@@ -2,7 +2,7 @@
 
 import ctypes
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
@@ -133,12 +133,11 @@ class _GpuReader:
         nvml = self.nvml
         found: dict[int, GpuInstance] = {}
         for number in range(self._ask("MIG devices", nvml.nvmlDeviceGetMaxMigDeviceCount, self.handle) or 0):
-            try:
-                device = nvml.nvmlDeviceGetMigDeviceHandleByIndex(self.handle, number)
-            except nvml.NVMLError as error:
-                if error.value in _NO_INSTANCE:
-                    continue
-                raise
+            device = self._ask(
+                "MIG device", nvml.nvmlDeviceGetMigDeviceHandleByIndex, self.handle, number, none=_NO_INSTANCE
+            )
+            if device is None:
+                continue
             instance = self._ask("GPU instance", nvml.nvmlDeviceGetGpuInstanceId, device)
             uuid = self._ask("MIG device's UUID", nvml.nvmlDeviceGetUUID, device)
             if instance is None or uuid is None:
@@ -157,14 +156,17 @@ class _GpuReader:
             return ""
         return mig_profile(attributes.gpuInstanceSliceCount, attributes.memorySizeMB, whole.total)
 
-    def _ask(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The answer; None where it is not told, with a problem if it should have been. Raises NVMLError where the GPU is gone."""
+    def _ask(
+        self, what: str, function: Callable[..., Any], *arguments: Any, none: Container[int] = ()
+    ) -> Any:
+        """The answer; None where it is not told, with a problem if it should have been, which it should not with the codes `none`.
+        Raises NVMLError where the GPU is gone."""
         try:
             return function(*arguments)
         except self.nvml.NVMLError as error:
             if error.value in _GPU_IS_GONE:
                 raise
-            if error.value not in _NOT_TOLD:
+            if error.value not in _NOT_TOLD and error.value not in none:
                 self.problems.append(_problem(error, str(self.index), what))
             return None
 

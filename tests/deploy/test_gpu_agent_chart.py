@@ -27,6 +27,7 @@ def agent(**values: Any) -> Object:
 EVERYTHING: Mapping[str, Any] = {
     **agent(
         namespace="gpus",
+        mig=True,
         runtimeClassName="",
         seLinuxOptions={"type": "spc_t"},
         intervalSeconds=10,
@@ -77,6 +78,15 @@ def test_root_is_all_that_its_pod_has_and_only_for_the_kubelets_socket(helm: Hel
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
     granted = [each for each in helm.template(agent()) if "Role" in each["kind"] and NAME in json.dumps(each)]
     assert granted == [], "it asks no API server"
+
+
+def test_for_mig_it_has_the_one_capability_that_nvidias_runtime_asks_for(helm: Helm) -> None:
+    """NVIDIA/nvidia-container-toolkit: who asks for NVIDIA_MIG_MONITOR_DEVICES without CAP_SYS_ADMIN is not started."""
+    [container] = _pod(helm, agent(mig=True))["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["SYS_ADMIN"]}
+    assert {"name": "NVIDIA_MIG_MONITOR_DEVICES", "value": "all"} in container["env"]
+    [plain] = _pod(helm, agent())["containers"]
+    assert "NVIDIA_MIG_MONITOR_DEVICES" not in json.dumps(plain)
 
 
 def test_without_owners_it_is_not_root_and_mounts_nothing(helm: Helm) -> None:

@@ -54,6 +54,8 @@ class FakeGpu:
     reasons: int = 0x4
     migs: Sequence[FakeMig] = ()
     mig: bool = False
+    hidden: bool = False
+    """The process has not the driver's capability to look at MIG instances."""
     codes: Mapping[str, int | str] = field(default_factory=dict)
 
     @property
@@ -80,13 +82,14 @@ class FakeGpu:
             if mig
             else {"nvmlDeviceGetUtilizationRates": self.utilization}
         )
-        told = [
-            f"{function} {name} {self.codes.get(function, 0)} {value}" for function, value in answers.items()
-        ]
+        codes = {"nvmlDeviceGetMemoryInfo_v2": 4, **self.codes} if self.hidden else self.codes
+        told = [f"{function} {name} {codes.get(function, 0)} {value}" for function, value in answers.items()]
         return told + [line for place in range(7 if mig else 0) for line in self._mig_lines(place)]
 
     def _mig_lines(self, place: int) -> list[str]:
         name = f"gpu{self.number}/mig{place}"
+        if self.hidden:
+            return [f"nvmlDeviceGetMigDeviceHandleByIndex {name} 4"]  # NVML_ERROR_NO_PERMISSION
         if place >= len(self.migs):
             return [f"nvmlDeviceGetMigDeviceHandleByIndex {name} 6"]  # NVML_ERROR_NOT_FOUND
         mig = self.migs[place]

@@ -98,6 +98,15 @@ async def test_a_gpu_in_mig_mode_without_instances_tells_its_memory(tmp_path: Pa
         assert await agent.values("triton_gpu_utilization_ratio") == {}
 
 
+async def test_mig_without_the_right_to_look_at_it_is_told(tmp_path: Path) -> None:
+    """What NVML refuses without the driver's mig-monitor capability (NVIDIA/nvidia-container-toolkit#842, NVIDIA/gpu-operator#685):
+    the rest of the GPU is still told."""
+    async with running_agent(tmp_path, table([replace(MIG, hidden=True), FakeGpu(1)])) as agent:
+        assert await agent.problems() == {("no_permission", "0")}
+        assert await agent.values("triton_gpu_memory_used_bytes", "gpu") == {("1",): 30 * GIB}
+        assert await agent.values("triton_gpu_sm_clock_hertz", "gpu") == {("0",): 1.41e9, ("1",): 1.41e9}
+
+
 async def test_a_shared_gpu_is_counted_once_and_names_all_its_owners(
     tmp_path: Path, kubelet: FakeKubelet
 ) -> None:
