@@ -24,7 +24,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 class RunningAgent:
     def __init__(self, process: LocalProcess, port: int, nvml: Path) -> None:
         self.process = process
-        self._url = f"http://127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{port}"
         self._nvml = nvml
 
     def nvml(self, text: str) -> None:
@@ -32,7 +32,7 @@ class RunningAgent:
         write_table(self._nvml, text)
 
     async def get(self, path: str) -> tuple[int, str]:
-        async with aiohttp.ClientSession() as http, http.get(self._url + path) as answer:
+        async with aiohttp.ClientSession() as http, http.get(f"http://{self.address}{path}") as answer:
             return answer.status, await answer.text()
 
     async def series(self) -> Series:
