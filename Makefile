@@ -38,7 +38,8 @@ tools: .venv
 triton: .venv
 	$(BIN)/python -m tests.tritons.install
 
-# deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml, from the chart; deploy/prometheus-rules.yaml, from the rules;
+# deploy/install.yaml, deploy/apiservice.yaml, deploy/triage.yaml and deploy/gpu-agent.yaml, from the chart;
+# deploy/prometheus-rules.yaml, from the rules;
 # deploy/recording-rules*.yaml, from the signals.
 manifests: .venv
 	$(BIN)/python -m scripts.render_manifests

@@ -3,7 +3,8 @@ against what people would have without them, and how long somebody waits for `tr
 
 Exit 1 when the parser is not at least 20 times as fast as prometheus_client on known series, when a question takes more than three
 times as long as it takes a bare handler (p99), when the daemon takes more than half a core or 250 MB beside a thousand pods, when
-Prometheus is asked more often for more HPAs, or when triage is late or does not name the cause that the evidence holds."""
+triton-gpu-agent takes more than half a percent of a core, when Prometheus is asked more often for more HPAs, or when triage is late
+or does not name the cause that the evidence holds."""
 
 import asyncio
 import json
@@ -21,6 +22,7 @@ from bench.daemon_cost import measure_daemon
 from bench.evaluation import measure_evaluation
 from bench.fleet import Fleet
 from bench.gets import measure_gets
+from bench.gpu_agent import measure_gpu_agent
 from bench.loadfailure.fleet import FailingFleet
 from bench.loadfailure.measure import measure_load_failure
 from bench.logs import measure_logs, say_logs, too_much_memory
@@ -34,6 +36,7 @@ from bench.say import (
     say_delays,
     say_evaluation,
     say_gets,
+    say_gpu_agent,
     say_load_failure,
     say_models,
     say_parser,
@@ -88,6 +91,13 @@ class Run:
         )
         found = asyncio.run(measure_daemon(pods, rounds, interval=interval))
         click.echo(say_daemon(found))
+        self.missed += found.missed
+        return asdict(found)
+
+    def gpu_agent(self) -> Any:
+        rounds, seconds = (1, 10.0) if self.smoke else (5, 60.0)
+        found = asyncio.run(measure_gpu_agent(rounds, seconds=seconds))
+        click.echo(say_gpu_agent(found))
         self.missed += found.missed
         return asdict(found)
 
@@ -167,6 +177,7 @@ _PARTS: Final[Mapping[str, Callable[[Run], Any]]] = {
     "api": Run.api,
     "gets": Run.gets,
     "daemon": Run.daemon,
+    "gpuagent": Run.gpu_agent,
     "evaluation": Run.evaluation,
     "models": Run.models,
     "queries": Run.queries,

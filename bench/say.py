@@ -6,6 +6,7 @@ from bench.api import ApiResult
 from bench.daemon_cost import DaemonCost
 from bench.evaluation import EvaluationResult
 from bench.gets import GetsResult
+from bench.gpu_agent import MOST_CORES, AgentCost
 from bench.loadfailure.measure import FIRST_LINE_GOAL_S, REPORT_GOAL_S, LoadFailureResult
 from bench.models import ModelsResult
 from bench.parser import MODELS, ParserResult
@@ -52,6 +53,13 @@ def say_daemon(found: DaemonCost) -> str:
 the daemon, {found.fleet} scraped each {found.interval:g} s for {found.signals} signals, {found.pages_mb:.0f} MB a round
   cores               {found.cores:.3f}
   resident MB         {found.resident_mb:.0f}, at most {found.peak_mb:.0f} since its start"""
+
+
+def say_gpu_agent(found: AgentCost) -> str:
+    return f"""
+triton-gpu-agent, {found.gpus} GPUs x {found.instances} MIG instances each {found.interval:g} s, {found.series} series a scrape
+  cores               {found.cores:.4f}   {found.ratio:.2f} of the {MOST_CORES:g} that it may take
+  resident MB         {found.resident_mb:.0f}"""
 
 
 def say_evaluation(found: EvaluationResult) -> str:

@@ -1,6 +1,6 @@
-"""Writes deploy/install.yaml, deploy/apiservice.yaml and deploy/triage.yaml from the chart, for those who do not use Helm, the
-chart's own copy of the custom resource, deploy/prometheus-rules.yaml from rules/prometheus, for the Prometheus operator, and the
-recording rules from rules/signals, as a rule file and for the operator: `make manifests`."""
+"""Writes deploy/install.yaml, deploy/apiservice.yaml, deploy/triage.yaml and deploy/gpu-agent.yaml from the chart, for those who do
+not use Helm, the chart's own copy of the custom resource, deploy/prometheus-rules.yaml from rules/prometheus, for the Prometheus
+operator, and the recording rules from rules/signals, as a rule file and for the operator: `make manifests`."""
 
 import subprocess
 from collections.abc import Mapping
@@ -44,6 +44,26 @@ _TRIAGE_VALUES = (
     *("--set", "triage.config.tritons.namespaces={inference}"),
     *("--set", "triage.config.prometheus.url=http://prometheus.monitoring.svc:9090"),
     *("--set", "triage.persistence.annotations=null"),  # which are Helm's
+)
+GPU_AGENT_NAMESPACE = "triton-gpu-agent"
+GPU_AGENT = f"""\
+{HEADER}# triton-gpu-agent on each node with nvidia.com/gpu.present=true, in a namespace of its own: its pods mount the kubelet's
+# pod-resources folder and run as root (docs/security.md), which no stricter Pod Security Standard allows. Where a dcgm-exporter
+# runs you have its numbers already:
+#   kubectl get daemonsets -A -l app.kubernetes.io/name=dcgm-exporter
+# Remove runtimeClassName where your cluster has no RuntimeClass `nvidia`.
+#   kubectl apply -f deploy/gpu-agent.yaml
+# To uninstall: kubectl delete -f deploy/gpu-agent.yaml
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {GPU_AGENT_NAMESPACE}
+  labels:
+    pod-security.kubernetes.io/enforce: privileged
+"""
+_GPU_AGENT_VALUES = (
+    *("--set", "gpuAgent.enabled=true"),
+    *("--set", f"gpuAgent.namespace={GPU_AGENT_NAMESPACE}"),
 )
 
 RULES_HEADER = """\
@@ -89,11 +109,13 @@ def rendered(helm: Path) -> Mapping[Path, str]:
     """The files and their text. CalledProcessError, with Helm's message on stderr, where the chart does not render."""
     whole = _template(helm, "--set", "apiService.create=false")
     triage = _template(helm, *_TRIAGE_VALUES, "--show-only", "templates/triage/*.yaml")
+    gpu_agent = _template(helm, *_GPU_AGENT_VALUES, "--show-only", "templates/gpu-agent/*.yaml")
     api_service = _template(helm, "--show-only", "templates/apiservice.yaml")
     return {
         DEPLOY / "install.yaml": INSTALL + whole,
         DEPLOY / "apiservice.yaml": HEADER + api_service.removeprefix("---\n"),
         DEPLOY / "triage.yaml": TRIAGE + triage.removeprefix("---\n"),
+        DEPLOY / "gpu-agent.yaml": GPU_AGENT + gpu_agent,
         DEPLOY / "chart" / "crds" / "triagereports.yaml": (DEPLOY / "triagereports.yaml").read_text(),
         DEPLOY / "prometheus-rules.yaml": prometheus_rules(),
         **recording_rules(),

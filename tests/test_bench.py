@@ -30,8 +30,8 @@ def test_a_part_that_is_not_there_is_refused_with_those_that_are() -> None:
     refused = CliRunner().invoke(main, ["--only", "parser,souces"])
     assert refused.exit_code == 2
     assert (
-        "there is no 'souces'; there are parser, api, gets, daemon, evaluation, models, queries, ticks, delays, loadfailure, logs,"
-        " triage" in refused.output
+        "there is no 'souces'; there are parser, api, gets, daemon, gpuagent, evaluation, models, queries, ticks, delays,"
+        " loadfailure, logs, triage" in refused.output
     )
 
 

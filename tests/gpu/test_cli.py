@@ -1,0 +1,40 @@
+import subprocess
+import sys
+
+from click.testing import CliRunner
+
+from telemetry.gpu.cli import main
+
+
+def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "telemetry.gpu", "serve", "--no-owners", "--address", "127.0.0.1"]
+        ended = subprocess.run(
+            [*command, "--port", str(port)], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert ended.returncode == 1
+    assert f"cannot serve on 127.0.0.1:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_interval_out_of_range_is_a_usage_error() -> None:
+    assert CliRunner().invoke(main, ["serve", "--interval", "0"]).exit_code == 2
+
+
+def test_where_the_extra_is_not_installed_it_names_it() -> None:
+    """A module that cannot be found, as on a plain `pip install .`."""
+    run = "import sys; sys.modules['grpc'] = None\nfrom telemetry.gpu.cli import main\nmain(['serve'])"
+    ended = subprocess.run(
+        [sys.executable, "-c", run], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 2
+    assert "pip install '.[gpu]'" in ended.stderr
+
+
+def test_the_other_programs_import_neither_grpc_nor_nvml() -> None:
+    """They run where the extra is not installed."""
+    run = "import sys, autoscaler.serve, triage.oncall.service\nassert not {'grpc', 'pynvml'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", run], check=True, timeout=60)
