@@ -79,6 +79,8 @@ LATENCY_PLACEHOLDERS = (
     "caller",
     "caller_load",
     "larger_by",
+    "slow_gpu",
+    "gpu_node",
     "other_model",
     "other_model_load",
     "warm_path",

@@ -22,6 +22,7 @@ from triage.latency.points import median, spread
 from triage.latency.quantities import Quantities, Quantity
 from triage.latency.shift import LEAST_POINTS, Shift, fell, rose, shift
 from triage.latency.trace import Trace
+from triage.xids import Xids
 
 Facts = TypeVar("Facts")
 
@@ -92,6 +93,7 @@ class Incident:
     snapshot: Snapshot
     measures: Mapping[str, Measure]
     quantities: Mapping[str, Quantity]
+    xids: Xids = field(default_factory=dict)
     model: str = field(init=False)
     """The one in question; empty where no model is known."""
     symptom: str = field(init=False, default="")

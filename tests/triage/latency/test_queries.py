@@ -81,7 +81,7 @@ def test_a_label_that_prometheus_lacks_narrows_nothing_and_is_not_asked_for() ->
     names = Names({"namespace": "", "pod": "instance", "node": ""})
     query = build_query(way("last"), ["pod", "node"], SeriesTarget("ns", ("a",)), 60.0, names)
     assert query == 'sum by (instance) (f{instance="a"})'
-    assert result_labels(way("last"), ["pod", "node"], names) == {"pod": "instance"}
+    assert result_labels(way("last"), ["pod", "node"], names) == {"pod": ("instance",)}
 
 
 def test_pods_that_are_not_known_are_those_of_the_workload() -> None:
