@@ -1,4 +1,4 @@
-"""The GPUs of the pods in question, out of measures over time: which device, on which node, held by whom, how full, with which errors.
+"""The GPUs of the pods in question, out of measures over time: which device, on which node, held by whom, how full, which errors.
 
 A device is a whole GPU or a MIG instance, and is told by its UUID and the instance's id. What is told of a whole GPU alone (clock,
 throttling, XID errors) is of each of its instances. Pure; both trees read it."""
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from triage.latency.facts import Ranges, Series
 
 MEMORY_USED, MEMORY_FREE, HOLDERS = "gpu_device_memory_used", "gpu_device_memory_free", "gpu_holders"
+_TRITONS_USED, _TRITONS_TOTAL = "gpu_memory_used", "gpu_memory_total"
+"""The same by a Triton's own page, which is of a pod: less is known of the device, and who sees it holds it."""
 XID_COUNT, XID_LAST, XID_WATCHED = "gpu_xid_count", "gpu_xid", "gpu_xid_watched"
 PROBLEM = "gpu_agent_problem"
 Key = tuple[str, str]
@@ -25,8 +27,10 @@ class Device:
     holders: set[tuple[str, str]] = field(default_factory=set)
     """Namespace and pod, at any time of the window; a namespace may not be known."""
     used: Sequence[float | None] = ()
-    """Bytes, on the grid of its evidence."""
+    """Bytes, at `start` and each `step` seconds after it."""
     free: Sequence[float | None] = ()
+    start: float = 0.0
+    step: float = 1.0
     watched: bool = False
     """triton-gpu-agent sees it, and so all who hold it, and its XID errors from then on."""
     evidence: list[str] = field(default_factory=list)
@@ -78,7 +82,7 @@ def find_devices(told: Iterable[Told]) -> list[Device]:
             if not series.labels.get("gpu") or all(value is None for value in series.values):
                 continue
             device = found.setdefault(device_key(series.labels), Device(*device_key(series.labels)))
-            _add(device, evidence, ranges.measure, series)
+            _add(device, evidence, ranges, series)
     split = {device.gpu for device in found.values() if device.instance}
     whole = {device.gpu: device for device in found.values() if not device.instance}
     kept = [device for device in found.values() if device.instance or device.gpu not in split]
@@ -89,15 +93,15 @@ def find_devices(told: Iterable[Told]) -> list[Device]:
     return sorted(kept, key=lambda d: (d.node, len(d.index), d.index, d.gpu, len(d.instance), d.instance))
 
 
-def _add(device: Device, evidence: str, measure: str, series: Series) -> None:
-    labels = series.labels
+def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
+    labels, measure = series.labels, ranges.measure
     device.index = device.index or labels.get("gpu_index", "")
     device.profile = device.profile or labels.get("mig_profile", "")
     device.node = device.node or labels.get("node", "")
     if pod := labels.get("pod"):
         device.holders.add((labels.get("namespace", ""), pod))
     if measure == MEMORY_USED:
-        device.used = series.values
+        device.used, device.start, device.step = series.values, ranges.start, ranges.step
     elif measure == MEMORY_FREE:
         device.free = series.values
     elif measure == XID_WATCHED:
@@ -106,9 +110,26 @@ def _add(device: Device, evidence: str, measure: str, series: Series) -> None:
         device.evidence.append(evidence)
 
 
+def pages_memory(told: Iterable[Told]) -> Mapping[str, tuple[float, float]]:
+    """Bytes used and in all of whole GPUs, by UUID, as Tritons' own pages told them last."""
+    last: dict[str, dict[str, float]] = {}
+    for _, ranges in told:
+        if ranges.measure not in (_TRITONS_USED, _TRITONS_TOTAL):
+            continue
+        for series in ranges.series:
+            known = [value for value in series.values if value is not None]
+            if known and series.labels.get("gpu"):
+                last.setdefault(series.labels["gpu"], {})[ranges.measure] = known[-1]
+    return {
+        gpu: (found[_TRITONS_USED], found[_TRITONS_TOTAL])
+        for gpu, found in last.items()
+        if found.keys() >= {_TRITONS_USED, _TRITONS_TOTAL}
+    }
+
+
 def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
-    """In their order; of the same code of a GPU, each time that it was seen anew. A counter that appears within the window began then
-    where the GPU was watched before; a last code tells of a repetition nothing."""
+    """In their order; of the same code of a GPU, each time that it was seen anew. A counter that appears within the window began
+    then where the GPU was watched before; a last code tells of a repetition nothing."""
     watched: dict[str, Series] = {
         series.labels.get("gpu", ""): series
         for _, ranges in told

@@ -1,5 +1,5 @@
-"""GPUs through a real Prometheus: triton-gpu-agent's and dcgm-exporter's series, with the label names of several versions, MIG instances,
-GPUs that several pods share, and what DCGM writes where it knows nothing."""
+"""GPUs through a real Prometheus: triton-gpu-agent's and dcgm-exporter's series, with the label names of several versions, MIG
+instances, GPUs that several pods share, and what DCGM writes where it knows nothing."""
 
 import math
 import time
@@ -170,7 +170,7 @@ async def read(
 def last(found: Ranges | Missing) -> dict[tuple[str, ...], float | None]:
     """The values at the end by device, and what else tells them apart."""
     assert isinstance(found, Ranges), found
-    by = [name for name in ("gpu", "gpu_instance", "namespace", "pod", "reason", "xid")]
+    by = ["gpu", "gpu_instance", "namespace", "pod", "reason", "xid"]
     return {tuple(s.labels[name] for name in by if name in s.labels): s.values[-1] for s in found.series}
 
 

@@ -1,7 +1,7 @@
 """Which GPU became slower, by which clock, held down for what reason and since when; which errors it had. Pure.
 
-What is told of a GPU counts where it is a GPU of ours: by who holds it. Where nobody tells that, the nodes' GPUs are all that is known,
-and only what all of them show is surely ours."""
+What is told of a GPU counts where it is a GPU of ours: by who holds it. Where nobody tells that, the nodes' GPUs are all that is
+known, and only what all of them show is surely ours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
