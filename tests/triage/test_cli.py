@@ -66,7 +66,8 @@ def test_the_first_line_says_what_to_do(tmp_path: Path, rules: Path) -> None:
         (["-A", "-n", "prod"], "-A and -n prod are two answers to one question: give one of them\n"),
         (
             ["-A", "deploy/llm"],
-            "-A lists failing models of many pods: TARGET, --log, --triton, --repository and --save are of one report\n",
+            "-A lists failing models of many pods: TARGET, --log, --triton, --repository, --prometheus and --save are of"
+            " one report\n",
         ),
         (["-n", "prod", "-o", "html"], "-o html is of one report: this list is text or json\n"),
         (

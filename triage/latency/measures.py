@@ -12,8 +12,8 @@ from telemetry.located_yaml import InvalidFileError, Problem, parse_located, rea
 Source = Literal["triton", "platform", "gateway"]
 Kind = Literal["rate", "mean", "peak", "least", "last", "present", "quantile", "histogram", "expression"]
 """rate: of a counter, a second. mean, peak, least: of a gauge, over the window. last: a gauge as it stands. present: 1 where
-there was a sample in the window. quantile: of a summary, as it stands. histogram: a quantile of the buckets' rates. expression: PromQL
-with `$window` and the target's names."""
+there was a sample in the window. quantile: of a summary, as it stands. histogram: a quantile of the buckets' rates.
+expression: PromQL with `$window` and the target's names."""
 Pool = Literal["sum", "mean", "max", "min"]
 PLACES = ("namespace", "pods", "own", "workload", "services", "nodes", "hpa", "model")
 """What a scope may name of the target. `own` is narrower than `pods` where only the workload's name is known: names as Kubernetes

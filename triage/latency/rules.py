@@ -44,7 +44,7 @@ class LatencyRules:
 def latency_rules_from_folder(folder: Path) -> LatencyRules:
     """`folder` is `rules/`. Raises InvalidFileError with the mistakes of all files."""
     tree = folder / "trees" / f"{TREE}.yaml"
-    files = [folder / _QUANTITIES, folder / XIDS, *sorted((folder / "measures").glob("*.yaml"))]
+    files = [folder / _QUANTITIES, *folder.glob(XIDS), *sorted((folder / "measures").glob("*.yaml"))]
     texts = {str(file): read_text(file) for file in files}
     return _parse(read_text(tree), str(tree), texts)
 

@@ -136,7 +136,8 @@ def last_code(number: int, before: float, during: float) -> Part:
     ("parts", "value", "because"),
     [
         (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10"),
-        ([last_code(1, 0, 31)], "yes", "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40"),
+        ([last_code(1, 0, 31)], "yes",
+         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40"),
         ([last_code(1, 999, 999)], "yes", "GPU 1 of node n1 (GPU-1): XID 999 before the window began"),
         ([watched(1), watched(2)], "no", "no XID error of these GPUs was reported"),
         ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "dcgm-exporter shows no XID error of these GPUs"),
