@@ -25,9 +25,8 @@ def gpu_map(
     rows: list[tuple[tuple[int, int], GpuRow]] = []
     held_by: set[str] = set()
     for device in devices:
-        ours = sorted(
-            pod for space, pod in device.holders if pod in own and (not namespace or space in ("", namespace))
-        )
+        mine = {pod for space, pod in device.holders if not namespace or space in ("", namespace)}
+        ours = sorted(mine & set(own))
         if not ours:
             continue
         held_by |= set(ours)

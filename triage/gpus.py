@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from triage.latency.facts import Ranges, Series
 
 MEMORY_USED, MEMORY_FREE, HOLDERS = "gpu_device_memory_used", "gpu_device_memory_free", "gpu_holders"
-_TRITONS_USED, _TRITONS_TOTAL = "gpu_memory_used", "gpu_memory_total"
-"""The same by a Triton's own page, which is of a pod: less is known of the device, and who sees it holds it."""
+PAGE_USED, PAGE_TOTAL = "gpu_memory_used", "gpu_memory_total"
+"""By a Triton's own page: less is known of the device, and the pod that sees it holds it."""
 XID_COUNT, XID_LAST, XID_WATCHED = "gpu_xid_count", "gpu_xid", "gpu_xid_watched"
 PROBLEM = "gpu_agent_problem"
 Key = tuple[str, str]
@@ -31,6 +31,9 @@ class Device:
     free: Sequence[float | None] = ()
     start: float = 0.0
     step: float = 1.0
+    page_used: Sequence[float | None] = ()
+    page_total: Sequence[float | None] = ()
+    """The same by the page of a Triton, which has no more than a whole GPU's."""
     watched: bool = False
     """triton-gpu-agent sees it, and so all who hold it, and its XID errors from then on."""
     evidence: list[str] = field(default_factory=list)
@@ -51,8 +54,9 @@ class Device:
     @property
     def memory(self) -> tuple[float, float] | None:
         """Bytes used and in all, as they were known last; None: nobody tells."""
-        both = [(u, f) for u, f in zip(self.used, self.free, strict=False) if u is not None and f is not None]
-        return (both[-1][0], sum(both[-1])) if both else None
+        if both := _both(self.used, self.free):
+            return both[0], sum(both)
+        return _both(self.page_used, self.page_total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +108,20 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
         device.used, device.start, device.step = series.values, ranges.start, ranges.step
     elif measure == MEMORY_FREE:
         device.free = series.values
+    elif measure == PAGE_USED:
+        device.page_used = series.values
+    elif measure == PAGE_TOTAL:
+        device.page_total = series.values
     elif measure == XID_WATCHED:
         device.watched |= any(series.values)
-    if measure in (MEMORY_USED, HOLDERS):
+    if measure in (MEMORY_USED, HOLDERS, PAGE_USED):
         device.evidence.append(evidence)
 
 
-def pages_memory(told: Iterable[Told]) -> Mapping[str, tuple[float, float]]:
-    """Bytes used and in all of whole GPUs, by UUID, as Tritons' own pages told them last."""
-    last: dict[str, dict[str, float]] = {}
-    for _, ranges in told:
-        if ranges.measure not in (_TRITONS_USED, _TRITONS_TOTAL):
-            continue
-        for series in ranges.series:
-            known = [value for value in series.values if value is not None]
-            if known and series.labels.get("gpu"):
-                last.setdefault(series.labels["gpu"], {})[ranges.measure] = known[-1]
-    return {
-        gpu: (found[_TRITONS_USED], found[_TRITONS_TOTAL])
-        for gpu, found in last.items()
-        if found.keys() >= {_TRITONS_USED, _TRITONS_TOTAL}
-    }
+def _both(one: Sequence[float | None], other: Sequence[float | None]) -> tuple[float, float] | None:
+    """The last time that both are known."""
+    known = [(a, b) for a, b in zip(one, other, strict=False) if a is not None and b is not None]
+    return known[-1] if known else None
 
 
 def xids_seen(told: Sequence[Told]) -> list[XidSeen]:

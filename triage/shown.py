@@ -256,8 +256,8 @@ def _gpu_errors(test: Test, view: View) -> Answer:
         said.append(f"{ours[seen.device[0]].name}: {told_xid(seen.code, case.xids)} {when}")
         ids.append(seen.evidence)
     for node, problem, gpu, evidence in problems_of(told)[:3]:
-        which = f" ({gpu})" if gpu else ""
-        said.append(f"triton-gpu-agent on node {node} told of {problem}{which}")
+        which = f" (GPU {gpu})" if gpu else ""
+        said.append(f"node {node}: triton-gpu-agent reports {problem}{which}")
         ids.append(evidence)
     if said:
         return Answer("yes", "; ".join(said), tuple(dict.fromkeys(ids)))

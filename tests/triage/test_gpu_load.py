@@ -199,7 +199,7 @@ def test_a_lost_gpu_and_an_xid_are_told_beside_the_verdict(tmp_path: Path) -> No
     made = report_of(found, RULES)
     (fact,) = [one for one in made.why if "XID" in one.text]
     assert fact.text == (
-        "GPU 0 of node n1 (GPU-1): XID 79 at 11:59:00 UTC; triton-gpu-agent on node n1 told of gpu_lost (0)."
+        "GPU 0 of node n1 (GPU-1): XID 79 at 11:59:00 UTC; node n1: triton-gpu-agent reports gpu_lost (GPU 0)."
     )
     assert made.gpus is not None
     assert made.gpus.rows[0].notes == ("XID 79",)

@@ -1,5 +1,6 @@
 """Which GPU became slower, why and since when; its errors; whose it is; and what is said where that is not known."""
 
+import msgspec
 import pytest
 
 from tests.triage.latency.evidence import (
@@ -13,12 +14,14 @@ from tests.triage.latency.evidence import (
     snapshot,
     steady,
     stepped,
+    triton,
 )
 from triage.cluster_views import PodPlacement
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
 from triage.latency.predicates.gpus import a_clock_fell, gpu_errors_seen, gpu_held_down
 from triage.latency.predicates.neighbours import gpu_neighbour_seen
+from triage.oncall.shorten import shorten
 from triage.render_html import render_html
 from triage.render_text import render_text
 from triage.report_of import report_of
@@ -220,3 +223,33 @@ def test_where_nobody_tells_whose_a_gpu_is_that_is_one_line_of_what_could_not_be
     assert [one.what for one in report.unseen].count("which pod holds which GPU") == 1
     without = report_of(snapshot(*SLOW), rules())
     assert "which pod holds which GPU" not in {one.what for one in without.unseen}
+
+
+def test_without_an_exporter_the_tritons_own_pages_tell_which_gpu_a_pod_sees() -> None:
+    page = {"gpu": "GPU-1", "pod": "a"}
+    used, total = (
+        triton(f"gpu_memory_{name}", steady(size * 2**30, 120), **page)
+        for name, size in (("used", 3), ("total", 16))
+    )
+    report = report_of(snapshot(*SLOW, used, total, namespace="prod"), rules())
+    assert report.gpus is not None
+    (row,) = report.gpus.rows
+    assert (row.uuid, row.pods, row.used_bytes, row.total_bytes) == ("GPU-1", ("a",), 3 * 2**30, 16 * 2**30)
+    assert row.evidence == ("triton/gpu_memory_used",)
+    assert "3.0 of 16.0 GiB used" in render_text(report)
+
+
+def test_a_hostile_name_stays_text() -> None:
+    name = '<img src=x>"; rm -rf / `id` \x1b[31m'
+    found = snapshot(*SLOW, holds(1, "a"), holds(1, name, name), clock(1, 1980, 900), namespace="prod")
+    report = report_of(found, rules())
+    assert report.gpus is not None
+    assert "<img" not in render_html(report)
+    assert "\x1b[31m" not in render_text(report)
+    assert all(name not in (action.command or "") for action in report.actions)
+
+
+def test_the_map_is_cut_before_a_record_is_too_large() -> None:
+    pods = [holds(n, f"{'long' * 50}-{n}") for n in range(1, 9)]
+    report = report_of(snapshot(*SLOW, holds(1, "a"), *pods, namespace="prod"), rules())
+    assert len(msgspec.json.encode(shorten(report, 6000))) <= 6000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from triage.answers import Answer, Value
 from triage.chart_scale import clock as time_of_day
 from triage.cluster_views import PodPlacements
-from triage.gpus import Device, Key, XidSeen, device_key, find_devices, xids_seen
+from triage.gpus import PAGE_TOTAL, PAGE_USED, Device, Key, XidSeen, device_key, find_devices, xids_seen
 from triage.latency.facts import Ranges
 from triage.latency.incident import Incident, Movement
 from triage.latency.number import amount
@@ -26,6 +26,7 @@ gen/nvml/nvml.h, nvmlClocksEventReason*)."""
 
 
 _MOST_XIDS = 20
+_PAGES = ("triton", "capture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,13 @@ class SlowGpu:
 
 
 def devices(incident: Incident) -> list[Device]:
-    return find_devices(told(incident))
+    """Those that the exporters tell of, and those that the Tritons' own pages name."""
+    pages = [
+        (one.id, ranges)
+        for one, ranges in incident.facts(Ranges)
+        if one.probe in _PAGES and ranges.measure in (PAGE_USED, PAGE_TOTAL)
+    ]
+    return find_devices([*told(incident), *pages])
 
 
 def told(incident: Incident) -> list[tuple[str, Ranges]]:
