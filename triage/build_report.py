@@ -335,7 +335,6 @@ class _Writer:
                 )
             elif isinstance(evidence.facts, RepositoryView):
                 yield from unread_files(evidence.source, evidence.facts.unread)
-        yield from self._unseen_gpus()
         for gap in self._verdict.gaps:
             if gap.startswith("not seen: "):
                 yield Unseen(
@@ -344,6 +343,7 @@ class _Writer:
                     detail=f"the verdict stays at {self._verdict.confidence.replace('_', ' ')} without it",
                     remedy="ask again with the pod, or with --triton URL",
                 )
+        yield from self._unseen_gpus()
 
     def _unseen_gpus(self) -> Iterator[Unseen]:
         for check in self._verdict.shows:

@@ -68,6 +68,27 @@ IN = '{namespace="ns",pod=~"a-0|b\\\\.0"}'
             f"last_over_time(f{IN.replace('pod=', 'exported_pod=')}[60s]))",
         ),
         (
+            way("present"),
+            f"sum by (pod) (present_over_time(f{IN}[60s]))",
+        ),
+        (  # samples that mean nothing are left out one by one
+            way("mean", pool="mean", below=1e14),
+            f"avg by (pod) (avg_over_time((f{IN} < 1e+14)[60s:15s]))",
+        ),
+        (
+            way("mean", pool="max", bits={"heat": 6}, below=1e14),
+            f"max by (pod) (label_replace(avg_over_time((floor(f{IN} / 64) % 2 and f{IN} < 1e+14)[60s:15s]), "
+            '"reason", "heat", "", ""))',
+        ),
+        (
+            way("last", scope={}, held={"family": "owner", "by": ["uuid"], "scope": PODS}),
+            f"(sum by (pod) (f{{}}) and on (uuid) last_over_time(owner{IN}[7200s] @ end()))",
+        ),
+        (
+            way("last", labels={"pod": ["exported_pod", "pod"]}, scope={}),
+            "sum by (exported_pod, pod) (f{})",
+        ),
+        (
             way("rate", labels={"pod": "exported_pod"}),
             f"sum by (exported_pod) (rate(f{IN.replace('pod=', 'exported_pod=')}[60s]))",
         ),
