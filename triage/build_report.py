@@ -20,7 +20,7 @@ from triage.evidence import (
 from triage.evidence_lines import evidence_line
 from triage.gpu_load import gpu_ranges, gpus_of
 from triage.gpu_map import gpu_map
-from triage.gpus import Device, Key, xids_seen
+from triage.gpus import Device, Key, device_notes
 from triage.latency.changes import rolled_out_at
 from triage.load_figures import load_figures, who_serves
 from triage.model_store import model_stores
@@ -195,13 +195,10 @@ class _Writer:
         devices: dict[Key, Device] = {}
         notes: dict[Key, list[str]] = {}
         for case in self._cases:
-            for device in gpus_of(case):
+            for device in (held := gpus_of(case)):
                 known = devices.setdefault(device.key, device)
                 known.holders |= device.holders
-            for seen in xids_seen(gpu_ranges(case)):
-                told = notes.setdefault((seen.device[0], ""), [])
-                if (said := told_xid(seen.code, case.xids)) not in told:
-                    told.append(said)
+            notes |= device_notes(held, gpu_ranges(case), lambda seen: told_xid(seen.code, self._rules.xids))
         namespace = self._case.pod.namespace if self._case.pod else self._snapshot.asked.namespace
         own = {case.subject for case in self._cases if case.subject}
         ordered = sorted(devices.values(), key=lambda device: (device.node, device.index, device.key))

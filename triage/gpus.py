@@ -3,7 +3,7 @@
 A device is a whole GPU or a MIG instance, and is told by its UUID and the instance's id. What is told of a whole GPU alone (clock,
 throttling, XID errors) is of each of its instances. Pure; both trees read it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from triage.latency.facts import Ranges, Series
@@ -187,10 +187,25 @@ def _last_codes(series: Series) -> Iterator[tuple[int, int | None]]:
         before = value
 
 
-def problems_of(told: Iterable[Told]) -> list[tuple[str, str, str, str]]:
-    """What kept the agent from seeing: node, problem, index of the GPU or nothing, evidence; while any of the window."""
+@dataclass(frozen=True, slots=True)
+class AgentProblem:
+    """What keeps triton-gpu-agent from seeing; `gpu` is an index, or nothing where it is about the whole node."""
+
+    node: str
+    problem: str
+    gpu: str
+    evidence: str
+
+    @property
+    def says(self) -> str:
+        which = f" (GPU {self.gpu})" if self.gpu else ""
+        return f"node {self.node}: triton-gpu-agent reports {self.problem}{which}"
+
+
+def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
+    """Those of any time of the window."""
     found = [
-        (
+        AgentProblem(
             series.labels.get("node", ""),
             series.labels.get("problem", ""),
             series.labels.get("gpu_index", ""),
@@ -201,7 +216,24 @@ def problems_of(told: Iterable[Told]) -> list[tuple[str, str, str, str]]:
         for series in ranges.series
         if any(series.values)
     ]
-    return sorted(dict.fromkeys(found))
+    return sorted(dict.fromkeys(found), key=lambda one: (one.node, one.problem, one.gpu))
+
+
+def device_notes(
+    devices: Iterable[Device], told: Sequence[Told], say: Callable[[XidSeen], str]
+) -> dict[Key, list[str]]:
+    """What is wrong with a device, for the map: XID errors, which are of the whole GPU, and what the agent says of it."""
+    found: dict[Key, list[str]] = {}
+    for seen in xids_seen(told):
+        notes = found.setdefault((seen.device[0], ""), [])
+        if (said := say(seen)) not in notes:
+            notes.append(said)
+    problems = problems_of(told)
+    for device in devices:
+        for one in problems:
+            if one.gpu and (one.node, one.gpu) == (device.node, device.index):
+                found.setdefault(device.key, []).append(f"triton-gpu-agent reports {one.problem}")
+    return found
 
 
 def short_uuid(uuid: str) -> str:

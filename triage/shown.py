@@ -255,10 +255,9 @@ def _gpu_errors(test: Test, view: View) -> Answer:
         )
         said.append(f"{ours[seen.device[0]].name}: {told_xid(seen.code, case.xids)} {when}")
         ids.append(seen.evidence)
-    for node, problem, gpu, evidence in problems_of(told)[:3]:
-        which = f" (GPU {gpu})" if gpu else ""
-        said.append(f"node {node}: triton-gpu-agent reports {problem}{which}")
-        ids.append(evidence)
+    for problem in problems_of(told)[:3]:
+        said.append(problem.says)
+        ids.append(problem.evidence)
     if said:
         return Answer("yes", "; ".join(said), tuple(dict.fromkeys(ids)))
     return _nothing(view, test, "no XID error and no trouble of the GPU agent was seen")

@@ -107,7 +107,9 @@ async def test_the_agent_s_devices_are_those_that_the_pods_hold_alone_shared_or_
     (seen,) = xids_seen(ranges)
     assert (seen.device[0], seen.code) == (shared, 79)
     assert seen.at == pytest.approx(START + 1800, abs=15)
-    assert [problem[:3] for problem in problems_of(ranges)] == [(node, "gpu_lost", "3")]
+    assert [one.says for one in problems_of(ranges)] == [
+        f"node {node}: triton-gpu-agent reports gpu_lost (GPU 3)"
+    ]
 
 
 @pytest.mark.asyncio(loop_scope="module")

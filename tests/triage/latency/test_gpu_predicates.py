@@ -97,8 +97,8 @@ def reason(number: int, name: str, before: float, during: float) -> Part:
     ("parts", "value", "because"),
     [
         ([held_down(1, 0, 0.9), reason(1, "hw_thermal_slowdown", 0, 0.9), reason(1, "gpu_idle", 0.3, 0.1)], "yes",
-         "0 % before, 90 % during of the time (reasons: hw_thermal_slowdown 90 %)"),
-        ([held_down(1, 0, 0.9)], "yes", "0 % before, 90 % during of the time"),
+         "GPU 1 of node n1 (GPU-1): 0 % before, 90 % during of the time (reasons: hw_thermal_slowdown 90 %)"),
+        ([held_down(1, 0, 0.9)], "yes", "GPU 1 of node n1 (GPU-1): 0 % before, 90 % during of the time"),
         ([held_down(1, 0, 0), reason(1, "applications_clocks_setting", 0, 1)], "no",
          "share of time in which the GPU was throttled: 0 % before, 0 % during (reasons: applications_clocks_setting 100 %)"),
         ([held_down(2, 0, 0.9)], "unknown", "too few points of the share of time in which"),
@@ -131,6 +131,10 @@ def watched(number: int, **more: str) -> Part:
     return platform("gpu_xid_watched", steady(1, 120), **gpu(number, **more))
 
 
+def lost(node: str, index: str) -> Part:
+    return platform("gpu_agent_problem", stepped(0, 1), node=node, problem="gpu_lost", gpu_index=index)
+
+
 def last_code(number: int, before: float, during: float) -> Part:
     return platform("gpu_xid", stepped(before, during), **gpu(number))
 
@@ -141,12 +145,13 @@ def last_code(number: int, before: float, during: float) -> Part:
         (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10"),
         ([last_code(1, 0, 31)], "yes",
          "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40"),
+        ([watched(1), watched(2), lost("n1", "1")], "yes", "node n1: triton-gpu-agent reports gpu_lost (GPU 1)"),
         ([last_code(1, 999, 999)], "yes", "GPU 1 of node n1 (GPU-1): XID 999 before the window began"),
         ([watched(1), watched(2)], "no", "no XID error of these GPUs was reported"),
         ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "dcgm-exporter shows no XID error of these GPUs"),
         ([watched(1)], "unknown", "no source tells the last XID error of the GPU"),  # of the other nobody knows
     ],
-    ids=["counter", "last code", "before", "none, watched", "none, by dcgm", "half"],
+    ids=["counter", "last code", "lost", "before", "none, watched", "none, by dcgm", "half"],
 )  # fmt: skip
 def test_errors_of_the_driver_are_told_with_what_they_mean(
     parts: list[Part], value: str, because: str
@@ -225,12 +230,15 @@ def test_where_nobody_tells_whose_a_gpu_is_that_is_one_line_of_what_could_not_be
     assert "which pod holds which GPU" not in {one.what for one in without.unseen}
 
 
+def test_a_lost_gpu_is_marked_in_the_map() -> None:
+    report = report_of(snapshot(*SLOW, *OURS, lost("n1", "1"), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert [row.notes for row in report.gpus.rows] == [("triton-gpu-agent reports gpu_lost",), ()]
+
+
 def test_without_an_exporter_the_tritons_own_pages_tell_which_gpu_a_pod_sees() -> None:
-    page = {"gpu": "GPU-1", "pod": "a"}
-    used, total = (
-        triton(f"gpu_memory_{name}", steady(size * 2**30, 120), **page)
-        for name, size in (("used", 3), ("total", 16))
-    )
+    used = triton("gpu_memory_used", steady(3 * 2**30, 120), gpu="GPU-1", pod="a")
+    total = triton("gpu_memory_total", steady(16 * 2**30, 120), gpu="GPU-1", pod="a")
     report = report_of(snapshot(*SLOW, used, total, namespace="prod"), rules())
     assert report.gpus is not None
     (row,) = report.gpus.rows

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from triage.answers import Answer, Value
 from triage.chart_scale import clock as time_of_day
 from triage.cluster_views import PodPlacements
-from triage.gpus import PAGE_TOTAL, PAGE_USED, Device, Key, XidSeen, device_key, find_devices, xids_seen
+from triage.gpus import (
+    PAGE_TOTAL,
+    PAGE_USED,
+    Device,
+    Key,
+    XidSeen,
+    device_key,
+    device_notes,
+    find_devices,
+    problems_of,
+    xids_seen,
+)
 from triage.latency.facts import Ranges
 from triage.latency.incident import Incident, Movement
 from triage.latency.number import amount
@@ -25,7 +36,7 @@ _HELD_DOWN = frozenset(
 gen/nvml/nvml.h, nvmlClocksEventReason*)."""
 
 
-_MOST_XIDS = 20
+_MOST_NOTES = 4
 _PAGES = ("triton", "capture")
 
 
@@ -91,7 +102,11 @@ def gpu_held_down(incident: Incident) -> Answer:
             found.append((group, movement))
     evidence = tuple(dict.fromkeys(e for _, movement in found for e in movement.evidence))
     if found:
-        said = [f"{movement.from_to} of the time{_reasons(incident, group)}" for group, movement in found[:3]]
+        known = {device.key: device for device in devices(incident)}
+        said = [
+            f"{_device(known, group).name}: {movement.from_to} of the time{_reasons(incident, group)}"
+            for group, movement in found[:3]
+        ]
         return Answer("yes", "; ".join(said), evidence)
     whole = incident.movement("gpu_throttled", "all")
     if values == {"no"}:
@@ -101,16 +116,18 @@ def gpu_held_down(incident: Incident) -> Answer:
 
 
 def gpu_errors_seen(incident: Incident) -> Answer:
-    """The driver reported XID errors of a GPU of ours within the window."""
+    """The driver reported XID errors of a GPU of ours within the window, or the agent of its node that it cannot see one."""
     sources = told(incident)
     ours = {device.gpu: device for device in devices(incident)}
     seen = [one for one in xids_seen(sources) if one.device[0] in ours]
-    if seen:
-        said = [
-            f"{ours[one.device[0]].name}: {told_xid(one.code, incident.xids)} {_when(one)}"
-            for one in seen[-3:]
-        ]
-        return Answer("yes", "; ".join(said), tuple(dict.fromkeys(one.evidence for one in seen)))
+    said = [
+        f"{ours[one.device[0]].name}: {told_xid(one.code, incident.xids)} {_when(one)}" for one in seen[-3:]
+    ]
+    problems = problems_of(sources)
+    said += [one.says for one in problems[:3]]
+    if said:
+        evidence = [one.evidence for one in (*seen, *problems)]
+        return Answer("yes", "; ".join(said), tuple(dict.fromkeys(evidence)))
     measures = {ranges.measure: evidence for evidence, ranges in sources if ranges.series}
     if ours and all(device.watched for device in ours.values()):
         return Answer("no", "no XID error of these GPUs was reported", (measures["gpu_xid_watched"],))
@@ -238,12 +255,10 @@ def _all_of(slow: Sequence[SlowGpu]) -> str:
 
 
 def gpu_notes(incident: Incident) -> Mapping[Key, Sequence[str]]:
-    """What is wrong with a GPU, by the device; an XID error is of the whole one."""
-    found: dict[Key, list[str]] = {}
+    """What is wrong with a GPU, by the device."""
+    found = device_notes(
+        devices(incident), told(incident), lambda seen: f"{told_xid(seen.code, incident.xids)} {_when(seen)}"
+    )
     for one in slow_gpus(incident):
-        found.setdefault(one.device.key, []).append(f"its clock fell: {one.clock.from_to}")
-    for seen in xids_seen(told(incident))[-_MOST_XIDS:]:
-        whole = (seen.device[0], "")
-        notes = found.setdefault(whole, [])
-        notes.append(f"{told_xid(seen.code, incident.xids)} {_when(seen)}")
-    return found
+        found.setdefault(one.device.key, []).insert(0, f"its clock fell: {one.clock.from_to}")
+    return {key: notes[:_MOST_NOTES] for key, notes in found.items()}
