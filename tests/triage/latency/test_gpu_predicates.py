@@ -191,6 +191,8 @@ def test_the_report_names_gpu_reason_time_and_map() -> None:
     assert report.actions[0].do.startswith("Move the pods off GPU 1 of node n1 (GPU-1)")
     assert report.actions[0].command == "kubectl cordon n1"
     assert any("hw_thermal_slowdown 90 %" in fact.text for fact in report.why)
+    drawn = {chart.title: [curve.label for curve in chart.curves] for chart in report.charts}
+    assert drawn["the GPU's clock"] == ["GPU 1 of node n1 (GPU-1)"]
     assert report.gpus is not None
     first, second = report.gpus.rows
     assert (first.pods, first.others, first.used_bytes, first.total_bytes) == (

@@ -90,7 +90,7 @@ def a_clock_fell(incident: Incident) -> Answer:
 def gpu_held_down(incident: Incident) -> Answer:
     """A GPU whose clock fell was throttled by power or heat for more of the time than before."""
     slow, _, _ = _slow(incident)
-    groups = [_group(one.device) for one in slow] or incident.history.groups(
+    groups = [group_of(one.device) for one in slow] or incident.history.groups(
         "gpu_throttled", "gpu", incident.who("all")
     )
     found: list[tuple[str, Movement]] = []
@@ -126,7 +126,7 @@ def gpu_errors_seen(incident: Incident) -> Answer:
     problems = problems_of(sources)
     said += [one.says for one in problems[:3]]
     if said:
-        evidence = [one.evidence for one in (*seen, *problems)]
+        evidence = [one.evidence for one in seen] + [one.evidence for one in problems]
         return Answer("yes", "; ".join(said), tuple(dict.fromkeys(evidence)))
     measures = {ranges.measure: evidence for evidence, ranges in sources if ranges.series}
     if ours and all(device.watched for device in ours.values()):
@@ -167,7 +167,7 @@ def _slow(incident: Incident) -> tuple[list[SlowGpu], list[SlowGpu], dict[str, V
     if any(not device.holders for device in known.values()) and len(fell) < len(groups):
         # Whose they are is not known: some of the nodes' GPUs may be anybody's.
         owned = [one for one in fell if one.device.holders]
-        answers |= {_group(one.device): "unknown" for one in fell if not one.device.holders}
+        answers |= {group_of(one.device): "unknown" for one in fell if not one.device.holders}
         fell = owned
     if incident.onset is None:
         return fell, [], answers
@@ -196,7 +196,8 @@ def _device(known: dict[tuple[str, str], Device], group: str) -> Device:
     )
 
 
-def _group(device: Device) -> str:
+def group_of(device: Device) -> str:
+    """As `History` names it."""
     return "/".join(filter(None, device.key))
 
 
