@@ -54,7 +54,7 @@ def gpus_of(case: Case) -> list[Device]:
 
 def who_held(case: Case, model: str) -> Held | None:
     """None: nothing is known of the memory of the pod's GPUs."""
-    devices = [device for device in gpus_of(case) if device.memory]
+    devices = [device for device in gpus_of(case) if device.memory and device.memory[1] > 0]
     if not devices:
         return None
     beside = _beside(case, model)
@@ -62,7 +62,7 @@ def who_held(case: Case, model: str) -> Held | None:
         return _by_the_page(case, model, devices, beside)
     load = _Load.of(case, model)
     views = [_Then.of(device, load) for device in devices]
-    full = max(views, key=lambda view: (view.at_load or 0.0) / view.total)
+    full = max(views, key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total)
     return _judged(case, model, full, views, beside)
 
 
@@ -132,7 +132,10 @@ def _judged(case: Case, model: str, full: _Then, views: Sequence[_Then], beside:
         said = f"{full.amount(now[0] if now else 0.0)} are in use now; how much it was when the load began is not known"
         return Held("unknown", said, evidence, full.device.name)
     began = f"when the load of {model} began, {full.amount(then)} were in use"
-    if then <= EMPTY_BYTES and all((view.at_load or 0.0) <= EMPTY_BYTES for view in views):
+    if then <= EMPTY_BYTES:
+        if unknown := [view.device.name for view in views if view.at_load is None]:
+            said = f"{began}; how much it was of {names(unknown)} is not known"
+            return Held("unknown", said, evidence, full.device.name)
         if others:
             said = f"{began}; {names(others)} may have taken more since: it is shared"
             return Held("unknown", said, evidence, full.device.name)

@@ -29,7 +29,7 @@ class _XidFile(BaseModel):
         seen: set[int] = set()
         for row in self.xids:
             if row.xid in seen:
-                raise ValueError(f"XID {row.xid} is given twice")
+                raise ValueError(f"it has XID {row.xid} twice")
             seen.add(row.xid)
         return self
 

@@ -35,7 +35,7 @@ async def server(
 ) -> AsyncIterator[PrometheusServer]:
     started = PrometheusServer(prometheus_tools, tmp_path_factory.mktemp("prometheus"))
     samples = Samples(START, END)
-    agent(samples, "n1", HONOURED, {}, "honoured")
+    agent(samples, "n1", HONOURED, {"instance": "10.0.0.1:9400"}, "honoured")
     agent(samples, "n2", EXPORTED, BESIDE, "exported")
     dcgm(samples, "new", HONOURED, "hostname", {})
     dcgm(samples, "old", EXPORTED, "Hostname", BESIDE)

@@ -69,6 +69,10 @@ def test_the_first_line_says_what_to_do(tmp_path: Path, rules: Path) -> None:
             "-A lists failing models of many pods: TARGET, --log, --triton, --repository, --prometheus and --save are of"
             " one report\n",
         ),
+        (
+            ["--log", "x", "--prometheus", "http://p:9090"],
+            "--prometheus is asked about the GPUs of pods: give TARGET or -l SELECTOR too\n",
+        ),
         (["-n", "prod", "-o", "html"], "-o html is of one report: this list is text or json\n"),
         (
             ["deploy/llm", "-l", "app=llm"],

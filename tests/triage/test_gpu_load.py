@@ -107,6 +107,25 @@ def test_who_held_it_is_told_by_what_was_measured_then(parts: list[Evidence], by
     assert primary(case) is case.models["m"]
 
 
+def test_a_second_gpu_that_was_not_measured_is_not_taken_for_empty() -> None:
+    other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
+    late = [None] * 32 + [12 * GIB] * 2
+    parts = [*failing(), *used(0.3, 0.4, 15.9), *held_by(*ALONE)]
+    for measure, place in (("gpu_device_memory_used", 2), ("gpu_device_memory_free", 3)):
+        facts = parts[place].facts
+        assert isinstance(facts, Ranges)
+        parts[place] = told(measure, *facts.series, Series(other, tuple(late)))
+    facts = parts[4].facts
+    assert isinstance(facts, Ranges)
+    parts[4] = told(
+        "gpu_holders", *facts.series, Series({**other, "namespace": "prod", "pod": "web-1"}, (1.0,) * 34)
+    )
+    held = who_held(make_case("web-1", tuple(parts), RULES.signatures), "m")
+    assert held is not None
+    assert held.by == "unknown"
+    assert held.said.endswith("how much it was of GPU 1 of node n1 (GPU-2) is not known")
+
+
 def page(*gpus: GpuUse) -> Evidence:
     return evidence("gpu_memory:web-1", "gpu_memory", GpuMemory(gpus), pod="web-1")
 

@@ -70,12 +70,13 @@ def test_the_gpu_whose_clock_fell_is_named_with_the_time_though_the_mean_of_all_
         ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 1980)], "no", "the GPU's clock: 1980 MHz before, 1980 MHz during"),
         ([*OURS, clock(1, 1980, 900, at=100), clock(2, 1980, 1980)], "no", "the clock fell only when it was slow already: "),
         ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 900)], "no", "the GPU's clock: "),  # b on it is as fast as it was
+        ([*OURS, holds(3, "c"), clock(3, 1980, 900)], "no", "the GPU's clock: "),  # c does not serve the model
         ([clock(1, 1980, 900), clock(2, 1980, 1980)], "unknown", "the GPU's clock: "),  # whose they are, nobody tells
         ([clock(1, 1980, 900), clock(2, 1980, 800)], "yes", "GPU 1 of node n1"),  # all of the nodes'
         ([], "unknown", "no source tells the clock of the GPU's SMs"),
         ([nothing_of("platform/gpu_clock")], "unknown", "source of platform/gpu_clock: timeout"),
     ],
-    ids=["none", "too late", "others' pods", "whose", "all", "not asked", "no answer"],
+    ids=["none", "too late", "others' pods", "another model's", "whose", "all", "not asked", "no answer"],
 )  # fmt: skip
 def test_a_clock_that_fell_counts_before_the_onset_and_under_pods_of_ours_that_became_slow(
     parts: list[Part], value: str, because: str

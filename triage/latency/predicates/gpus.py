@@ -202,9 +202,12 @@ def group_of(device: Device) -> str:
 
 
 def _stayed_fast(incident: Incident, device: Device) -> bool:
-    """None of its pods that are ours became slower, and each is known."""
+    """None of its pods that serve the model became slower; or each of those is known to hold another GPU."""
     pods = incident.history.groups("infer", "pod", incident.who())
     ours = [pod for _, pod in device.holders if pod in pods]
+    if not ours and device.holders:
+        elsewhere = {pod for other in devices(incident) for _, pod in other.holders}
+        return bool(pods) and elsewhere >= set(pods)
     moved = [incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) for pod in ours]
     return bool(ours) and set(moved) == {"no"}
 
