@@ -13,6 +13,7 @@ from aiohttp import web
 
 from telemetry.rules_dir import rules_dir
 from tests.kube.api_server import api_server, kubeconfig, page, refusal
+from tests.oncall.test_start_and_stop import silent
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.gpu_pages import BESIDE, EXPORTED, GIB, HONOURED, always, dcgm
 from tests.prometheus.samples import Samples
@@ -199,3 +200,14 @@ async def test_a_prometheus_that_knows_no_gpu_of_the_pod_or_is_away_is_told_and_
         assert "who held the GPU's memory when the load began" in {one.what for one in report.unseen}
         assert report.gpus is None
     assert away.took_seconds < RULES.tree.budget
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_prometheus_that_hangs_costs_its_deadline_and_nothing_else(tmp_path: Path) -> None:
+    async with silent() as port:
+        snapshot = await looked("nobody-0", f"http://127.0.0.1:{port}", tmp_path)
+    (gone,) = [one.missing for one in snapshot.evidence if one.probe == "gpu_history"]
+    assert gone is not None
+    assert gone.reason == "timeout"
+    assert snapshot.took_seconds < RULES.tree.budget
+    assert report_of(snapshot, RULES).verdict.category == "gpu_memory"
