@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 
 import msgspec
 
@@ -106,9 +107,10 @@ class _Writer:
             freeze=self._freeze(),
             onset=self._onset(),
             charts=charts(self._incident, first),
-            gpus=self._gpus(),
+            gpus=self._gpus,
         )
 
+    @cached_property
     def _gpus(self) -> GpuMap | None:
         incident = self._incident
         slow = [
@@ -292,7 +294,7 @@ class _Writer:
 
     def _unmapped_gpus(self) -> Iterator[Unseen]:
         """Where there are GPUs and nobody tells whose."""
-        if self._gpus() is None and has_gpus(self._incident):
+        if self._gpus is None and has_gpus(self._incident):
             gone = next((e.missing for e in self._snapshot.evidence if e.id == "platform/gpu_holders"), None)
             yield Unseen(
                 what="which pod holds which GPU",

@@ -133,9 +133,10 @@ def _places(incident: Incident) -> dict[str, str | None]:
     if sharers := gpu_neighbours(incident):
         came = [sharer for sharer in sharers if sharer.before == 0] or sharers
         found["gpu_neighbour"] = names([sharer.name for sharer in came])
-    if slow := [one for one in slow_gpus(incident) if one.device.node]:
+    slow = slow_gpus(incident)
+    if len({one.device.node for one in slow} - {""}) == 1:  # a command is for one node
         found["slow_gpu"] = names([one.device.name for one in slow])
-        found["gpu_node"] = slow[0].device.node
+        found["gpu_node"] = next(one.device.node for one in slow if one.device.node)
     if other := crowding(incident):
         found |= {"other_model": other.model, "other_model_load": other.from_to}
     if sender := caller(incident):

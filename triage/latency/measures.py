@@ -97,8 +97,8 @@ class Alternative(_Row):
         beside = ["scope", "where", "over", "plus", "clash", "zero", "but", "top", "below", "bits", "held"]
         if self.expr and self.model_fields_set & set(beside):
             raise ValueError(f"an 'expr' says it all: no {', '.join(beside[:-1])} or {beside[-1]} beside it")
-        if self.bits and self.kind not in ("mean", "peak", "least"):
-            raise ValueError("'bits' belongs to kinds mean, peak and least")
+        if self.bits and self.kind != "last":
+            raise ValueError("'bits' belongs to kind last")
         if self.over and self.kind not in ("rate", "mean", "last"):
             raise ValueError("'over' belongs to kinds rate, mean and last")
         held = self.held.scope.values() if self.held else ()

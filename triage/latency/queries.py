@@ -168,7 +168,7 @@ def _pooled(
 ) -> str:
     labels = [name for names in theirs.values() for name in names]
     labels += ["le"] if alternative.kind == "histogram" else []
-    read = _bits(alternative, f"{family}{selector}", window) or _read(alternative, family, selector, window)
+    read = _bits(alternative, f"{family}{selector}") or _read(alternative, family, selector, window)
     if alternative.plus:  # told apart, or the second would be taken for the first once more
         parts = [(name, _read(alternative, name, selector, window)) for name in alternative.plus]
         named = (f'label_replace({part}, "family", "{name}", "", "")' for name, part in parts)
@@ -181,23 +181,19 @@ def _pooled(
     return pooled
 
 
-def _bits(alternative: Alternative, series: str, window: float) -> str:
-    """Each bit over the window; empty where the value is no mask."""
+def _bits(alternative: Alternative, series: str) -> str:
+    """Each bit as it stands; empty where the value is no mask."""
+    known = _known(alternative, series)
     told = (
-        f"label_replace({_OVER[alternative.kind]}(({_known(alternative, f'floor({series} / {1 << bit}) % 2', series)})"
-        f'{_steps(window)}), "{REASON}", "{name}", "", "")'
+        f'label_replace(floor({known} / {1 << bit}) % 2, "{REASON}", "{name}", "", "")'
         for name, bit in alternative.bits.items()
     )
     return " or ".join(told)
 
 
-def _known(alternative: Alternative, read: str, series: str) -> str:
-    """What is read, where the series says something."""
-    if alternative.below is None:
-        return read
-    if read == series:
-        return f"{series} < {alternative.below:.12g}"
-    return f"{read} and {series} < {alternative.below:.12g}"
+def _known(alternative: Alternative, series: str) -> str:
+    """The series where it says something."""
+    return series if alternative.below is None else f"({series} < {alternative.below:.12g})"
 
 
 def _steps(window: float) -> str:
@@ -216,8 +212,7 @@ def _largest(read: str, top: Top, theirs: Mapping[str, tuple[str, ...]], window:
 def _read(alternative: Alternative, family: str, selector: str, window: float) -> str:
     series, over = f"{family}{selector}", f"[{duration(window)}]"
     if alternative.below is not None:
-        series = f"({_known(alternative, series, series)})"
-        over = _steps(window)
+        series, over = _known(alternative, series), _steps(window)
     match alternative.kind:
         case "rate" | "histogram" | "mean" | "peak" | "least" | "present":
             return f"{_OVER[alternative.kind]}({series}{over})"

@@ -76,9 +76,8 @@ IN = '{namespace="ns",pod=~"a-0|b\\\\.0"}'
             f"avg by (pod) (avg_over_time((f{IN} < 1e+14)[60s:15s]))",
         ),
         (
-            way("mean", pool="max", bits={"heat": 6}, below=1e14),
-            f"max by (pod) (label_replace(avg_over_time((floor(f{IN} / 64) % 2 and f{IN} < 1e+14)[60s:15s]), "
-            '"reason", "heat", "", ""))',
+            way("last", pool="max", bits={"heat": 6}, below=1e14),
+            f'max by (pod) (label_replace(floor((f{IN} < 1e+14) / 64) % 2, "reason", "heat", "", ""))',
         ),
         (
             way("last", scope={}, held={"family": "owner", "by": ["uuid"], "scope": PODS}),

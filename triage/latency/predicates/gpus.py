@@ -3,7 +3,7 @@
 What is told of a GPU counts where it is a GPU of ours: by who holds it. Where nobody tells that, the nodes' GPUs are all that is
 known, and only what all of them show is surely ours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from triage.answers import Answer, Value
@@ -37,6 +37,8 @@ gen/nvml/nvml.h, nvmlClocksEventReason*)."""
 
 
 _MOST_NOTES = 4
+_NEAR_SECONDS = 60.0
+"""A clock's own time is known to a scrape or two."""
 _PAGES = ("triton", "capture")
 
 
@@ -54,6 +56,10 @@ class SlowGpu:
 
 def devices(incident: Incident) -> list[Device]:
     """Those that the exporters tell of, and those that the Tritons' own pages name."""
+    return incident.once("gpu devices", lambda: _devices(incident))
+
+
+def _devices(incident: Incident) -> list[Device]:
     pages = [
         (one.id, ranges)
         for one, ranges in incident.facts(Ranges)
@@ -69,7 +75,8 @@ def told(incident: Incident) -> list[tuple[str, Ranges]]:
 
 def a_clock_fell(incident: Incident) -> Answer:
     """The clock of a GPU of ours fell, not after it became slow, and its pods did not stay as fast as they were."""
-    slow, late, answers = _slow(incident)
+    clocks = _clocks(incident)
+    slow, late, answers = clocks.in_time, clocks.late, clocks.answers
     evidence = tuple(dict.fromkeys(e for one in (*slow, *late) for e in one.clock.evidence))
     if slow:
         return Answer("yes", _all_of(slow), evidence)
@@ -89,8 +96,7 @@ def a_clock_fell(incident: Incident) -> Answer:
 
 def gpu_held_down(incident: Incident) -> Answer:
     """A GPU whose clock fell was throttled by power or heat for more of the time than before."""
-    slow, _, _ = _slow(incident)
-    groups = [group_of(one.device) for one in slow] or incident.history.groups(
+    groups = [group_of(one.device) for one in slow_gpus(incident)] or incident.history.groups(
         "gpu_throttled", "gpu", incident.who("all")
     )
     found: list[tuple[str, Movement]] = []
@@ -149,32 +155,42 @@ def has_gpus(incident: Incident) -> bool:
 
 def slow_gpus(incident: Incident) -> Sequence[SlowGpu]:
     """Those whose clock fell before it became slow."""
-    return _slow(incident)[0]
+    return _clocks(incident).in_time
 
 
-def _slow(incident: Incident) -> tuple[list[SlowGpu], list[SlowGpu], dict[str, Value]]:
-    """In time, and too late; and what is known of each clock."""
+@dataclass(frozen=True, slots=True)
+class _Clocks:
+    in_time: list[SlowGpu]
+    late: list[SlowGpu]
+    answers: Mapping[str, Value]
+    """Whether each clock fell, as far as that is known."""
+
+
+def _clocks(incident: Incident) -> _Clocks:
+    return incident.once("gpu clocks", lambda: _read_clocks(incident))
+
+
+def _read_clocks(incident: Incident) -> _Clocks:
     known = {device.key: device for device in devices(incident)}
     groups = incident.history.groups("gpu_clock", "gpu", incident.who("all"))
+    serving = set(incident.history.groups("infer", "pod", incident.who()))
+    placed = {pod for device in known.values() for _, pod in device.holders}
     answers: dict[str, Value] = {}
     fell: list[SlowGpu] = []
     for group in groups:
-        clock = _of_gpu(incident, "gpu_clock", group)
+        clock, device = _of_gpu(incident, "gpu_clock", group), _device(known, group)
         answers[group] = clock.down(_RATIO, _LEAST)
-        if answers[group] != "yes" or _stayed_fast(incident, _device(known, group)):
-            continue
-        fell.append(SlowGpu(_device(known, group), clock, _fell_at(incident, group, clock)))
+        if answers[group] == "yes" and not _stayed_fast(incident, device, serving, placed):
+            fell.append(SlowGpu(device, clock, _fell_at(incident, group, clock)))
     if any(not device.holders for device in known.values()) and len(fell) < len(groups):
         # Whose they are is not known: some of the nodes' GPUs may be anybody's.
-        owned = [one for one in fell if one.device.holders]
         answers |= {group_of(one.device): "unknown" for one in fell if not one.device.holders}
-        fell = owned
+        fell = [one for one in fell if one.device.holders]
     if incident.onset is None:
-        return fell, [], answers
-    latest = incident.onset.onset.latest
-    smear = max((incident.read("gpu_clock", "all").smear, 60.0))
-    late = [one for one in fell if one.since - smear > latest]
-    return [one for one in fell if one not in late], late, answers
+        return _Clocks(fell, [], answers)
+    latest = incident.onset.onset.latest + max(incident.read("gpu_clock", "all").smear, _NEAR_SECONDS)
+    late = [one for one in fell if one.since > latest]
+    return _Clocks([one for one in fell if one not in late], late, answers)
 
 
 def _of_gpu(incident: Incident, quantity: str, group: str) -> Movement:
@@ -201,15 +217,12 @@ def group_of(device: Device) -> str:
     return "/".join(filter(None, device.key))
 
 
-def _stayed_fast(incident: Incident, device: Device) -> bool:
-    """None of its pods that serve the model became slower; or each of those is known to hold another GPU."""
-    pods = incident.history.groups("infer", "pod", incident.who())
-    ours = [pod for _, pod in device.holders if pod in pods]
-    if not ours and device.holders:
-        elsewhere = {pod for other in devices(incident) for _, pod in other.holders}
-        return bool(pods) and elsewhere >= set(pods)
-    moved = [incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) for pod in ours]
-    return bool(ours) and set(moved) == {"no"}
+def _stayed_fast(incident: Incident, device: Device, serving: Set[str], placed: Set[str]) -> bool:
+    """None of its pods that serve the model became slower; or each of those that serve it is known to hold another GPU."""
+    ours = [pod for _, pod in device.holders if pod in serving]
+    if not ours:
+        return bool(device.holders) and bool(serving) and serving <= placed
+    return {incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) for pod in ours} == {"no"}
 
 
 def _fell_at(incident: Incident, group: str, clock: Movement) -> float:
