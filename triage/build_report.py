@@ -18,6 +18,9 @@ from triage.evidence import (
     Snapshot,
 )
 from triage.evidence_lines import evidence_line
+from triage.gpu_load import gpu_ranges, gpus_of
+from triage.gpu_map import gpu_map
+from triage.gpus import Device, Key, device_notes
 from triage.latency.changes import rolled_out_at
 from triage.load_figures import load_figures, who_serves
 from triage.model_store import model_stores
@@ -25,6 +28,7 @@ from triage.report import (
     SCHEMA,
     Alternative,
     Fact,
+    GpuMap,
     Mitigation,
     ModelLine,
     Moment,
@@ -40,10 +44,13 @@ from triage.tree import Leaf, Tree
 from triage.unseen import missing_evidence, unread_files
 from triage.walk import BANDS, Verdict, walk
 from triage.wording import MAX_NAME, capital, clean, command, count, fill, names, sentence, short
+from triage.xids import told_xid
 
 _Facts = TypeVar("_Facts")
 _MAX_MODELS = 50
 _MAX_TIMELINE = 20
+_WHO_HELD = "who held the GPU's memory when the load began"
+"""As the tree's check says it."""
 
 
 def build_report(snapshot: Snapshot, rules: Rules) -> Report:
@@ -53,7 +60,10 @@ def build_report(snapshot: Snapshot, rules: Rules) -> Report:
 
 def cases_of(snapshot: Snapshot, rules: Rules) -> Sequence[Case]:
     """One for each pod, and one for what was given by hand."""
-    return [make_case(subject, evidence, rules.signatures) for subject, evidence in _by_subject(snapshot)]
+    return [
+        make_case(subject, evidence, rules.signatures, rules.xids)
+        for subject, evidence in _by_subject(snapshot)
+    ]
 
 
 def report_on(cases: Sequence[Case], snapshot: Snapshot, rules: Rules) -> Report:
@@ -177,7 +187,22 @@ class _Writer:
             ),
             evidence=tuple(evidence_line(e) for e in snapshot.evidence),
             masked=sum(e.masked for e in snapshot.evidence),
+            gpus=self._gpus(),
         )
+
+    def _gpus(self) -> GpuMap | None:
+        """Of all pods that were looked at; the one that the report is about first."""
+        devices: dict[Key, Device] = {}
+        notes: dict[Key, list[str]] = {}
+        for case in self._cases:
+            for device in (held := gpus_of(case)):
+                known = devices.setdefault(device.key, device)
+                known.holders |= device.holders
+            notes |= device_notes(held, gpu_ranges(case), lambda seen: told_xid(seen.code, self._rules.xids))
+        namespace = self._case.pod.namespace if self._case.pod else self._snapshot.asked.namespace
+        own = {case.subject for case in self._cases if case.subject}
+        ordered = sorted(devices.values(), key=lambda device: (device.node, device.index, device.key))
+        return gpu_map(ordered, own, namespace, notes, [self._case.subject])
 
     @property
     def _name(self) -> str | None:
@@ -315,6 +340,17 @@ class _Writer:
                     detail=f"the verdict stays at {self._verdict.confidence.replace('_', ' ')} without it",
                     remedy="ask again with the pod, or with --triton URL",
                 )
+        yield from self._unseen_gpus()
+
+    def _unseen_gpus(self) -> Iterator[Unseen]:
+        for check in self._verdict.shows:
+            if check.says == _WHO_HELD and check.answer.value == "unknown":
+                remedy = (
+                    "give --prometheus URL of one that scrapes triton-gpu-agent or dcgm-exporter, and TARGET"
+                )
+                if gpu_ranges(self._case):
+                    remedy = "scrape the GPU nodes from before a server begins; triton-gpu-agent names all who hold a GPU"
+                yield Unseen(what=_WHO_HELD, reason="not_given", detail=check.answer.because, remedy=remedy)
 
     def _actions(self, leaf: Leaf) -> Iterator[Mitigation]:
         own = next(action for action in leaf.actions if action.fits(self._known))
@@ -332,10 +368,13 @@ class _Writer:
 
     def _own_action(self, leaf: Leaf) -> str:
         """What to do about the cause: the telling line's own remedy, else the leaf's first."""
-        if self._root and self._root.signature.fix:
+        first = next(action for action in leaf.actions if action.fits(self._known))
+        if (
+            self._root and self._root.signature.fix and not first.needs
+        ):  # which knows more of this failure than a line
             groups = {**self._root.match.groups, **({"model": self._name} if self._name else {})}
             return fill(self._root.signature.fix, {**self._known, **groups})
-        return fill(next(action for action in leaf.actions if action.fits(self._known)).do, self._known)
+        return fill(first.do, self._known)
 
     def _figures(self) -> Mapping[str, str]:
         why = self._root.signature.says if self._root else self._verdict.leaf.title

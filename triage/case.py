@@ -32,6 +32,7 @@ from triage.evidence import (
 from triage.load_attempts import Attempt
 from triage.pod_roles import holds_up
 from triage.signatures import Signatures
+from triage.xids import Xids
 
 
 @dataclass(slots=True)
@@ -80,6 +81,8 @@ class Case:
     """Claims about no model: the server's start, the pod, a fragment."""
     beside: list[Claim] = field(default_factory=list)
     """What containers beside Triton said that did not fail of it: it may explain a failure, and is none."""
+    xids: Xids = field(default_factory=dict)
+    """What the driver's errors mean."""
 
     def of_probe(self, *probes: str) -> Iterator[Evidence]:
         return (evidence for evidence in self.evidence if evidence.probe in probes)
@@ -118,9 +121,11 @@ class Case:
         return any((now.serving or 0) > (now.no_server or 0) for now in present)
 
 
-def make_case(subject: str, evidence: tuple[Evidence, ...], signatures: Signatures) -> Case:
+def make_case(
+    subject: str, evidence: tuple[Evidence, ...], signatures: Signatures, xids: Xids | None = None
+) -> Case:
     """Everything that this evidence says, by model."""
-    case = Case(subject, evidence)
+    case = Case(subject, evidence, xids=xids or {})
     for item in sorted(evidence, key=lambda item: item.probe == "previous_log"):
         if isinstance(item.facts, LogExcerpt) and item.probe == "helper_log":
             _add_helper(case, item, item.facts, signatures)

@@ -15,9 +15,10 @@ from triage.print_report import USAGE, fail, flush, print_report
 from triage.record_command import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from triage.evidence import Snapshot
+    from triage.latency.measures import Measure
     from triage.latency.rules import LatencyRules
     from triage.repository.backends import Backends
     from triage.rules import Rules
@@ -54,6 +55,27 @@ def _pods(command: "Callable[..., None]") -> "Callable[..., None]":
     ):
         command = option(command)
     return command
+
+
+def _prometheus(says: str) -> "Callable[[Callable[..., None]], Callable[..., None]]":
+    """A Prometheus, and how it is asked."""
+
+    def with_options(command: "Callable[..., None]") -> "Callable[..., None]":
+        for option in (
+            click.option(
+                "--prometheus-header",
+                multiple=True,
+                metavar="HEADER",
+                help="Such as 'X-Scope-OrgID: team'; may be repeated.",
+            ),
+            click.option("--prometheus-ca", metavar="FILE", help="Certificates to trust for it."),
+            click.option("--prometheus-token-file", metavar="FILE", help="Bearer token for it."),
+            click.option("--prometheus", metavar="URL", help=says),
+        ):
+            command = option(command)
+        return command
+
+    return with_options
 
 
 _output = click.option(
@@ -114,6 +136,7 @@ for _command in (record, serve, report):
 @click.option(
     "--run-as", metavar="UID[:GID,...]", help="Whom the server runs as: may that user read the --repository?"
 )
+@_prometheus("Prometheus, Thanos, Mimir or VictoriaMetrics: what it knows of the GPUs of TARGET's pods.")
 @_save_to
 @_output
 @_rules
@@ -128,6 +151,10 @@ def load_failure(
     log_file: str | None,
     repository: str | None,
     run_as: str | None,
+    prometheus: str | None,
+    prometheus_token_file: str | None,
+    prometheus_ca: str | None,
+    prometheus_header: tuple[str, ...],
     save_file: Path | None,
     output: str,
     rules_folder: Path | None,
@@ -136,7 +163,9 @@ def load_failure(
     """Why a model does not load. TARGET is deploy/NAME, pod/NAME and the like; a log, a server's address or a repository works
     alone."""
     from telemetry.pod_lookup import PodTargetError, check_target
+    from telemetry.prometheus import check_prometheus_url
     from triage.look import Sources, look
+    from triage.probes.prometheus import access_from
     from triage.probes.triton_url import check_url
     from triage.repository.access import parse_run_as
 
@@ -144,9 +173,10 @@ def load_failure(
     if everywhere or (namespace and not (one or selector)):
         if namespace and everywhere:
             fail(f"-A and -n {namespace} are two answers to one question: give one of them", USAGE)
-        if one or save_file:
+        if one or save_file or prometheus:
             fail(
-                "-A lists failing models of many pods: TARGET, --log, --triton, --repository and --save are of one report",
+                "-A lists failing models of many pods: TARGET, --log, --triton, --repository, --prometheus and --save are of one"
+                " report",
                 USAGE,
             )
         if output == "html":
@@ -162,11 +192,15 @@ def load_failure(
             USAGE,
         )
     _refuse_both(target, selector)
+    if prometheus and not (target or selector):
+        fail("--prometheus is asked about the GPUs of pods: give TARGET or -l SELECTOR too", USAGE)
     if run_as and not repository:
         fail("--run-as is about a repository's files: give --repository DIR too", USAGE)
     try:
         triton_url = check_url(triton_url) if triton_url else None
         server_user = parse_run_as(run_as) if run_as else None
+        prometheus = check_prometheus_url(prometheus) if prometheus else ""
+        access = access_from(prometheus_token_file, prometheus_ca, prometheus_header)
         if target:
             check_target(target)
     except (ValueError, PodTargetError) as error:
@@ -186,6 +220,9 @@ def load_failure(
         repository,
         backends,
         server_user,
+        prometheus,
+        access,
+        _load_measures(rules_folder) if prometheus else (),
     )
     snapshot = _run(look(sources, model, rules, make_seal))
     _save(save_file, snapshot, rules)
@@ -217,17 +254,7 @@ def _list_failing(
 @click.option("--model", default="", help="Speak of this model; else of the one whose requests wait longest.")
 @click.option("--at", "at", metavar="TIME", help="When it was slow, such as 14:02 (UTC) or now-20m.")
 @click.option("--window", metavar="A..B", help="Look at this window; two hours that end now if not given.")
-@click.option(
-    "--prometheus", metavar="URL", help="Prometheus, Thanos, Mimir or VictoriaMetrics: it has the history."
-)
-@click.option("--prometheus-token-file", metavar="FILE", help="Bearer token for it.")
-@click.option("--prometheus-ca", metavar="FILE", help="Certificates to trust for it.")
-@click.option(
-    "--prometheus-header",
-    multiple=True,
-    metavar="HEADER",
-    help="Such as 'X-Scope-OrgID: team'; may be repeated.",
-)
+@_prometheus("Prometheus, Thanos, Mimir or VictoriaMetrics: it has the history.")
 @click.option(
     "--gateway-service",
     "services",
@@ -283,9 +310,10 @@ def p99(
     from telemetry.durations import parse_duration
     from telemetry.pod_lookup import PodTargetError, check_target
     from telemetry.prometheus import check_prometheus_url
-    from triage.latency.look import LatencySources, access_from, look_at_latency
+    from triage.latency.look import LatencySources, look_at_latency
     from triage.latency.times import parse_time, parse_window, window_around
     from triage.probes.capture import check_metrics_url
+    from triage.probes.prometheus import access_from
     from triage.probes.triton_url import check_url
 
     if not (prometheus or tritons):
@@ -447,6 +475,18 @@ def _load_backends(folder: Path | None) -> "Backends":
 
     try:
         return load_backends(folder or rules_dir())
+    except (InvalidFileError, FileNotFoundError) as error:
+        fail(str(error), USAGE)
+
+
+def _load_measures(folder: Path | None) -> "Sequence[Measure]":
+    """Of the platform: what is asked of GPUs."""
+    from telemetry.located_yaml import InvalidFileError
+    from telemetry.rules_dir import rules_dir
+    from triage.latency.measures import read_measures
+
+    try:
+        return read_measures((folder or rules_dir()) / "measures").get("platform", ())
     except (InvalidFileError, FileNotFoundError) as error:
         fail(str(error), USAGE)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from triage.case import Case, ModelCase, index_rows
+from triage.gpu_load import who_held
 from triage.model_store import ModelStore, combined, model_stores
 from triage.owner import resume_command, stop_command, undo_with_pods
 from triage.repository.bad_versions import bad_version_entry
@@ -30,9 +31,18 @@ def load_figures(
         "reloaded": "yes" if model and model.failed and model.loaded_before else "",
         "good_version": _good_version(case, model),
         "bad_version_entry": _bad_version(model, why),
+        **_gpu(case, name),
         **(_of_rollout(state, namespace) if state else {}),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _gpu(case: Case, model: str) -> dict[str, str]:
+    """Who held the memory of the pod's GPU as the load began, where the evidence tells; one of the three."""
+    held = who_held(case, model)
+    if held is None or held.by == "unknown":
+        return {}
+    return {f"gpu_{held.by}": held.amount, f"gpu_{held.by}_who": held.who}
 
 
 def _of_pod(case: Case) -> dict[str, str]:

@@ -1,20 +1,24 @@
 """From a request to a snapshot: which sources to ask, and ask them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
 
 from telemetry.kubernetes_api import KubernetesError
+from telemetry.prometheus import PrometheusAccess, PrometheusSource
 from triage.cluster_access import ClusterAccess
 from triage.collect import Found, Question, SoFar, collect
 from triage.evidence import Asked, Missing, PodList, Snapshot
+from triage.latency.measures import Measure
 from triage.log_excerpt import WORTH
 from triage.probes.cluster import cluster_questions
 from triage.probes.log_file import log_questions
 from triage.probes.pod import pod_questions
+from triage.probes.pod_gpus import PROBE as GPUS
+from triage.probes.pod_gpus import PodGpus
 from triage.probes.repository_folder import repository_questions
 from triage.probes.triton_url import triton_questions
 from triage.repository.access import RunAs
@@ -46,6 +50,10 @@ class Sources:
     backends: Backends | None = None
     run_as: RunAs | None = None
     """Whom the server runs as, as far as the repository's modes are concerned."""
+    prometheus: str = ""
+    """A Prometheus that may know the pods' GPUs, which needs `measures` of the platform; it is asked of a target's pods alone."""
+    access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    measures: Sequence[Measure] = ()
     through_api: bool = True
     """Where no address of Triton is given, its pods are asked through the API server, which takes the rights to pods/proxy."""
 
@@ -77,8 +85,13 @@ async def look(
             deadline = probes["repository"].deadline
             questions += repository_questions(sources.repository, sources.backends, deadline, sources.run_as)
         access = ClusterAccess(sources.namespace, sources.kubeconfig, sources.context, resources)
+        gpus: PodGpus | None = None
+        if sources.prometheus and sources.target and GPUS in probes:
+            source = PrometheusSource(sources.prometheus, sources.access)
+            await resources.enter_async_context(source)
+            gpus = PodGpus(source, sources.measures)
         if sources.target:
-            questions.append(_pods(access, sources, rules, model))
+            questions.append(_pods(access, sources, rules, model, gpus))
         # As in the evidence, so that a model's name is the same in both.
         asked = Asked(tree=rules.tree.tree, target=printable(sources.target), model=printable(model))
         patience = max([one.patience or 0.0 for one in questions if one.probe == "log"], default=0.0)
@@ -92,7 +105,9 @@ async def look(
         return msgspec.structs.replace(snapshot, asked=asked)
 
 
-def _pods(access: ClusterAccess, sources: Sources, rules: Rules, model: str) -> Question:
+def _pods(
+    access: ClusterAccess, sources: Sources, rules: Rules, model: str, gpus: PodGpus | None
+) -> Question:
     async def ask(seal: Seal) -> Found:
         try:
             client = await access.connect()
@@ -108,6 +123,7 @@ def _pods(access: ClusterAccess, sources: Sources, rules: Rules, model: str) -> 
             selector=sources.selector,
             exchange=client if sources.through_api and not sources.triton else None,
             model=model,
+            gpus=gpus,
         )
         rollout = cluster_questions(
             client, access.namespace, sources.target, access.kubectl, selector=sources.selector

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from triage.chart_scale import clock, day, letters
+from triage.gpu_map import gpu_memory_of, gpu_name, left_out
 from triage.html.chart_svg import chart_figures
 from triage.html.path_svg import path_drawings
 from triage.report import Report, tone_of
@@ -38,6 +39,7 @@ def render_html(report: Report) -> str:
         unseen=Counter(report.unseen),
         paths=path_drawings(report),
         timeline=whole_timeline(report),
+        gpus_left_out=left_out(report.gpus) if report.gpus else "",
     )
 
 
@@ -53,6 +55,8 @@ def _pages() -> Environment:
     )
     pages.filters["words"] = _words
     pages.filters["short"] = short
+    pages.filters["gpu_name"] = gpu_name
+    pages.filters["gpu_memory_of"] = gpu_memory_of
     return pages
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from triage.chart_scale import summary
 from triage.chart_text import chart_lines
+from triage.gpu_map import gpu_line, left_out
 from triage.report import EvidenceLine, Mitigation, Report, tone_of
 from triage.timeline import whole_timeline
 
@@ -61,6 +62,9 @@ def _lines(report: Report, width: int, style: Style, unicode: bool) -> Iterator[
     for number, action in enumerate(report.actions, 1):
         yield from _action(number, action, width, style)
     yield from _models(report, width, style)
+    if report.gpus:
+        rows = [f"{gpu_line(row)}{_marks(row.evidence[:1])}" for row in report.gpus.rows]
+        yield from _section("GPUs", [*rows, *filter(None, [left_out(report.gpus)])], width, style)
     if timeline := whole_timeline(report):
         yield ""
         yield style("Timeline", "title")

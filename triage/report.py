@@ -131,6 +131,35 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
 
 
+class GpuRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU or a MIG instance that pods in question hold. Empty: not told."""
+
+    node: str
+    gpu: str
+    """Its index on the node."""
+    uuid: str
+    """Of the whole GPU."""
+    instance: str = ""
+    profile: str = ""
+    pods: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    """Who else holds it, `namespace/pod`; not all of them may be told."""
+    used_bytes: float | None = None
+    total_bytes: float | None = None
+    """As they were known last; None: nobody tells."""
+    notes: tuple[str, ...] = ()
+    """What is wrong with it."""
+    evidence: tuple[str, ...] = ()
+
+
+class GpuMap(msgspec.Struct, frozen=True, kw_only=True):
+    rows: tuple[GpuRow, ...]
+    more: int = 0
+    """Devices that are not among the rows."""
+    pods: int = 0
+    """That hold all of them."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     tree: str
@@ -157,6 +186,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     onset: Onset | None = None
     charts: tuple[Chart, ...] = ()
     """What moved, the most telling first."""
+    gpus: GpuMap | None = None
+    """None: no source tells which pod holds which GPU, or there is none."""
 
 
 CALM = ("not_a_load_failure", "recovered", "usual_for_this_hour", "bad_alert_rule", "load_test")

@@ -13,6 +13,8 @@ from triage.redact import Redactor, load_redaction
 from triage.seal import Seal
 from triage.signatures import Signatures, parse_signatures
 from triage.tree import Tree, parse_tree
+from triage.xids import FILE as XIDS
+from triage.xids import Xids, parse_xids
 
 _MOST_DEPTH = 100
 
@@ -25,6 +27,8 @@ class Rules:
     signatures: Signatures
     tree_text: str
     signature_texts: Mapping[str, str]
+    """And of the XID errors, by the files' names."""
+    xids: Xids
 
     @property
     def tree_sha256(self) -> str:
@@ -42,7 +46,10 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
     texts: dict[str, str] = {}
     if not re.fullmatch(r"[a-z0-9-]{1,80}", tree):  # it may come out of a bundle, and names a file
         raise InvalidFileError([Problem(str(folder), 1, 1, f"{tree!r:.100} is no name of a tree")])
-    files = [folder / "trees" / f"{tree}.yaml", *sorted((folder / "signatures").glob("*.yaml"))]
+    # A folder of somebody's own may have no XID errors: they are told by their numbers then.
+    named = sorted(folder.glob(XIDS))
+    first, others = folder / "trees" / f"{tree}.yaml", sorted((folder / "signatures").glob("*.yaml"))
+    files = [first, *named, *others]
     for file in files:
         try:
             texts[str(file)] = read_text(file)
@@ -50,9 +57,12 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
             problems += error.problems
     if problems:
         raise InvalidFileError(problems)
-    first, *others = files
     try:
         judged = parse_tree(texts[str(first)], str(first))
+    except InvalidFileError as error:
+        problems += error.problems
+    try:
+        xids = {code: xid for file in named for code, xid in parse_xids(texts[str(file)], str(file)).items()}
     except InvalidFileError as error:
         problems += error.problems
     try:
@@ -63,21 +73,20 @@ def rules_from_folder(folder: Path, tree: str, *, decided: bool = False) -> Rule
         problems += error.problems
     if problems:
         raise InvalidFileError(problems)
-    return Rules(judged, known, texts[str(first)], {file.name: texts[str(file)] for file in others})
+    saved = {file.name: texts[str(file)] for file in files[1:]}
+    return Rules(judged, known, texts[str(first)], saved, xids)
 
 
 def rules_from_texts(tree: str, signatures: Mapping[str, str], where: str) -> Rules:
     """The rules in these texts, by file name. Raises InvalidFileError; `where` is what the mistakes are told about."""
     for name, text in (("tree", tree), *signatures.items()):
         refuse_depth(text, f"{where}: {name}")
-    return Rules(
-        parse_tree(tree, f"{where}: tree"),
-        parse_signatures(
-            {f"{where}: {name}": text for name, text in signatures.items()}, where, decided=True
-        ),
-        tree,
-        signatures,
-    )
+    rows = {f"{where}: {name}": text for name, text in signatures.items() if name != XIDS}
+    judged, known = parse_tree(tree, f"{where}: tree"), parse_signatures(rows, where, decided=True)
+    xids = (
+        parse_xids(signatures[XIDS], f"{where}: {XIDS}") if XIDS in signatures else {}
+    )  # an older bundle has none
+    return Rules(judged, known, tree, signatures, xids)
 
 
 def refuse_depth(text: str, file: str) -> None:

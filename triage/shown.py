@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from triage.answers import Answer, View
 from triage.case import index_rows
+from triage.chart_scale import clock
 from triage.cluster_views import Nodes
 from triage.evidence import (
     ContainerUse,
@@ -21,9 +22,12 @@ from triage.evidence import (
     PodView,
     RepositoryIndex,
 )
+from triage.gpu_load import gpu_ranges, gpus_of, who_held
+from triage.gpus import problems_of, xids_seen
 from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind
 from triage.wording import names, short
+from triage.xids import told_xid
 
 _Kind = TypeVar("_Kind")
 
@@ -228,6 +232,37 @@ def _gpu_memory(test: Test, view: View) -> Answer:
     return _nothing(view, test, "nothing tells how full the GPUs are")
 
 
+def _memory_held(test: Test, view: View) -> Answer:
+    """Who held the GPU's memory as the load began."""
+    found = who_held(view.case, view.model.name if view.model else "it")
+    if found is None:
+        asked = tuple(evidence.id for evidence in view.case.of_probe(*test.reads))
+        return Answer("unknown", "no source tells how full the pod's GPUs were when the load began", asked)
+    return Answer("unknown" if found.by == "unknown" else "yes", found.said, found.evidence)
+
+
+def _gpu_errors(test: Test, view: View) -> Answer:
+    """XID errors of the pod's GPUs, and what kept the agent of the node from seeing them, such as a lost GPU."""
+    told, case = gpu_ranges(view.case), view.case
+    ours = {device.gpu: device for device in gpus_of(case)}
+    said: list[str] = []
+    ids: list[str] = []
+    for seen in [one for one in xids_seen(told) if one.device[0] in ours][-3:]:
+        when = (
+            f"at {clock(seen.at)} UTC"
+            if seen.at is not None
+            else "before the first time that it was measured"
+        )
+        said.append(f"{ours[seen.device[0]].name}: {told_xid(seen.code, case.xids)} {when}")
+        ids.append(seen.evidence)
+    for problem in problems_of(told)[:3]:
+        said.append(problem.says)
+        ids.append(problem.evidence)
+    if said:
+        return Answer("yes", "; ".join(said), tuple(dict.fromkeys(ids)))
+    return _nothing(view, test, "no XID error and no trouble of the GPU agent was seen")
+
+
 SHOWN: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "said_beside": _said_beside,
     "shared_memory": _shared_memory,
@@ -238,6 +273,8 @@ SHOWN: Mapping[TestKind, Callable[[Test, View], Answer]] = {
     "at_work": _at_work,
     "node": _node,
     "gpu_memory": _gpu_memory,
+    "gpu_memory_held": _memory_held,
+    "gpu_errors": _gpu_errors,
 }
 
 

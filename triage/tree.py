@@ -37,6 +37,8 @@ TestKind = Literal[
     "at_work",
     "node",
     "gpu_memory",
+    "gpu_memory_held",
+    "gpu_errors",
     "in_order",
     "read_in_part",
     "alone",
@@ -60,6 +62,11 @@ LOAD_PLACEHOLDERS = (
     "pattern",
     "mutable",
     "baked",
+    "gpu_empty",
+    "gpu_others",
+    "gpu_others_who",
+    "gpu_own",
+    "gpu_own_who",
 )
 """What a load failure may fill in besides, each in `triage/load_figures.py`."""
 LATENCY_PLACEHOLDERS = (
@@ -79,6 +86,8 @@ LATENCY_PLACEHOLDERS = (
     "caller",
     "caller_load",
     "larger_by",
+    "slow_gpu",
+    "gpu_node",
     "other_model",
     "other_model_load",
     "warm_path",

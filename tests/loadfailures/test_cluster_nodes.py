@@ -2,10 +2,15 @@
 triton-inference-server/core: src/metrics.cc, and pods hold GPUs by their limits alone."""
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -20,6 +25,10 @@ from tests.loadfailures.failure import Failure
 from tests.loadfailures.failures import FAILURES
 from tests.loadfailures.outcomes import Outcomes
 from tests.local_process import eventually
+from tests.prometheus.build_tools import PrometheusTools
+from tests.prometheus.gpu_pages import GIB, always
+from tests.prometheus.samples import Samples
+from tests.prometheus.server import PrometheusServer
 from triage.report import Report
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -151,6 +160,57 @@ async def test_that_a_pod_asks_for_no_gpu_is_told_where_its_gpu_failed(plane: Co
     assert report.verdict.category == "gpu_memory"
     assert [fact for fact in report.why if "of container triton name no GPU (nvidia.com/gpu)" in fact.text]
     assert not [line for line in report.evidence if line.id.startswith(("gpu_memory", "gpu_holders"))]
+
+
+async def test_who_holds_a_full_gpu_is_told_by_a_prometheus_that_saw_it(
+    plane: ControlPlane, prometheus_tools: PrometheusTools, tmp_path: Path
+) -> None:
+    """The command as a person types it, and its bundle; what triton-gpu-agent would have said is written beforehand."""
+    now = int(time.time())
+    samples = Samples(now - 1800, now)
+    device = {"node": "node-0", "gpu": "0", "uuid": "GPU-1", "gpu_instance": "", "mig_profile": ""}
+    for pod_name, space in (("squeezed", NAMESPACE), ("notebook-0", "data")):
+        held = {**device, "namespace": space, "pod": pod_name}
+        samples.add("triton_gpu_owner", held, partial(always, 1))
+    nobody = {**device, "namespace": "", "pod": ""}
+    samples.add("triton_gpu_memory_used_bytes", nobody, partial(always, 11 * GIB))
+    samples.add("triton_gpu_memory_free_bytes", nobody, partial(always, 5 * GIB))
+    server = PrometheusServer(prometheus_tools, tmp_path / "prometheus")
+    await server.backfill(str(samples))
+    log = FULL.replace("1130 12:00:00", f"{datetime.fromtimestamp(now, UTC):%m%d %H:%M:%S}")
+    await run_pod(plane, "squeezed", GPU, log)
+    bundle = tmp_path / "bundle.json"
+    async with server:
+        words = [
+            "load-failure",
+            "pod/squeezed",
+            "-n",
+            NAMESPACE,
+            "--prometheus",
+            server.url,
+            "--save",
+            str(bundle),
+        ]
+        kubeconfig = await plane.service_account_kubeconfig(NAMESPACE, "on-call")
+        said = await triage(*words, "--kubeconfig", str(kubeconfig), "-o", "json")
+    assert await triage("replay", str(bundle), "-o", "json") == said
+    report = msgspec.json.decode(said, type=Report)
+    assert report.verdict.category == "gpu_memory"
+    assert report.actions[0].do.startswith(
+        "Let data/notebook-0 leave the GPU, or give ranker another: 11.0 of 16.0 GiB"
+    )
+    assert report.gpus is not None
+    (row,) = report.gpus.rows
+    assert (row.node, row.gpu, row.pods, row.others) == ("node-0", "0", ("squeezed",), ("data/notebook-0",))
+
+
+async def triage(*words: str) -> bytes:
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "triage", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await started.communicate()
+    assert (started.returncode, err) == (1, b"")
+    return out
 
 
 def pod(name: str, triton: Object, *, node: str = "node-0", **spec: Any) -> Object:

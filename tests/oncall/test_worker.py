@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from tests.kube.api_server import kubeconfig
 from tests.oncall.test_start_and_stop import away, silent
 from triage.oncall.child import TriageFailedError, run_triage
-from triage.oncall.job import FIRST_LINE_SECONDS, Job, Said
+from triage.oncall.job import FIRST_LINE_SECONDS, Job, PrometheusWords, Said
 
 JOB = Job(tree="load-failure", namespace="prod", target="deployment/web", start=0.0, end=1.0)
 
@@ -80,6 +80,41 @@ async def test_no_pod_is_asked_through_the_api_server(tmp_path: Path) -> None:
         await looked(job(tmp_path, kubeconfig=file, target="pod/web-0"))
     assert any(path.endswith("/pods/web-0/log") for path in asked)
     assert not [path for path in asked if "/proxy" in path]
+
+
+async def test_the_services_prometheus_is_asked_about_the_gpus_of_a_pod_whose_load_failed(
+    tmp_path: Path,
+) -> None:
+    """It asks with its own headers, and only of a pod that has a GPU."""
+    gpu = {"limits": {"nvidia.com/gpu": "1"}}
+    pod = {
+        "metadata": {"name": "web-0", "namespace": "prod", "uid": "u"},
+        "spec": {"containers": [{"name": "triton", "image": "tritonserver", "resources": gpu}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": "triton", "state": {"running": {}}}],
+        },
+    }
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.startswith("/prometheus"):
+            asked.append((request.path, request.headers.get("X-Scope-OrgID", "")))
+            return web.json_response({"status": "success", "data": ["up"]})
+        if request.path.endswith("/pods/web-0"):
+            return web.json_response(pod)
+        return web.json_response({"kind": "Status", "reason": "NotFound", "code": 404}, status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        words = PrometheusWords(url=f"{url}/prometheus", headers={"X-Scope-OrgID": "team"})
+        file = kubeconfig(tmp_path, url)
+        last, _ = await looked(job(tmp_path, kubeconfig=file, target="pod/web-0", prometheus=words))
+    (read,) = [each for each in last.read if each.probe == "gpu_history"]
+    assert read.missing == "no_series"  # neither exporter is there, which is told once
+    assert {header for _, header in asked} == {"team"}
 
 
 async def test_a_slow_source_holds_up_the_whole_report_and_not_the_first(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ async def test_the_platform_and_the_gateway_are_told_in_our_names_and_units(serv
     told = await ask_all(server.url, TARGET)
     assert middle(told["platform/cpu_throttled"], pod="triton-0") == 0.2
     assert middle(told["platform/restarts"], pod="triton-0") == 3.0
-    assert middle(told["platform/gpu_throttled"], pod="triton-0", gpu="GPU-1", node="node-0") == 0.4
+    assert middle(told["platform/gpu_throttled"], gpu="GPU-1", node="node-0") == pytest.approx(0.3)
     assert middle(told["platform/node_cpu_used"], node="node-0") == 0.75
     requests = told["gateway/gateway_requests"]
     assert [middle(requests, code=code) for code in ("2xx", "5xx", "other")] == [9.0, 4.0, 1.0]
@@ -223,9 +223,10 @@ async def test_the_largest_other_pods_of_a_node_and_who_holds_a_gpu_too_are_told
     held = told["platform/gpu_holders"]
     assert isinstance(held, Ranges)
     assert [dict(one.labels) for one in held.series] == [
-        {"gpu": "GPU-1", "namespace": "serving", "pod": pod} for pod in ("notebook-0", "triton-0")
+        {"gpu": "GPU-1", "node": "node-0", "namespace": "serving", "pod": pod}
+        for pod in ("notebook-0", "triton-0")
     ]
-    assert middle(held, gpu="GPU-1", namespace="serving", pod="notebook-0") == 0.9
+    assert middle(held, gpu="GPU-1", node="node-0", namespace="serving", pod="notebook-0") == 1
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -66,7 +66,12 @@ def test_the_first_line_says_what_to_do(tmp_path: Path, rules: Path) -> None:
         (["-A", "-n", "prod"], "-A and -n prod are two answers to one question: give one of them\n"),
         (
             ["-A", "deploy/llm"],
-            "-A lists failing models of many pods: TARGET, --log, --triton, --repository and --save are of one report\n",
+            "-A lists failing models of many pods: TARGET, --log, --triton, --repository, --prometheus and --save are of"
+            " one report\n",
+        ),
+        (
+            ["--log", "x", "--prometheus", "http://p:9090"],
+            "--prometheus is asked about the GPUs of pods: give TARGET or -l SELECTOR too\n",
         ),
         (["-n", "prod", "-o", "html"], "-o html is of one report: this list is text or json\n"),
         (

@@ -61,6 +61,9 @@ Could not see
   - a second source, which is not a log, that shows the same failure: not given (the verdict stays
     at likely without it)
     -> ask again with the pod, or with --triton URL
+  - who held the GPU's memory when the load began: not given (no source tells how full the pod's
+    GPUs were when the load began)
+    -> give --prometheus URL of one that scrapes triton-gpu-agent or dcgm-exporter, and TARGET
 
 Path
   yes      Did any source answer?
@@ -170,6 +173,6 @@ def test_a_long_text_without_a_space_takes_no_time() -> None:
     rows = parse_signatures(
         {"a.yaml": f"area: x\nsignatures: [{row} cites: [a], matches: ['long x']}}]\n"}, "x"
     )
-    rules = Rules(RULES.tree, rows, RULES.tree_text, {})
+    rules = Rules(RULES.tree, rows, RULES.tree_text, {}, {})
     told = report(log(failed("m", "long " + "a-" * 50_000)), rules=rules)
     assert len(render_text(told)) < 10_000

@@ -81,6 +81,7 @@ def test_what_speaks_against_it_and_what_was_not_seen_is_told() -> None:
     assert [(gap.what, gap.reason) for gap in told.unseen] == [
         ("log", "truncated"),
         ("a second source, which is not a log, that shows the same failure", "not_given"),
+        ("who held the GPU's memory when the load began", "not_given"),
     ]
 
 
@@ -234,7 +235,8 @@ verdict{category confidence leaf model version root_line action signature title 
 impact[] why[text evidence quote] against[text evidence quote] alternatives[]
 unseen[what reason detail remedy] actions[do command undo blast_radius verify not_if]
 models[model version state category line blames fix subject] timeline[at what evidence]
-path[node ask answer because evidence] evidence[id source query command fetched_at got masked sha256] masked freeze onset charts[]
+path[node ask answer because evidence] evidence[id source query command fetched_at got masked sha256] masked
+freeze onset charts[] gpus
 """
 
 

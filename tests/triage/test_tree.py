@@ -82,8 +82,9 @@ def test_a_right_file_is_its_tree() -> None:
         ("kind: failed", "kind: fails",
          "10:5: test: input tag 'fails' found using 'kind' does not match any of the expected tags: 'seen', 'failed', "
          "'unfinished', 'root', 'serves', 'loaded_after', 'second_source', 'healthy', 'said_beside', "
-         "'shared_memory', 'probe_time', 'gpus_asked', 'memory_limit', 'quiet', 'at_work', 'node', 'gpu_memory', 'in_order', "
-         "'read_in_part', 'alone', 'answered', 'shift', 'level', 'part', 'split', 'skew', 'change', 'setting', 'predicate'"),
+         "'shared_memory', 'probe_time', 'gpus_asked', 'memory_limit', 'quiet', 'at_work', 'node', 'gpu_memory', "
+         "'gpu_memory_held', 'gpu_errors', 'in_order', 'read_in_part', 'alone', "
+         "'answered', 'shift', 'level', 'part', 'split', 'skew', 'change', 'setting', 'predicate'"),
         ("kind: failed", "kind: root", "10:5: root: 'category' belongs to kind 'root', and only there"),
         ("kind: failed", "kind: failed, category: model_config",
          "10:5: failed: 'category' belongs to kind 'root', and only there"),

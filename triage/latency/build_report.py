@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 
 import msgspec
 
 from triage.cluster_views import Rollouts
 from triage.evidence import Evidence, LogExcerpt, Snapshot
 from triage.evidence_lines import evidence_line
+from triage.gpu_map import gpu_map
 from triage.latency.charts import charts
 from triage.latency.facts import Ranges
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
 from triage.latency.number import amount
+from triage.latency.predicates.gpus import devices, gpu_notes, has_gpus
+from triage.latency.predicates.neighbours import own_pods
 from triage.latency.rules import LatencyRules
 from triage.latency.walk import Candidate, Walk, walk
 from triage.owner import freeze_command
@@ -21,6 +25,7 @@ from triage.report import (
     SCHEMA,
     Alternative,
     Fact,
+    GpuMap,
     Mitigation,
     Moment,
     Onset,
@@ -41,7 +46,7 @@ _MAX_ALTERNATIVES = 5
 
 def build_latency_report(snapshot: Snapshot, rules: LatencyRules) -> Report:
     """The report on this snapshot by these rules."""
-    incident = Incident(snapshot, rules.measures, rules.quantities)
+    incident = Incident(snapshot, rules.measures, rules.quantities, rules.xids)
     found = walk(rules.tree, incident)
     report = for_the_same_cluster(_Writer(snapshot, rules, incident, found).report(), snapshot.asked)
     return msgspec.convert(clean(msgspec.to_builtins(report)), Report)
@@ -102,7 +107,19 @@ class _Writer:
             freeze=self._freeze(),
             onset=self._onset(),
             charts=charts(self._incident, first),
+            gpus=self._gpus,
         )
+
+    @cached_property
+    def _gpus(self) -> GpuMap | None:
+        incident = self._incident
+        slow = [
+            pod
+            for pod in incident.history.groups("infer", "pod", incident.who())
+            if incident.movement("infer", by="pod", group=pod).up(1.3, 0.5) == "yes"
+        ]
+        namespace = self._snapshot.asked.namespace
+        return gpu_map(devices(incident), own_pods(incident), namespace, gpu_notes(incident), slow)
 
     def _asked(self) -> Mapping[str, str]:
         asked = self._snapshot.asked
@@ -249,6 +266,7 @@ class _Writer:
             )
         yield from self._warnings()
         yield from self._cut_logs()
+        yield from self._unmapped_gpus()
         asked = {one.probe for one in self._snapshot.evidence}
         if any(one.source.startswith("Prometheus") for one in self._snapshot.evidence):
             asked |= {"triton", "gateway"}  # they are asked there, and why they did not answer is told above
@@ -273,6 +291,19 @@ class _Writer:
                     detail="the verdict stands without it",
                     remedy=short(check.answer.because),
                 )
+
+    def _unmapped_gpus(self) -> Iterator[Unseen]:
+        """Where there are GPUs and nobody tells whose."""
+        if self._gpus is None and has_gpus(self._incident):
+            gone = next((e.missing for e in self._snapshot.evidence if e.id == "platform/gpu_holders"), None)
+            yield Unseen(
+                what="which pod holds which GPU",
+                reason=gone.reason if gone else "not_given",
+                detail=short(gone.detail) if gone else "no source tells it of these pods",
+                remedy=gone.remedy
+                if gone
+                else "give --prometheus URL of one that scrapes triton-gpu-agent or dcgm-exporter",
+            )
 
     def _warnings(self) -> Iterator[Unseen]:
         warned = {

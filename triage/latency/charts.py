@@ -1,7 +1,11 @@
 """The charts of a report: what moved, the most telling first. Pure."""
 
+from collections.abc import Sequence
+
+from triage.latency.history import Reading
 from triage.latency.incident import Incident
-from triage.latency.kinds import Part, Shift, Skew, Split
+from triage.latency.kinds import Part, Predicate, Shift, Skew, Split
+from triage.latency.predicates.gpus import group_of, slow_gpus
 from triage.latency.walk import Candidate
 from triage.report import Chart, Curve, Mark, Onset
 from triage.tree import AnyTest
@@ -26,6 +30,9 @@ def charts(incident: Incident, first: Candidate) -> tuple[Chart, ...]:
     for quantity in _telling(first):
         if len(drawn) < _MOST and quantity not in ("queue", "infer", "latency", "residual"):
             draw(quantity, incident.quantities[quantity].says, (quantity,))
+    for quantity in _telling_of_gpus(first):
+        if len(drawn) < _MOST and (chart := _chart_of_gpus(incident, quantity)):
+            drawn[quantity] = chart
     if len(drawn) < _MOST:
         draw("throughput", "requests", ("throughput", "failures"))
     if len(drawn) < _MOST:
@@ -42,22 +49,51 @@ def _telling(first: Candidate) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_BY_GPU = {"a_clock_fell": "gpu_clock", "gpu_held_down": "gpu_throttled"}
+"""What these predicates look at, device by device."""
+
+
+def _telling_of_gpus(first: Candidate) -> list[str]:
+    tests = [check.test for check in (*first.mechanism, *first.requires) if check.answer.value == "yes"]
+    return [_BY_GPU[t.name] for t in tests if isinstance(t, Predicate) and t.name in _BY_GPU]
+
+
+def _chart_of_gpus(incident: Incident, quantity: str) -> Chart | None:
+    """A curve for each GPU whose clock fell: the mean of all would hide it."""
+    found = [
+        (one.device.name, incident.read(quantity, "all", by="gpu", group=group_of(one.device)))
+        for one in slow_gpus(incident)[:_MOST_CURVES]
+    ]
+    return _drawn(incident, quantity, incident.quantities[quantity].says, found)
+
+
 def _quantities(test: AnyTest | None) -> list[str]:
     return [test.quantity] if isinstance(test, Shift | Part | Split | Skew) else []
 
 
 def _chart(incident: Incident, title: str, quantities: tuple[str, ...]) -> Chart | None:
-    readings = [(name, incident.read(name)) for name in quantities]
-    there = [
-        (name, r, r.trace)
-        for name, r in readings
-        if r.trace is not None and any(v is not None for v in r.trace.values)
+    readings = [
+        (incident.quantities[name].says.removesuffix(" per request"), incident.read(name))
+        for name in quantities
     ]
+    first = next((n for n, (_, r) in zip(quantities, readings, strict=True) if _is_there(r)), "")
+    return _drawn(incident, first, title, readings)
+
+
+def _is_there(reading: Reading) -> bool:
+    return reading.trace is not None and any(value is not None for value in reading.trace.values)
+
+
+def _drawn(
+    incident: Incident, quantity: str, title: str, readings: Sequence[tuple[str, Reading]]
+) -> Chart | None:
+    """Each reading under its label; `quantity` gives the unit."""
+    there = [(name, r, r.trace) for name, r in readings if r.trace is not None and _is_there(r)]
     if not there:
         return None
     _, first, trace = there[0]
     curves = tuple(
-        Curve(label=incident.quantities[name].says.removesuffix(" per request"), values=tuple(t.values))
+        Curve(label=name, values=tuple(t.values))
         for name, _, t in there
         if (t.start, t.step, len(t.values)) == (trace.start, trace.step, len(trace.values))
     )
@@ -65,7 +101,7 @@ def _chart(incident: Incident, title: str, quantities: tuple[str, ...]) -> Chart
     end = trace.start + trace.step * len(trace.values)
     return Chart(
         title=title,
-        unit=incident.quantities[there[0][0]].unit,
+        unit=incident.quantities[quantity].unit,
         start=trace.start,
         step=trace.step,
         curves=curves[:_MOST_CURVES],

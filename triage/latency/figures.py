@@ -10,11 +10,13 @@ from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.predicates.callers import caller
 from triage.latency.predicates.computing import slowest_part
+from triage.latency.predicates.gpus import slow_gpus
 from triage.latency.predicates.mixes import crowding
-from triage.latency.predicates.neighbours import cpu_neighbour, gpu_neighbour
+from triage.latency.predicates.neighbours import cpu_neighbour, gpu_neighbours
 from triage.latency.predicates.sizes import larger_requests
 from triage.latency.predicates.warm_path import warm_path
 from triage.owner import freeze_command, undo_command
+from triage.wording import names
 
 COMFORTABLE = 0.7
 """Of the instances' time: a queue with random arrivals then waits about twice the service time (M/M/1: rho / (1 - rho))."""
@@ -128,8 +130,13 @@ def _places(incident: Incident) -> dict[str, str | None]:
         found["pod"] = silent
     if neighbour := cpu_neighbour(incident):
         found |= {"neighbour": neighbour.name, "node": neighbour.place}
-    if sharer := gpu_neighbour(incident):
-        found["gpu_neighbour"] = sharer.name
+    if sharers := gpu_neighbours(incident):
+        came = [sharer for sharer in sharers if sharer.before == 0] or sharers
+        found["gpu_neighbour"] = names([sharer.name for sharer in came])
+    slow = slow_gpus(incident)
+    if len({one.device.node for one in slow} - {""}) == 1:  # a command is for one node
+        found["slow_gpu"] = names([one.device.name for one in slow])
+        found["gpu_node"] = next(one.device.node for one in slow if one.device.node)
     if other := crowding(incident):
         found |= {"other_model": other.model, "other_model_load": other.from_to}
     if sender := caller(incident):

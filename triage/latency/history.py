@@ -99,6 +99,8 @@ class History:
                 pod = labels.get("pod", "")
                 placed, named = self._placements.get(pod), _HASHED.match(pod)
                 return (placed.revision if placed else "") or (named["hash"] if named else "")
+            case "gpu":  # a MIG instance is a device of its own
+                return "/".join(filter(None, (labels.get("gpu", ""), labels.get("gpu_instance", ""))))
             case _:
                 return labels.get(by, "")
 

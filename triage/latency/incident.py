@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from triage.answers import Value
 from triage.evidence import Evidence, LogExcerpt, Snapshot
@@ -22,6 +22,7 @@ from triage.latency.points import median, spread
 from triage.latency.quantities import Quantities, Quantity
 from triage.latency.shift import LEAST_POINTS, Shift, fell, rose, shift
 from triage.latency.trace import Trace
+from triage.xids import Xids
 
 Facts = TypeVar("Facts")
 
@@ -92,6 +93,7 @@ class Incident:
     snapshot: Snapshot
     measures: Mapping[str, Measure]
     quantities: Mapping[str, Quantity]
+    xids: Xids = field(default_factory=dict)
     model: str = field(init=False)
     """The one in question; empty where no model is known."""
     symptom: str = field(init=False, default="")
@@ -101,6 +103,7 @@ class Incident:
     no_onset: str = field(init=False, default="")
     _moved: dict[tuple[str, Who], Movement] = field(init=False, default_factory=dict)
     """What was compared already."""
+    _once: dict[str, object] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.quantities = Quantities(self.quantities)
@@ -110,6 +113,12 @@ class Incident:
         began = find_beginning(self.history, self.who())
         self.symptom, self.onset, self.no_onset = began.symptom, began.onset, began.missing
         self.intermittent = began.intermittent
+
+    def once(self, name: str, find: Callable[[], Facts]) -> Facts:
+        """What several ask for and takes long to find, found once."""
+        if name not in self._once:
+            self._once[name] = find()
+        return cast(Facts, self._once[name])
 
     # Evidence.
 

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -259,18 +258,3 @@ async def _wait_for(event: asyncio.Event) -> None:
             await event.wait()
     except TimeoutError:
         pass
-
-
-def access_from(token_file: str | None, ca_file: str | None, headers: Sequence[str]) -> PrometheusAccess:
-    """As given on the command line; `headers` as `Name: value`. Raises ValueError."""
-    told: dict[str, str] = {}
-    for header in headers:
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            raise ValueError(f"{header!r} is no header; give one such as 'X-Scope-OrgID: team'")
-        told[name.strip()] = value.strip()
-    return PrometheusAccess(
-        bearer_token_file=Path(token_file) if token_file else None,
-        ca_file=Path(ca_file) if ca_file else None,
-        headers=told,
-    )

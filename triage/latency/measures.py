@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from telemetry.located_yaml import InvalidFileError, Problem, parse_located, read_text
 
 Source = Literal["triton", "platform", "gateway"]
-Kind = Literal["rate", "mean", "peak", "least", "last", "quantile", "histogram", "expression"]
-"""rate: of a counter, a second. mean, peak, least: of a gauge, over the window. last: a gauge as it stands. quantile: of a summary,
-as it stands. histogram: a quantile of the buckets' rates. expression: PromQL with `$window` and the target's names."""
+Kind = Literal["rate", "mean", "peak", "least", "last", "present", "quantile", "histogram", "expression"]
+"""rate: of a counter, a second. mean, peak, least: of a gauge, over the window. last: a gauge as it stands. present: 1 where
+there was a sample in the window. quantile: of a summary, as it stands. histogram: a quantile of the buckets' rates.
+expression: PromQL with `$window` and the target's names."""
 Pool = Literal["sum", "mean", "max", "min"]
 PLACES = ("namespace", "pods", "own", "workload", "services", "nodes", "hpa", "model")
 """What a scope may name of the target. `own` is narrower than `pods` where only the workload's name is known: names as Kubernetes
@@ -46,6 +47,15 @@ class Top(_Row):
     by: tuple[Label, ...] = ()
 
 
+class Held(_Row):
+    """Only what the target's pods held at some time of the range, by a family that has a series for each holder of a thing."""
+
+    family: Family
+    by: tuple[Label, ...] = Field(min_length=1)
+    """The labels, by the families' names, that a thing has in both."""
+    scope: Mapping[Label, str]
+
+
 class Alternative(_Row):
     """One way to read a measure."""
 
@@ -61,14 +71,19 @@ class Alternative(_Row):
     """Regular expressions that labels must match; with a leading `!`, must not."""
     scope: Mapping[Label, str] = {}
     """Label to what of the target it holds, such as `{pods}`; labels by our names where `labels` has them."""
-    labels: Mapping[Label, Label | Literal[""]] = {}
-    """Our name of a label to the family's, where they differ; empty: it has none."""
+    labels: Mapping[Label, Label | Literal[""] | tuple[Label, ...]] = {}
+    """Our name of a label to the family's, where they differ; empty: it has none; several: an answer has one of them."""
     over: Over | None = None
     zero: bool = False
     """Zero where the family has series of the target and none that matches `where`: it never happened."""
     but: Mapping[Label, str] = {}
     """As `scope`, of what is left out: the series whose labels are all these."""
     top: Top | None = None
+    below: Scale | None = None
+    """Samples of this size and above are how the exporter writes that it knows nothing, and are none."""
+    bits: Mapping[Name, Annotated[int, Field(ge=0, le=40)]] = {}
+    """The value is a mask: a series for each of these bits, 0 or 1, with its name as our label `reason`."""
+    held: Held | None = None
     clash: bool = False
     """Try it also with the labels' `exported_` names: without honor_labels the exporter's own come first."""
     expr: str = ""
@@ -79,15 +94,15 @@ class Alternative(_Row):
             raise ValueError("'quantile' belongs to kinds quantile and histogram, and they need it")
         if (self.kind == "expression") != bool(self.expr):
             raise ValueError("'expr' belongs to kind expression, and it needs one")
-        if self.expr and (
-            self.model_fields_set & {"scope", "where", "over", "plus", "clash", "zero", "but", "top"}
-        ):
-            raise ValueError(
-                "an 'expr' says it all: no scope, where, over, plus, clash, zero, but or top beside it"
-            )
+        beside = ["scope", "where", "over", "plus", "clash", "zero", "but", "top", "below", "bits", "held"]
+        if self.expr and self.model_fields_set & set(beside):
+            raise ValueError(f"an 'expr' says it all: no {', '.join(beside[:-1])} or {beside[-1]} beside it")
+        if self.bits and self.kind != "last":
+            raise ValueError("'bits' belongs to kind last")
         if self.over and self.kind not in ("rate", "mean", "last"):
             raise ValueError("'over' belongs to kinds rate, mean and last")
-        scopes = " ".join((*self.scope.values(), *self.but.values()))
+        held = self.held.scope.values() if self.held else ()
+        scopes = " ".join((*self.scope.values(), *self.but.values(), *held))
         for place in (*_PLACE.findall(scopes), *_VARIABLE.findall(self.expr)):
             if place not in (*PLACES, "window", "span"):
                 raise ValueError(f"the target has no {place!r}; it has {', '.join(PLACES)}")
@@ -99,7 +114,8 @@ class Alternative(_Row):
         """Itself, and where labels may clash, the same by the labels' exported names."""
         yield self
         if self.clash:
-            names = {ours: self.labels.get(ours, ours) for ours in {**self.scope, **self.labels}}
+            held = self.held.scope if self.held else {}
+            names = {ours: self.labels.get(ours, ours) for ours in {**self.scope, **held, **self.labels}}
             exported = {ours: f"exported_{name}" for ours, name in names.items() if name in _CLASHING}
             yield self.model_copy(update={"labels": {**self.labels, **exported}})
 

@@ -4,16 +4,27 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from triage.latency.measures import Alternative, Pool, Top
+from triage.latency.measures import Alternative, Kind, Pool, Top
 
 _PLACE = re.compile(r"\{([a-z]*)\}")
 _VARIABLE = re.compile(r"\$(\w+)")
 _SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _AGGREGATIONS: Mapping[Pool, str] = {"sum": "sum", "mean": "avg", "max": "max", "min": "min"}
+_OVER: Mapping[Kind, str] = {
+    "rate": "rate",
+    "histogram": "rate",
+    "mean": "avg_over_time",
+    "peak": "max_over_time",
+    "least": "min_over_time",
+    "present": "present_over_time",
+}
+_SCRAPES = 4
+"""In a window."""
 SPAN_SECONDS = 7200.0
 """Of the range, where nobody says."""
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 """Letters of the names that Kubernetes makes up (apimachinery, util/rand): hardly a word is made of them."""
+REASON = "reason"
 CODE = "code"
 """Our label of an HTTP status; it is told by class: 2xx, 3xx, 4xx, 5xx or other."""
 
@@ -72,22 +83,26 @@ def build_query(
         whole = _selector(alternative, target, names, {})
         read = f"({read} or {_pooled(alternative, alternative.family, whole, theirs, window)} * 0)"
     if alternative.but:
-        scope = {
-            alternative.labels.get(ours, names.of(ours)): place for ours, place in alternative.but.items()
-        }
+        scope = {_one_name(alternative, names, ours): place for ours, place in alternative.but.items()}
         left_out = f"{build_selector(alternative.family, target, scope)}[{duration(window)}]"
         read = f"({read} unless on ({', '.join(scope)}) last_over_time({left_out}))"
+    if alternative.held:
+        read = f"({read} and on ({', '.join(alternative.held.by)}) {_held(alternative, target, span)})"
     if alternative.top:
         read = _largest(read, alternative.top, theirs, window, span)
     return _scaled(read, alternative.scale)
 
 
-def result_labels(alternative: Alternative, by: Sequence[str], names: Names = Names()) -> dict[str, str]:
-    """Our names of the labels of an answer, to those that the answer has."""
+def result_labels(
+    alternative: Alternative, by: Sequence[str], names: Names = Names()
+) -> dict[str, tuple[str, ...]]:
+    """Our names of the labels of an answer, to those that the answer has; of several, it has one."""
     theirs = {ours: alternative.labels.get(ours, names.of(ours)) for ours in by}
     if CODE in theirs:
         theirs[CODE] = CODE
-    return {ours: name for ours, name in theirs.items() if name}
+    if alternative.bits and REASON in theirs:
+        theirs[REASON] = REASON
+    return {ours: (name,) if isinstance(name, str) else name for ours, name in theirs.items() if name}
 
 
 def build_selector(
@@ -126,8 +141,21 @@ def duration(seconds: float) -> str:
     return f"{round(seconds)}s" if float(seconds).is_integer() else f"{round(seconds * 1000)}ms"
 
 
+def _held(alternative: Alternative, target: SeriesTarget, span: float) -> str:
+    held = alternative.held
+    assert held is not None  # noqa: S101 -- its only caller has asked
+    scope = {_one_name(alternative, Names(), ours): place for ours, place in held.scope.items()}
+    return f"last_over_time({build_selector(held.family, target, scope)}[{duration(span)}] @ end())"
+
+
+def _one_name(alternative: Alternative, names: Names, ours: str) -> str:
+    """Of several names the first: a scope is one matcher."""
+    name = alternative.labels.get(ours, names.of(ours))
+    return name if isinstance(name, str) else name[0]
+
+
 def _selector(alternative: Alternative, target: SeriesTarget, names: Names, where: Mapping[str, str]) -> str:
-    scope = {alternative.labels.get(ours, names.of(ours)): place for ours, place in alternative.scope.items()}
+    scope = {_one_name(alternative, names, ours): place for ours, place in alternative.scope.items()}
     more = dict(where)
     if alternative.kind == "quantile":
         more["quantile"] = re.escape(str(alternative.quantile))
@@ -136,40 +164,58 @@ def _selector(alternative: Alternative, target: SeriesTarget, names: Names, wher
 
 
 def _pooled(
-    alternative: Alternative, family: str, selector: str, theirs: Mapping[str, str], window: float
+    alternative: Alternative, family: str, selector: str, theirs: Mapping[str, tuple[str, ...]], window: float
 ) -> str:
-    labels = [*theirs.values(), *(["le"] if alternative.kind == "histogram" else [])]
-    read = _read(alternative, family, selector, window)
+    labels = [name for names in theirs.values() for name in names]
+    labels += ["le"] if alternative.kind == "histogram" else []
+    read = _bits(alternative, f"{family}{selector}") or _read(alternative, family, selector, window)
     if alternative.plus:  # told apart, or the second would be taken for the first once more
         parts = [(name, _read(alternative, name, selector, window)) for name in alternative.plus]
         named = (f'label_replace({part}, "family", "{name}", "", "")' for name, part in parts)
         read = " or ".join([read, *named])
     if CODE in theirs:
-        read = _by_class(read, alternative.labels.get(CODE, CODE))
+        read = _by_class(read, _one_name(alternative, Names(), CODE))
     pooled = f"{_AGGREGATIONS[alternative.pool or 'sum']} by ({', '.join(labels)}) ({read})"
     if alternative.kind == "histogram":
         return f"histogram_quantile({alternative.quantile}, {pooled})"
     return pooled
 
 
-def _largest(read: str, top: Top, theirs: Mapping[str, str], window: float, span: float) -> str:
+def _bits(alternative: Alternative, series: str) -> str:
+    """Each bit as it stands; empty where the value is no mask."""
+    known = _known(alternative, series)
+    told = (
+        f'label_replace(floor({known} / {1 << bit}) % 2, "{REASON}", "{name}", "", "")'
+        for name, bit in alternative.bits.items()
+    )
+    return " or ".join(told)
+
+
+def _known(alternative: Alternative, series: str) -> str:
+    """The series where it says something."""
+    return series if alternative.below is None else f"({series} < {alternative.below:.12g})"
+
+
+def _steps(window: float) -> str:
+    """A window whose samples can be left out one by one: a window has four scrapes at least (see `Grid`)."""
+    return f"[{duration(window)}:{duration(window / _SCRAPES)}]"
+
+
+def _largest(read: str, top: Top, theirs: Mapping[str, tuple[str, ...]], window: float, span: float) -> str:
     """The same series at every step, so that each has a before: those with the largest peaks of the whole range."""
-    by = f" by ({', '.join(theirs.get(ours, ours) for ours in top.by)})" if top.by else ""
+    labels = [name for ours in top.by for name in theirs.get(ours, (ours,))]
+    by = f" by ({', '.join(labels)})" if labels else ""
     peaks = f"max_over_time(({read})[{duration(span)}:{duration(window)}] @ end())"
     return f"({read} and topk{by} ({top.most}, {peaks}))"
 
 
 def _read(alternative: Alternative, family: str, selector: str, window: float) -> str:
     series, over = f"{family}{selector}", f"[{duration(window)}]"
+    if alternative.below is not None:
+        series, over = _known(alternative, series), _steps(window)
     match alternative.kind:
-        case "rate" | "histogram":
-            return f"rate({series}{over})"
-        case "mean":
-            return f"avg_over_time({series}{over})"
-        case "peak":
-            return f"max_over_time({series}{over})"
-        case "least":
-            return f"min_over_time({series}{over})"
+        case "rate" | "histogram" | "mean" | "peak" | "least" | "present":
+            return f"{_OVER[alternative.kind]}({series}{over})"
         case "quantile":  # NaN where there was no traffic, and max() would keep it
             return f"{series} >= 0"
         case _:

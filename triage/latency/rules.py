@@ -13,6 +13,8 @@ from triage.latency.quantities import Quantity, QuantityFile
 from triage.rules import refuse_depth
 from triage.signatures import at_row
 from triage.tree import Tree, parse_tree
+from triage.xids import FILE as XIDS
+from triage.xids import Xids, parse_xids
 
 TREE = "p99"
 _QUANTITIES = "quantities.yaml"
@@ -26,7 +28,8 @@ class LatencyRules:
     quantities: Mapping[str, Quantity]
     tree_text: str
     texts: Mapping[str, str]
-    """The files of measures and quantities, by their names."""
+    """The files of measures, quantities and XID errors, by their names."""
+    xids: Xids
 
     @property
     def tree_sha256(self) -> str:
@@ -41,7 +44,7 @@ class LatencyRules:
 def latency_rules_from_folder(folder: Path) -> LatencyRules:
     """`folder` is `rules/`. Raises InvalidFileError with the mistakes of all files."""
     tree = folder / "trees" / f"{TREE}.yaml"
-    files = [folder / _QUANTITIES, *sorted((folder / "measures").glob("*.yaml"))]
+    files = [folder / _QUANTITIES, *folder.glob(XIDS), *sorted((folder / "measures").glob("*.yaml"))]
     texts = {str(file): read_text(file) for file in files}
     return _parse(read_text(tree), str(tree), texts)
 
@@ -59,7 +62,10 @@ def _parse(tree_text: str, tree_file: str, texts: Mapping[str, str], *, saved: b
         raise InvalidFileError([Problem(tree_file, 1, 1, f"there is no {_QUANTITIES} beside it")])
     tree = parse_tree(tree_text, tree_file)
     rows = parse_located(QuantityFile, texts[quantity_file], quantity_file).quantities
-    sources = parse_measures({f: t for f, t in texts.items() if f != quantity_file}, "measures")
+    xid_file = next((file for file in texts if Path(file).name == XIDS), "")
+    xids = parse_xids(texts[xid_file], xid_file) if xid_file else {}  # an older bundle has none
+    others = (quantity_file, xid_file)
+    sources = parse_measures({f: t for f, t in texts.items() if f not in others}, "measures")
     measures = {one.measure: one for group in sources.values() for one in group}
     quantities = {row.quantity: row for row in rows}
     problems = [
@@ -77,6 +83,7 @@ def _parse(tree_text: str, tree_file: str, texts: Mapping[str, str], *, saved: b
         quantities,
         tree_text,
         {Path(file).name: text for file, text in texts.items()},
+        xids,
     )
 
 

@@ -108,6 +108,7 @@ def _without_pictures(report: Report) -> Report:
         evidence=(),
         path=(),
         models=(),
+        gpus=None,
         timeline=report.timeline[-5:],
         unseen=report.unseen[:4],
     )

@@ -7,7 +7,7 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from telemetry.rules_dir import rules_dir
 from triage.bundle import BundleError, save_bundle
 from triage.collect import SoFar
 from triage.evidence import Snapshot
-from triage.latency.look import LatencySources, access_from, look_at_latency
+from triage.latency.look import LatencySources, look_at_latency
+from triage.latency.measures import Measure, read_measures
 from triage.latency.rules import TREE, LatencyRules, latency_rules_from_folder
 from triage.look import Sources, look
 from triage.oncall.job import FIRST_LINE_SECONDS, Job, ReadSource, Said
 from triage.oncall.shorten import shorten
+from triage.probes.prometheus import access_from
 from triage.report_of import report_of
 from triage.rules import Rules, rules_from_folder, seals_from_folder
 from triage.seal import Seal
@@ -42,13 +44,16 @@ def main() -> int:
         else:
             rules = rules_from_folder(folder, job.tree, decided=not job.rules)
         make_seal = seals_from_folder(folder)
+        of_gpus = read_measures(folder / "measures")["platform"] if job.prometheus else ()
     except (msgspec.DecodeError, InvalidFileError, FileNotFoundError) as error:
         _say(Said(kind="failed", why=str(error)))
         return 2
     so_far = SoFar()
     loop = asyncio.new_event_loop()  # `asyncio.run` would wait for threads too
     try:
-        snapshot = loop.run_until_complete(_looked(_looking(job, rules, make_seal, so_far), so_far, rules))
+        snapshot = loop.run_until_complete(
+            _looked(_looking(job, rules, of_gpus, make_seal, so_far), so_far, rules)
+        )
     except ValueError as error:  # of an address or a target that is none
         _say(Said(kind="failed", why=str(error)))
         return 2
@@ -69,19 +74,22 @@ def main() -> int:
 
 
 def _looking(
-    job: Job, rules: AnyRules, make_seal: Callable[[], Seal], so_far: SoFar
+    job: Job,
+    rules: AnyRules,
+    of_gpus: Sequence[Measure],
+    make_seal: Callable[[], Seal],
+    so_far: SoFar,
 ) -> Coroutine[Any, Any, Snapshot]:
     kubeconfig, context = job.kubeconfig or None, job.context or None
+    words = job.prometheus
+    headers = [f"{name}: {value}" for name, value in words.headers.items()] if words else []
+    access = access_from(words.token_file if words else None, words.ca_file if words else None, headers)
     if isinstance(rules, LatencyRules):
-        words = job.prometheus
-        headers = [f"{name}: {value}" for name, value in words.headers.items()] if words else []
         asked = LatencySources(
             start=job.start,
             end=job.end,
             prometheus=words.url if words else "",
-            access=access_from(
-                words.token_file if words else None, words.ca_file if words else None, headers
-            ),
+            access=access,
             tritons=job.tritons,
             metrics=job.metrics,
             capture_seconds=job.capture_seconds,
@@ -99,6 +107,9 @@ def _looking(
         namespace=job.namespace,
         kubeconfig=kubeconfig,
         context=context,
+        prometheus=words.url if words else "",
+        access=access,
+        measures=of_gpus,
         through_api=False,  # whoever may ask so may send requests to every port: no right for a service
     )
     return look(given, job.model, rules, make_seal, so_far)

@@ -2,6 +2,7 @@
 and Triton's index, which is a POST; no Secrets, no exec."""
 
 import shlex
+import time
 
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.pod_events import read_events
@@ -14,6 +15,7 @@ from triage.evidence import EventView, Missing, PodEvents, PodList
 from triage.pod_view import pod_view, utc
 from triage.probes.cluster_facts import missing
 from triage.probes.container_logs import INSTEAD, container_log_questions
+from triage.probes.pod_gpus import PodGpus
 from triage.probes.pod_surroundings import surroundings_questions
 from triage.probes.pod_triton import Exchange, pod_triton_questions
 from triage.seal import Seal
@@ -33,11 +35,13 @@ def pod_questions(
     selector: bool = False,
     exchange: Exchange | None = None,
     model: str = "",
+    gpus: PodGpus | None = None,
 ) -> list[Question]:
     """`target` is `pod/NAME`, `deploy/NAME` and so on, or a label selector; unready pods are looked at first. `kubectl` begins
     the commands that ask the same by hand, with the context if it is not the current one. `exchange` is the way to the pods' own
-    ports through the API server; None where Triton is asked by its address, or not at all. `model` is followed before others."""
-    listing = _Pods(api, namespace, signatures, kubectl, exchange, model)
+    ports through the API server; None where Triton is asked by its address, or not at all. `model` is followed before others.
+    `gpus` asks a Prometheus about the pods' GPUs."""
+    listing = _Pods(api, namespace, signatures, kubectl, exchange, model, gpus)
     return [listing.listing(target, selector or is_selector(target))]
 
 
@@ -58,6 +62,7 @@ class _Pods:
         kubectl: str,
         exchange: Exchange | None,
         model: str,
+        gpus: PodGpus | None,
     ) -> None:
         self._api = api
         self._namespace = namespace
@@ -66,6 +71,7 @@ class _Pods:
         self._kubectl = f"{kubectl} -n {shlex.quote(namespace)}"
         self._exchange = exchange
         self._model = model
+        self._gpus = gpus
 
     def listing(self, target: str, selector: bool) -> Question:
         async def ask(seal: Seal) -> Found:
@@ -107,6 +113,8 @@ class _Pods:
             more = list(container_log_questions(self._api, view, self._signatures, self._context))
             if self._exchange is not None:
                 more += pod_triton_questions(self._exchange, view, self._context, self._model)
+            if self._gpus is not None:
+                more += self._gpus.questions(view, time.time())
             return Found(view, [*more, *surroundings_questions(self._api, view, self._context)])
 
         async def events(seal: Seal) -> Found:

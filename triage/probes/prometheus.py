@@ -10,8 +10,9 @@ import math
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus import PrometheusAccess, PrometheusError, PrometheusSource
 from triage.collect import BY_ANOTHER, Found, Question
 from triage.evidence import Evidence, Missing
 from triage.latency.facts import Ranges
@@ -220,6 +221,21 @@ class _Prometheus:
             on_timeout="ask for a shorter window, or look how busy Prometheus is",
             patience=math.inf,
         )
+
+
+def access_from(token_file: str | None, ca_file: str | None, headers: Sequence[str]) -> PrometheusAccess:
+    """As given on the command line; `headers` as `Name: value`. Raises ValueError."""
+    told: dict[str, str] = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise ValueError(f"{header!r} is no header; give one such as 'X-Scope-OrgID: team'")
+        told[name.strip()] = value.strip()
+    return PrometheusAccess(
+        bearer_token_file=Path(token_file) if token_file else None,
+        ca_file=Path(ca_file) if ca_file else None,
+        headers=told,
+    )
 
 
 def curl_command(source: PrometheusSource, promql: str, grid: Grid) -> str:

@@ -1,6 +1,6 @@
 """One measure out of a Prometheus: the ways to ask for it, the first that has series, and why where none has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from telemetry.prometheus import PrometheusAnswer, PrometheusError, PrometheusSource
@@ -81,7 +81,7 @@ class Reader:
         ours = result_labels(alternative, reading.by, names)
         rows = (
             (
-                {label: series.labels[name] for label, name in ours.items() if name in series.labels},
+                _labels_of(ours, series.labels),
                 series.points,
             )
             for series in answer.series
@@ -89,6 +89,14 @@ class Reader:
         smear = {"last": 0.0, "quantile": SUMMARY_SECONDS}.get(alternative.kind, reading.grid.window)
         notes = (*answer.warnings, *reading.notes)
         return make_ranges(reading.measure.measure, rows, reading.grid, smear, notes)
+
+
+def _labels_of(ours: Mapping[str, tuple[str, ...]], told: Mapping[str, str]) -> dict[str, str]:
+    """By our names; of several of the answer's the first that is there."""
+    found = (
+        (label, next((told[name] for name in theirs if name in told), None)) for label, theirs in ours.items()
+    )
+    return {label: value for label, value in found if value is not None}
 
 
 def missing(error: PrometheusError) -> Missing:

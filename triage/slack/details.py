@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from triage.gpu_map import gpu_line
 from triage.oncall.incident import Incident
 from triage.report import Mitigation, ModelLine, Report, Unseen, tone_of
 from triage.seal import printable
@@ -19,7 +20,16 @@ from triage.wording import count
 _MOST_MESSAGES = 3
 _MOST_COMMAND = 700
 """Letters of a command; a longer one is not shown, for half of one is worse than none."""
-_MOST = {"against": 8, "unseen": 8, "actions": 6, "models": 10, "timeline": 15, "path": 20, "evidence": 8}
+_MOST = {
+    "against": 8,
+    "unseen": 8,
+    "actions": 6,
+    "models": 10,
+    "gpus": 5,
+    "timeline": 15,
+    "path": 20,
+    "evidence": 8,
+}
 
 
 def details_messages(incident: Incident, report: Report, kept: Kept, *, charts: bool) -> Iterator[Message]:
@@ -64,6 +74,9 @@ def _groups(report: Report, *, charts: bool) -> Iterator[Group]:
     yield _group("Could not see", "unseen", [_unseen(gap) for gap in report.unseen])
     if len(report.models) > 1:
         yield _group("Models", "models", [_model(row) for row in report.models])
+    if report.gpus:
+        rows = [_one(one_line(gpu_line(row), 400)) for row in report.gpus.rows[: _MOST["gpus"]]]
+        yield Group("GPUs", tuple(rows), more=len(report.gpus.rows) - len(rows) + report.gpus.more)
     yield _timeline(report)
     yield _group("Path", "path", [_one(step) for step in _path(report)])
     yield _evidence(report)

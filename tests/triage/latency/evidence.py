@@ -201,7 +201,7 @@ def history(*parts: Part) -> History:
 
 def incident(*parts: Part, model: str = "", target: str = "", namespace: str = "") -> Incident:
     told = snapshot(*parts, model=model, target=target, namespace=namespace)
-    return Incident(told, rules().measures, rules().quantities)
+    return Incident(told, rules().measures, rules().quantities, rules().xids)
 
 
 def values_of(

@@ -100,10 +100,10 @@ def holds(pod: str, before: float | None, during: float | None, namespace: str =
          "prod/notebook-0 holds GPU-1 too, and did not before"),
         ([holds("notebook-0", 0.4, 0.9)], "prod/notebook-0", "prod/notebook-0 holds GPU-1 too"),
         ([holds("old-0", 0.4, 0.9), holds("z-0", None, 0.9)], "prod/z-0",
-         "prod/z-0 holds GPU-1 too, and did not before"),
+         "prod/z-0 holds GPU-1 too, and did not before; so do others: prod/old-0"),
         ([holds("old-0", 0.4, None), holds("a", 0.4, 0.9)], None,
-         "of pods that share a GPU dcgm-exporter names one, unless KUBERNETES_VIRTUAL_GPUS=true"),
-        ([], None, "no source tells the pods that hold a GPU of ours, with how busy all of it is"),
+         "of pods that share a GPU dcgm-exporter names one, unless KUBERNETES_VIRTUAL_GPUS=true; triton-gpu-agent names all"),
+        ([], None, "no source tells the pods that hold a GPU of ours"),
     ],
     ids=["came", "was there", "came among others", "it left", "not asked"],
 )  # fmt: skip

@@ -68,6 +68,26 @@ IN = '{namespace="ns",pod=~"a-0|b\\\\.0"}'
             f"last_over_time(f{IN.replace('pod=', 'exported_pod=')}[60s]))",
         ),
         (
+            way("present"),
+            f"sum by (pod) (present_over_time(f{IN}[60s]))",
+        ),
+        (  # samples that mean nothing are left out one by one
+            way("mean", pool="mean", below=1e14),
+            f"avg by (pod) (avg_over_time((f{IN} < 1e+14)[60s:15s]))",
+        ),
+        (
+            way("last", pool="max", bits={"heat": 6}, below=1e14),
+            f'max by (pod) (label_replace(floor((f{IN} < 1e+14) / 64) % 2, "reason", "heat", "", ""))',
+        ),
+        (
+            way("last", scope={}, held={"family": "owner", "by": ["uuid"], "scope": PODS}),
+            f"(sum by (pod) (f{{}}) and on (uuid) last_over_time(owner{IN}[7200s] @ end()))",
+        ),
+        (
+            way("last", labels={"pod": ["exported_pod", "pod"]}, scope={}),
+            "sum by (exported_pod, pod) (f{})",
+        ),
+        (
             way("rate", labels={"pod": "exported_pod"}),
             f"sum by (exported_pod) (rate(f{IN.replace('pod=', 'exported_pod=')}[60s]))",
         ),
@@ -81,7 +101,7 @@ def test_a_label_that_prometheus_lacks_narrows_nothing_and_is_not_asked_for() ->
     names = Names({"namespace": "", "pod": "instance", "node": ""})
     query = build_query(way("last"), ["pod", "node"], SeriesTarget("ns", ("a",)), 60.0, names)
     assert query == 'sum by (instance) (f{instance="a"})'
-    assert result_labels(way("last"), ["pod", "node"], names) == {"pod": "instance"}
+    assert result_labels(way("last"), ["pod", "node"], names) == {"pod": ("instance",)}
 
 
 def test_pods_that_are_not_known_are_those_of_the_workload() -> None:

@@ -16,6 +16,7 @@ from triage.latency.predicates import PREDICATES
 from triage.latency.rules import latency_rules_from_folder, latency_rules_from_texts
 from triage.tree import Leaf
 from triage.walk import BANDS
+from triage.xids import told_xid
 
 PACKAGE = Path(__file__).parents[3] / "triage" / "latency"
 
@@ -180,3 +181,24 @@ def test_a_saved_tree_may_ask_what_this_version_no_longer_asks() -> None:
     test = next(check.test for check in saved.tree.checks if check.id == "blind")
     assert isinstance(test, Predicate)
     assert answer(test, incident()) == Answer("unknown", "this version does not ask 'gone since'")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("  - {xid: 79, means: again}\n", "it has XID 79 twice"),
+        ("  - {xid: 0, means: nothing}\n", "greater than or equal to 1"),
+        ("  - {xid: 500, means: x, whose: mine}\n", "whose"),
+    ],
+)
+def test_an_xid_that_cannot_be_is_refused_in_its_file(row: str, said: str) -> None:
+    told = refused(**{"gpu_xids.yaml": TEXTS["gpu_xids.yaml"] + row})
+    assert said in told
+    assert "gpu_xids.yaml" in told
+
+
+def test_without_its_file_an_xid_is_told_by_its_number() -> None:
+    older = {name: text for name, text in TEXTS.items() if name != "gpu_xids.yaml"}
+    assert latency_rules_from_texts(TREE, older, "saved").xids == {}
+    assert told_xid(79, {}) == "XID 79"
+    assert told_xid(79, rules().xids) == "XID 79 (GPU has fallen off the bus)"

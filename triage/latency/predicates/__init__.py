@@ -39,6 +39,7 @@ from triage.latency.predicates.fleet import (
     observing_changed,
     pods_wait_for_a_node,
 )
+from triage.latency.predicates.gpus import a_clock_fell, gpu_errors_seen, gpu_held_down
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
 from triage.latency.predicates.mixes import another_model_grew, hardware_full
 from triage.latency.predicates.neighbours import cpu_neighbour_seen, gpu_neighbour_seen
@@ -97,6 +98,9 @@ PREDICATES: Mapping[str, Callable[[Incident], Answer]] = {
         computes_slower,
         computing_grew,
         gpu_busier,
+        a_clock_fell,
+        gpu_held_down,
+        gpu_errors_seen,
         infer_tail_alone,
         infer_tail_matters,
         durations_vary,

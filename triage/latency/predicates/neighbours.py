@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from triage.answers import Answer
 from triage.cluster_views import PodPlacements
+from triage.gpus import device_key
 from triage.latency.facts import Ranges
 from triage.latency.history import owner_by_name
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import median
 from triage.latency.predicates.computing import slower_nodes
+from triage.latency.predicates.gpus import devices
 from triage.wording import names
 
 _LEAST_CORES = 0.2
@@ -73,26 +75,40 @@ def cpu_neighbour(incident: Incident) -> Neighbour | None:
 
 def gpu_neighbour_seen(incident: Incident) -> Answer:
     """Another pod holds a GPU of ours."""
-    found = gpu_neighbour(incident)
-    if found is not None:
-        since = ", and did not before" if found.before == 0 else ""
-        return Answer("yes", f"{found.name} holds {found.place} too{since}", (found.evidence,))
+    found = gpu_neighbours(incident)
+    if found:
+        first, *others = found
+        since = ", and did not before" if first.before == 0 else ""
+        more = f"; so do others: {names([other.name for other in others])}" if others else ""
+        return Answer("yes", f"{first.name} holds {first.place} too{since}{more}", (first.evidence,))
+    ours = devices(incident)
+    if ours and all(
+        device.watched and device.holders for device in ours
+    ):  # the kubelet tells the agent all of them
+        said = f"nobody else holds {names([device.name for device in ours])}"
+        return Answer("no", said, tuple(dict.fromkeys(one for device in ours for one in device.evidence)))
     told = _unseen(incident, "gpu_holders")
     if any(facts.measure == "gpu_holders" and facts.series for _, facts in incident.facts(Ranges)):
-        told = "of pods that share a GPU dcgm-exporter names one, unless KUBERNETES_VIRTUAL_GPUS=true"
+        told = (
+            "of pods that share a GPU dcgm-exporter names one, unless KUBERNETES_VIRTUAL_GPUS=true;"
+            " triton-gpu-agent names all"
+        )
     return Answer("unknown", told)
 
 
-def gpu_neighbour(incident: Incident) -> Neighbour | None:
-    """A pod of others that holds a GPU of ours while it lasts: who came with it before who was there."""
-    held = list(_neighbours(incident, "gpu_holders"))
-    return min(held, key=lambda one: (one.before != 0, -one.during, one.name), default=None)
+def gpu_neighbours(incident: Incident) -> list[Neighbour]:
+    """Pods of others that hold a GPU of ours while it lasts: who came with it before who was there."""
+    held = sorted(
+        _neighbours(incident, "gpu_holders"), key=lambda one: (one.before != 0, -one.during, one.name)
+    )
+    return list({one.name: one for one in reversed(held)}.values())[::-1]  # one may hold several
 
 
 def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
     """The pods of others that the measure is known of, while it lasts."""
-    own = _own_pods(incident)
+    own = own_pods(incident)
     asked = incident.snapshot.asked.namespace
+    gpus = {device.key: device.name for device in devices(incident)} if measure == "gpu_holders" else {}
     for evidence, ranges in incident.facts(Ranges):
         if ranges.measure != measure or evidence.probe != "platform":
             continue
@@ -105,11 +121,14 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
             known = incident.within(ranges, series, "before") if incident.onset else []
             there = ranges.measure == "gpu_holders" and bool(known)
             before = None if incident.onset is None or there else median(known) or 0.0
-            place = series.labels.get("node") or series.labels.get("gpu", "")
+            place = series.labels.get("node", "")
+            if measure == "gpu_holders":
+                place = gpus.get(device_key(series.labels), series.labels.get("gpu", ""))
             yield Neighbour(namespace, pod, place, before, during, evidence.id)
 
 
-def _own_pods(incident: Incident) -> set[str]:
+def own_pods(incident: Incident) -> set[str]:
+    """The pods that were asked about."""
     placed = {pod.pod for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
     return placed | set(incident.history.groups("throughput", "pod", incident.who("all")))
 

@@ -1,0 +1,266 @@
+"""Which GPU became slower, why and since when; its errors; whose it is; and what is said where that is not known."""
+
+import msgspec
+import pytest
+
+from tests.triage.latency.evidence import (
+    Part,
+    incident,
+    nothing_of,
+    placed,
+    platform,
+    rules,
+    served,
+    snapshot,
+    steady,
+    stepped,
+    triton,
+)
+from triage.cluster_views import PodPlacement
+from triage.latency.figures import figures
+from triage.latency.incident import Incident
+from triage.latency.predicates.gpus import a_clock_fell, gpu_errors_seen, gpu_held_down
+from triage.latency.predicates.neighbours import gpu_neighbour_seen
+from triage.oncall.shorten import shorten
+from triage.render_html import render_html
+from triage.render_text import render_text
+from triage.report_of import report_of
+
+SLOW: list[Part] = [
+    served(pod="a", infer=stepped(8, 30)),
+    served(pod="b"),
+    placed(PodPlacement("a", "n1"), PodPlacement("b", "n2")),
+]
+"""Pod a, on node n1, became slow at step 80."""
+
+
+def gpu(number: int, **more: str) -> dict[str, str]:
+    return {"gpu": f"GPU-{number}", "gpu_index": str(number), "node": f"n{number}", **more}
+
+
+def holds(number: int, pod: str, namespace: str = "prod", **more: str) -> Part:
+    return platform("gpu_holders", steady(1, 120), **gpu(number, namespace=namespace, pod=pod, **more))
+
+
+def clock(number: int, before: float, during: float, at: int = 80, **more: str) -> Part:
+    return platform("gpu_clock", steady(before, at) + steady(during, 120 - at), **gpu(number, **more))
+
+
+def told(*parts: Part) -> Incident:
+    return incident(*SLOW, *parts, namespace="prod")
+
+
+OURS = [holds(1, "a"), holds(2, "b")]
+FELL = [*OURS, clock(1, 1980, 900), clock(2, 1980, 1980)]
+
+
+def test_the_gpu_whose_clock_fell_is_named_with_the_time_though_the_mean_of_all_hardly_moved() -> None:
+    answer = a_clock_fell(told(*FELL, *(clock(n, 1980, 1980) for n in range(3, 12))))
+    assert (answer.value, answer.because) == (
+        "yes",
+        "GPU 1 of node n1 (GPU-1): 1980 MHz before, 900 MHz during, since 11:46:40",
+    )
+    assert figures(told(*FELL))["slow_gpu"] == "GPU 1 of node n1 (GPU-1)"
+    assert figures(told(*FELL))["gpu_node"] == "n1"
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "because"),
+    [
+        ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 1980)], "no", "the GPU's clock: 1980 MHz before, 1980 MHz during"),
+        ([*OURS, clock(1, 1980, 900, at=100), clock(2, 1980, 1980)], "no", "the clock fell only when it was slow already: "),
+        ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 900)], "no", "the GPU's clock: "),  # b on it is as fast as it was
+        ([*OURS, holds(3, "c"), clock(3, 1980, 900)], "no", "the GPU's clock: "),  # c does not serve the model
+        ([clock(1, 1980, 900), clock(2, 1980, 1980)], "unknown", "the GPU's clock: "),  # whose they are, nobody tells
+        ([clock(1, 1980, 900), clock(2, 1980, 800)], "yes", "GPU 1 of node n1"),  # all of the nodes'
+        ([], "unknown", "no source tells the clock of the GPU's SMs"),
+        ([nothing_of("platform/gpu_clock")], "unknown", "source of platform/gpu_clock: timeout"),
+    ],
+    ids=["none", "too late", "others' pods", "another model's", "whose", "all", "not asked", "no answer"],
+)  # fmt: skip
+def test_a_clock_that_fell_counts_before_the_onset_and_under_pods_of_ours_that_became_slow(
+    parts: list[Part], value: str, because: str
+) -> None:
+    answer = a_clock_fell(told(*parts))
+    assert answer.value == value
+    assert answer.because.startswith(because)
+
+
+def held_down(number: int, before: float, during: float) -> Part:
+    return platform("gpu_throttled", stepped(before, during), **gpu(number))
+
+
+def reason(number: int, name: str, before: float, during: float) -> Part:
+    return platform("gpu_throttle_reasons", stepped(before, during), **gpu(number, reason=name))
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "because"),
+    [
+        ([held_down(1, 0, 0.9), reason(1, "hw_thermal_slowdown", 0, 0.9), reason(1, "gpu_idle", 0.3, 0.1)], "yes",
+         "GPU 1 of node n1 (GPU-1): 0 % before, 90 % during of the time (reasons: hw_thermal_slowdown 90 %)"),
+        ([held_down(1, 0, 0.9)], "yes", "GPU 1 of node n1 (GPU-1): 0 % before, 90 % during of the time"),
+        ([held_down(1, 0, 0), reason(1, "applications_clocks_setting", 0, 1)], "no",
+         "share of time in which the GPU was throttled: 0 % before, 0 % during (reasons: applications_clocks_setting 100 %)"),
+        ([held_down(2, 0, 0.9)], "unknown", "too few points of the share of time in which"),
+        ([], "unknown", "no source tells the share of time in which power or heat held the GPU's clock down"),
+    ],
+    ids=["reasons", "no reasons", "a setting", "another GPU", "not asked"],
+)  # fmt: skip
+def test_what_held_the_clock_down_is_told_by_its_reason(parts: list[Part], value: str, because: str) -> None:
+    answer = gpu_held_down(told(*FELL, *parts))
+    assert answer.value == value
+    assert answer.because.startswith(because)
+
+
+def test_a_split_gpu_s_clock_is_of_the_whole_and_its_holders_are_the_instances() -> None:
+    parts = [
+        holds(1, "a", gpu_instance="7", mig_profile="1g.10gb"),
+        holds(2, "b"),
+        clock(1, 1980, 900),
+        clock(2, 1980, 1980),
+    ]
+    assert a_clock_fell(told(*parts)).value == "yes"
+
+
+def counted(number: int, code: int, at: int) -> list[Part]:
+    count = platform("gpu_xid_count", steady(None, at) + steady(1, 120 - at), **gpu(number, xid=str(code)))
+    return [count, watched(number)]
+
+
+def watched(number: int, **more: str) -> Part:
+    return platform("gpu_xid_watched", steady(1, 120), **gpu(number, **more))
+
+
+def lost(node: str, index: str) -> Part:
+    return platform("gpu_agent_problem", stepped(0, 1), node=node, problem="gpu_lost", gpu_index=index)
+
+
+def last_code(number: int, before: float, during: float) -> Part:
+    return platform("gpu_xid", stepped(before, during), **gpu(number))
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "because"),
+    [
+        (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10"),
+        ([last_code(1, 0, 31)], "yes",
+         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40"),
+        ([watched(1), watched(2), lost("n1", "1")], "yes", "node n1: triton-gpu-agent reports gpu_lost (GPU 1)"),
+        ([last_code(1, 999, 999)], "yes", "GPU 1 of node n1 (GPU-1): XID 999 before the window began"),
+        ([watched(1), watched(2)], "no", "no XID error of these GPUs was reported"),
+        ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "dcgm-exporter shows no XID error of these GPUs"),
+        ([watched(1)], "unknown", "no source tells the last XID error of the GPU"),  # of the other nobody knows
+    ],
+    ids=["counter", "last code", "lost", "before", "none, watched", "none, by dcgm", "half"],
+)  # fmt: skip
+def test_errors_of_the_driver_are_told_with_what_they_mean(
+    parts: list[Part], value: str, because: str
+) -> None:
+    answer = gpu_errors_seen(told(*OURS, *parts))
+    assert (answer.value, answer.because) == (value, because)
+
+
+def test_a_fleet_without_gpus_is_not_told_of_what_it_cannot_see_of_them() -> None:
+    assert gpu_errors_seen(told()).value == "no"
+
+
+def test_nobody_else_holds_it_only_where_the_agent_sees_all_holders() -> None:
+    assert gpu_neighbour_seen(told(*OURS)).value == "unknown"
+    answer = gpu_neighbour_seen(told(*OURS, watched(1), watched(2)))
+    assert (answer.value, answer.because) == (
+        "no",
+        "nobody else holds GPU 1 of node n1 (GPU-1), GPU 2 of node n2 (GPU-2)",
+    )
+
+
+def test_the_report_names_gpu_reason_time_and_map() -> None:
+    found = snapshot(
+        *SLOW,
+        *FELL,
+        held_down(1, 0, 0.9),
+        reason(1, "hw_thermal_slowdown", 0, 0.9),
+        holds(1, "notebook-0", "data"),
+        *counted(1, 79, 79),
+        platform("gpu_device_memory_used", steady(70 * 2**30, 120), **gpu(1)),
+        platform("gpu_device_memory_free", steady(10 * 2**30, 120), **gpu(1)),
+        namespace="prod",
+        target="deploy/web",
+    )
+    report = report_of(found, rules())
+    assert report.verdict.category == "gpu_clocks"
+    assert report.actions[0].do.startswith("Move the pods off GPU 1 of node n1 (GPU-1)")
+    assert report.actions[0].command == "kubectl cordon n1"
+    assert any("hw_thermal_slowdown 90 %" in fact.text for fact in report.why)
+    drawn = {chart.title: [curve.label for curve in chart.curves] for chart in report.charts}
+    assert drawn["the GPU's clock"] == ["GPU 1 of node n1 (GPU-1)"]
+    assert report.gpus is not None
+    first, second = report.gpus.rows
+    assert (first.pods, first.others, first.used_bytes, first.total_bytes) == (
+        ("a",),
+        ("data/notebook-0",),
+        70 * 2**30,
+        80 * 2**30,
+    )
+    assert first.notes == (
+        "its clock fell: 1980 MHz before, 900 MHz during",
+        "XID 79 (GPU has fallen off the bus) at 11:46:10",
+    )
+    assert (second.pods, second.used_bytes) == (("b",), None)
+    line = "n1, GPU 1 (GPU-1): a; shared with data/notebook-0; 70.0 of 80.0 GiB used; its clock fell:"
+    assert line in " ".join(render_text(report, width=400).split())
+    assert "70.0 of 80.0 GiB used" in render_html(report)
+
+
+def test_of_two_hundred_pods_the_gpus_in_question_are_shown_and_the_others_counted() -> None:
+    many = [holds(n, f"p{n}") for n in range(1, 201)]
+    pods = [served(pod=f"p{n}", infer=stepped(8, 30) if n >= 150 else 8.0) for n in range(1, 201)]
+    report = report_of(snapshot(*pods, *many, clock(160, 1980, 900), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert (len(report.gpus.rows), report.gpus.more, report.gpus.pods) == (8, 192, 200)
+    assert [row.pods for row in report.gpus.rows[:2]] == [
+        ("p160",),
+        ("p150",),
+    ]  # with a note, then those that became slow
+    assert "192 more GPUs left out; 200 pods hold 200 GPUs" in render_text(report)
+
+
+def test_where_nobody_tells_whose_a_gpu_is_that_is_one_line_of_what_could_not_be_seen() -> None:
+    report = report_of(snapshot(*SLOW, clock(1, 1980, 1980), nothing_of("platform/gpu_holders")), rules())
+    assert report.gpus is None
+    assert [one.what for one in report.unseen].count("which pod holds which GPU") == 1
+    without = report_of(snapshot(*SLOW), rules())
+    assert "which pod holds which GPU" not in {one.what for one in without.unseen}
+
+
+def test_a_lost_gpu_is_marked_in_the_map() -> None:
+    report = report_of(snapshot(*SLOW, *OURS, lost("n1", "1"), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert [row.notes for row in report.gpus.rows] == [("triton-gpu-agent reports gpu_lost",), ()]
+
+
+def test_without_an_exporter_the_tritons_own_pages_tell_which_gpu_a_pod_sees() -> None:
+    used = triton("gpu_memory_used", steady(3 * 2**30, 120), gpu="GPU-1", pod="a")
+    total = triton("gpu_memory_total", steady(16 * 2**30, 120), gpu="GPU-1", pod="a")
+    report = report_of(snapshot(*SLOW, used, total, namespace="prod"), rules())
+    assert report.gpus is not None
+    (row,) = report.gpus.rows
+    assert (row.uuid, row.pods, row.used_bytes, row.total_bytes) == ("GPU-1", ("a",), 3 * 2**30, 16 * 2**30)
+    assert row.evidence == ("triton/gpu_memory_used",)
+    assert "3.0 of 16.0 GiB used" in render_text(report)
+
+
+def test_a_hostile_name_stays_text() -> None:
+    name = '<img src=x>"; rm -rf / `id` \x1b[31m'
+    found = snapshot(*SLOW, holds(1, "a"), holds(1, name, name), clock(1, 1980, 900), namespace="prod")
+    report = report_of(found, rules())
+    assert report.gpus is not None
+    assert "<img" not in render_html(report)
+    assert "\x1b[31m" not in render_text(report)
+    assert all(name not in (action.command or "") for action in report.actions)
+
+
+def test_the_map_is_cut_before_a_record_is_too_large() -> None:
+    pods = [holds(n, f"{'long' * 50}-{n}") for n in range(1, 9)]
+    report = report_of(snapshot(*SLOW, holds(1, "a"), *pods, namespace="prod"), rules())
+    assert len(msgspec.json.encode(shorten(report, 6000))) <= 6000

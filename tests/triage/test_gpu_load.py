@@ -1,0 +1,227 @@
+"""Who held a GPU's memory when a load found too little: each answer, and what it takes to know it."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.triage.snapshots import RULES, container, evidence, failed, log, own, pod, report, snapshot
+from triage.bundle import load_bundle, save_bundle
+from triage.case import make_case, primary
+from triage.evidence import Evidence, GpuMemory, GpuUse, Missing
+from triage.gpu_load import who_held
+from triage.latency.facts import Ranges, Series
+from triage.report_of import report_of
+
+GIB = float(2**30)
+START, STEP = 1_785_239_100.0, 30.0
+"""2026-07-28 11:45:00 UTC; the server began at 11:58, the load at 12:00."""
+SERVER = container(began_at="2026-07-28T11:58:00Z", limits={"nvidia.com/gpu": "1"})
+MEMORY = "device memory ran out"
+LABELS = {"gpu": "GPU-1", "gpu_index": "0", "node": "n1"}
+
+
+def told(measure: str, *series: Series) -> Evidence:
+    steps = len(series[0].values)
+    facts = Ranges(measure, START, STEP, steps, 0.0, series)
+    return msgspec.structs.replace(
+        evidence(f"gpu/{measure}:web-1", "gpu_history", facts, pod="web-1"), source="Prometheus at http://p"
+    )
+
+
+def used(
+    before: float | None, server: float, load: float, labels: dict[str, str] | None = None
+) -> list[Evidence]:
+    """GiB in use before the server began at step 26, until the load began at step 30, both inclusive, and after that; of 16."""
+    values = [before] * 27 + [server] * 4 + [load] * 3
+    sizes = [None if value is None else value * GIB for value in values]
+    free = [None if value is None else (16 - value) * GIB for value in values]
+    at = labels or LABELS
+    return [
+        told("gpu_device_memory_used", Series(at, tuple(sizes))),
+        told("gpu_device_memory_free", Series(at, tuple(free))),
+    ]
+
+
+def held_by(*pods: tuple[str, str], watched: bool = True) -> list[Evidence]:
+    holders = [Series({**LABELS, "namespace": space, "pod": name}, (1.0,) * 34) for space, name in pods]
+    seen = [told("gpu_xid_watched", Series(LABELS, (1.0,) * 34))] if watched else []
+    return [told("gpu_holders", *holders), *seen]
+
+
+ALONE = [("prod", "web-1")]
+SHARED = [("prod", "web-1"), ("data", "notebook-0")]
+
+
+def failing(*before: str) -> list[Evidence]:
+    """What loads first, and then the load of m, which finds no memory."""
+    lines = [*before, own("loading: m:1", "I"), own(MEMORY), failed("m", MEMORY)]
+    return [pod("web-1", SERVER), log(*lines, pod="web-1")]
+
+
+def loaded_first(*models: str) -> list[str]:
+    begun = [own(f"loading: {model}:1", "I") for model in models]
+    return [*begun, *(own(f"successfully loaded '{model}' version 1", "I") for model in models)]
+
+
+BEGAN = "when the load of m began,"
+OF = "of 16.0 GiB of GPU 0 of node n1 (GPU-1)"
+
+
+@pytest.mark.parametrize(
+    ("parts", "by", "said"),
+    [
+        ([*failing(), *used(0.3, 0.4, 15.9), *held_by(*ALONE)], "empty",
+         "{began} 0.4 {of} were in use, and nothing else was loading: m does not fit the empty GPU"),
+        ([*failing(), *used(0.3, 0.4, 15.9), *held_by(*SHARED)], "unknown",
+         "{began} 0.4 {of} were in use; data/notebook-0 may have taken more since: it is shared"),
+        ([*failing(), *used(11, 11.4, 15.9), *held_by(*SHARED)], "others",
+         "before this server began, 11.0 {of} were in use: by data/notebook-0"),
+        ([*failing(), *used(11, 11.4, 15.9), *held_by(*ALONE)], "others",
+         "before this server began, 11.0 {of} were in use: by a process of no pod (left behind, or outside of Kubernetes)"),
+        ([*failing(), *used(11, 11.4, 15.9), *held_by(*ALONE, watched=False)], "others",
+         "before this server began, 11.0 {of} were in use: by somebody whom no exporter names"),
+        ([*failing(*loaded_first("a", "b")), *used(0.3, 12, 15.9), *held_by(*ALONE)], "own",
+         "{began} 12.0 {of} were in use, 11.7 GiB of it since the server began: by a, b"),
+        ([*failing(*loaded_first("a")), *used(None, 12, 15.9), *held_by(*ALONE)], "own",
+         "{began} 12.0 {of} were in use, 12.0 GiB of it since the server began: by a"),
+        ([*failing(*loaded_first("a")), *used(4, 14, 15.9), *held_by(*SHARED)], "own",
+         "{began} 14.0 {of} were in use, 10.0 GiB of it since the server began: by a; 4.0 GiB were others': data/notebook-0"),
+        ([*failing(own("loading: big:1", "I")), *used(0.3, 0.4, 15.9), *held_by(*ALONE)], "own",
+         "{began} 0.4 {of} were in use, and big was loading at the same time"),
+        ([*failing(), *used(None, 12, 15.9), *held_by(*SHARED)], "unknown",
+         "{began} 12.0 {of} were in use; how much of it is of data/notebook-0 is not known,"
+         " for nothing was measured just before the server began"),
+        ([pod("web-1", SERVER), log(own(MEMORY), failed("m", MEMORY), pod="web-1"), *used(0.3, 0.4, 15.9), *held_by(*ALONE)],
+         "unknown",
+         "15.9 {of} are in use now; how much it was when the load began is not known"),
+    ],
+    ids=["does not fit", "shared", "another pod", "no pod", "not named", "own models", "own by holders", "mostly own",
+         "at once", "whose", "no begin"],
+)  # fmt: skip
+def test_who_held_it_is_told_by_what_was_measured_then(parts: list[Evidence], by: str, said: str) -> None:
+    case = make_case("web-1", tuple(parts), RULES.signatures)
+    held = who_held(case, "m")
+    assert held is not None
+    assert (held.by, held.said) == (by, said.replace("{of}", OF).replace("{began}", BEGAN))
+    assert primary(case) is case.models["m"]
+
+
+def test_a_second_gpu_that_was_not_measured_is_not_taken_for_empty() -> None:
+    other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
+    late = [None] * 32 + [12 * GIB] * 2
+    parts = [*failing(), *used(0.3, 0.4, 15.9), *held_by(*ALONE)]
+    for measure, place in (("gpu_device_memory_used", 2), ("gpu_device_memory_free", 3)):
+        facts = parts[place].facts
+        assert isinstance(facts, Ranges)
+        parts[place] = told(measure, *facts.series, Series(other, tuple(late)))
+    facts = parts[4].facts
+    assert isinstance(facts, Ranges)
+    parts[4] = told(
+        "gpu_holders", *facts.series, Series({**other, "namespace": "prod", "pod": "web-1"}, (1.0,) * 34)
+    )
+    held = who_held(make_case("web-1", tuple(parts), RULES.signatures), "m")
+    assert held is not None
+    assert held.by == "unknown"
+    assert held.said.endswith("how much it was of GPU 1 of node n1 (GPU-2) is not known")
+
+
+def page(*gpus: GpuUse) -> Evidence:
+    return evidence("gpu_memory:web-1", "gpu_memory", GpuMemory(gpus), pod="web-1")
+
+
+@pytest.mark.parametrize(
+    ("parts", "by"),
+    [
+        ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))], "empty"),
+        ([*failing(*loaded_first("a")), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))], "unknown"),
+        ([*failing(), page(GpuUse("GPU-1", 12 * GIB, 16 * GIB))], "unknown"),
+        (
+            [*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB), GpuUse("GPU-2", 12 * GIB, 16 * GIB))],
+            "unknown",
+        ),
+    ],
+)
+def test_a_page_of_now_tells_an_empty_gpu_and_nothing_of_whose_a_full_one_was(
+    parts: list[Evidence], by: str
+) -> None:
+    held = who_held(make_case("web-1", tuple(parts), RULES.signatures), "m")
+    assert held is not None
+    assert held.by == by
+
+
+def test_without_a_figure_nothing_is_said_of_it() -> None:
+    assert who_held(make_case("web-1", tuple(failing()), RULES.signatures), "m") is None
+
+
+def test_an_earlier_life_of_the_server_is_not_taken_for_others() -> None:
+    """The container began anew a minute after its earlier life, in which it had filled the GPU."""
+    began_again = msgspec.structs.replace(
+        SERVER, last_ended_at="2026-07-28T11:57:00Z", last_began_at="2026-07-28T11:50:00Z"
+    )
+    values = [12 * GIB] * 24 + [0.3 * GIB] * 7 + [15.9 * GIB] * 3
+    memory = [
+        told("gpu_device_memory_used", Series(LABELS, tuple(values))),
+        told("gpu_device_memory_free", Series(LABELS, tuple(16 * GIB - value for value in values))),
+    ]
+    parts = [pod("web-1", began_again), failing()[1], *memory, *held_by(*ALONE)]
+    held = who_held(make_case("web-1", tuple(parts), RULES.signatures), "m")
+    assert held is not None
+    assert held.by == "empty"
+
+
+@pytest.mark.parametrize(
+    ("parts", "action"),
+    [
+        (used(0.3, 0.4, 15.9), "Make m smaller, or give it a larger GPU: it does not fit an empty one (0.4 of 16.0 GiB"),
+        (used(11, 11.4, 15.9), "Let a process of no pod (left behind, or outside of Kubernetes) leave the GPU, or give m another"),
+        (used(None, 12, 15.9), "Load fewer models or instances on this GPU: 12.0 of 16.0 GiB"),
+    ],
+    ids=["empty", "others", "own"],
+)  # fmt: skip
+def test_what_to_do_first_is_of_who_held_it(parts: list[Evidence], action: str) -> None:
+    made = report(*failing(), *parts, *held_by(*ALONE))
+    assert made.verdict.category == "gpu_memory"
+    assert made.actions[0].do.startswith(action)
+    assert made.gpus is not None
+    (row,) = made.gpus.rows
+    assert (row.node, row.gpu, row.pods, row.others) == ("n1", "0", ("web-1",), ())
+    assert row.used_bytes == pytest.approx(15.9 * GIB)
+
+
+def test_where_it_cannot_be_told_the_line_s_own_remedy_stands_and_what_is_missing_is_said() -> None:
+    made = report(*failing())
+    assert made.actions[0].do == "Free memory for m."
+    (gap,) = [one for one in made.unseen if one.what.startswith("who held")]
+    assert (
+        gap.remedy
+        == "give --prometheus URL of one that scrapes triton-gpu-agent or dcgm-exporter, and TARGET"
+    )
+    assert made.gpus is None
+
+
+def test_a_prometheus_that_is_away_is_told_and_changes_no_verdict() -> None:
+    gone = Missing("unreachable", "connection refused", "is the URL right?")
+    away = evidence("gpu/gpu_device_memory_used:web-1", "gpu_history", None, gone, "web-1")
+    made, without = report(*failing(), away), report(*failing())
+    assert made.verdict == without.verdict
+    assert "connection refused" in {one.detail for one in made.unseen}
+
+
+def test_a_lost_gpu_and_an_xid_are_told_beside_the_verdict(tmp_path: Path) -> None:
+    xid = told("gpu_xid_count", Series({**LABELS, "xid": "79"}, (None,) * 28 + (1.0,) * 6))
+    lost = told(
+        "gpu_agent_problem",
+        Series({"node": "n1", "problem": "gpu_lost", "gpu_index": "0"}, (0.0,) * 28 + (1.0,) * 6),
+    )
+    found = snapshot([*failing(), *used(0.3, 0.4, 15.9), *held_by(*ALONE), xid, lost])
+    made = report_of(found, RULES)
+    (fact,) = [one for one in made.why if "XID" in one.text]
+    assert fact.text == (
+        "GPU 0 of node n1 (GPU-1): XID 79 at 11:59:00 UTC; node n1: triton-gpu-agent reports gpu_lost (GPU 0)."
+    )
+    assert made.gpus is not None
+    assert made.gpus.rows[0].notes == ("XID 79", "triton-gpu-agent reports gpu_lost")
+    file = tmp_path / "bundle.json"
+    save_bundle(file, found, RULES)
+    assert report_of(*load_bundle(file)) == made

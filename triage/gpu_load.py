@@ -1,0 +1,264 @@
+"""Who held a GPU's memory when a load found too little: nobody, so that the model does not fit an empty GPU; others; or what the
+same server had loaded before. By what was measured then, else by the pod's own page now; where neither tells, it says so. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from triage.case import Case
+from triage.claims import LogReading
+from triage.evidence import GpuMemory, LogExcerpt, PodView
+from triage.gpus import Device, Told, find_devices, gib
+from triage.latency.facts import Ranges
+from triage.overlap import loading_beside
+from triage.pod_roles import triton_containers
+from triage.wording import names
+
+EMPTY_BYTES = float(2**30)
+"""So much a process takes before it has a model: its CUDA context and its libraries' kernels, 300 MB, and more than 1000 MB before
+CUDA 11.7 (pytorch/pytorch#107667)."""
+_BEFORE_SECONDS = 300.0
+_OLDEST_STEPS = 3
+"""A sample that is older does not tell of now."""
+_GLOG = re.compile(r"[IWEF](?P<month>\d\d)(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d)(?:\.\d+)? ")
+_ISO = re.compile(r"(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z [IWEF] ")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """`by` empty: the model does not fit; unknown: the evidence does not tell."""
+
+    by: Literal["empty", "others", "own", "unknown"]
+    said: str
+    evidence: tuple[str, ...]
+    device: str = ""
+    amount: str = ""
+    """Such as `71.2 of 79.6 GiB of GPU 1 of node n1`."""
+    who: str = ""
+    """The pods of others, or the models of the same server."""
+
+
+def gpu_ranges(case: Case) -> list[Told]:
+    """What exporters of GPUs told of the pod's, by the id of its evidence."""
+    return [(e.id, e.facts) for e in case.of_probe("gpu_history") if isinstance(e.facts, Ranges)]
+
+
+def gpus_of(case: Case) -> list[Device]:
+    """The devices that the pod holds, by an exporter; else those on its own page, of which only the present is known."""
+    told = find_devices(gpu_ranges(case))
+    held = [device for device in told if any(pod == case.subject for _, pod in device.holders)]
+    return held or _on_the_page(case)
+
+
+def who_held(case: Case, model: str) -> Held | None:
+    """None: nothing is known of the memory of the pod's GPUs."""
+    devices = [device for device in gpus_of(case) if device.memory and device.memory[1] > 0]
+    if not devices:
+        return None
+    beside = _beside(case, model)
+    if not gpu_ranges(case):
+        return _by_the_page(case, model, devices, beside)
+    load = _Load.of(case, model)
+    views = [_Then.of(device, load) for device in devices]
+    full = max(views, key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total)
+    return _judged(case, model, full, views, beside)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Seconds since 1970; None: not known."""
+
+    server_began: float | None
+    earlier_ended: float | None
+    """The server's life before that."""
+    began: float | None
+
+    @classmethod
+    def of(cls, case: Case, model: str) -> "_Load":
+        reading = next((r for r in case.logs if _failed_in(r, model)), None)
+        began = _begin_of(reading, model) if reading else None
+        server, earlier = _life(
+            case, previous=reading is not None and reading.evidence.probe == "previous_log"
+        )
+        if began is not None and server is not None and began < server - 5:
+            began = None  # the container's clock or zone is another
+        return cls(server, earlier, began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Then:
+    device: Device
+    total: float
+    before_server: float | None
+    """Bytes in use before the server began, so of others; the least of five minutes."""
+    at_load: float | None
+
+    @classmethod
+    def of(cls, device: Device, load: _Load) -> "_Then":
+        memory = device.memory
+        before = at_load = None
+        if load.server_began is not None:
+            low = load.server_began - _BEFORE_SECONDS
+            if load.earlier_ended is not None and load.earlier_ended < load.server_began:
+                low = max(low, load.earlier_ended + device.step)
+            seen = [value for at, value in _samples(device) if low <= at <= load.server_began]
+            before = min(seen, default=None)
+        if load.began is not None:
+            oldest = load.began - _OLDEST_STEPS * device.step
+            seen = [value for at, value in _samples(device) if oldest <= at <= load.began]
+            at_load = seen[-1] if seen else None
+        return cls(device, memory[1] if memory else 0.0, before, at_load)
+
+    @property
+    def others(self) -> list[str]:
+        """Pods that hold it beside the one in question, as `namespace/pod`."""
+        return sorted(f"{space}/{pod}" if space else pod for space, pod in self.device.holders)
+
+    def amount(self, used: float) -> str:
+        return f"{gib(used)} of {gib(self.total)} GiB of {self.device.name}"
+
+
+def _judged(case: Case, model: str, full: _Then, views: Sequence[_Then], beside: str | None) -> Held:
+    others = [name for name in full.others if name.rpartition("/")[2] != case.subject]
+    own = sorted(m.name for m in case.models.values() if m.loaded and m.name != model)
+    evidence = tuple(dict.fromkeys(full.device.evidence))
+    before, then = full.before_server, full.at_load
+    if then is None:
+        if before is not None and before > EMPTY_BYTES:
+            return _of_others(full, before, others, evidence)
+        now = full.device.memory
+        said = f"{full.amount(now[0] if now else 0.0)} are in use now; how much it was when the load began is not known"
+        return Held("unknown", said, evidence, full.device.name)
+    began = f"when the load of {model} began, {full.amount(then)} were in use"
+    if then <= EMPTY_BYTES:
+        if unknown := [view.device.name for view in views if view.at_load is None]:
+            said = f"{began}; how much it was of {names(unknown)} is not known"
+            return Held("unknown", said, evidence, full.device.name)
+        if others:
+            said = f"{began}; {names(others)} may have taken more since: it is shared"
+            return Held("unknown", said, evidence, full.device.name)
+        if beside:
+            return Held(
+                "own", f"{began}, and {beside}", evidence, full.device.name, full.amount(then), beside
+            )
+        if beside is None:
+            said = f"{began}; whether other models loaded at the same time, the log does not show"
+            return Held("unknown", said, evidence, full.device.name)
+        said = f"{began}, and nothing else was loading: {model} does not fit the empty GPU"
+        return Held("empty", said, evidence, full.device.name, full.amount(then))
+    if before is None and full.device.watched and not others:
+        before = 0.0
+    if before is None:
+        whose = (
+            f"how much of it is of {names(others)} is not known" if others else "whose it was is not known"
+        )
+        said = f"{began}; {whose}, for nothing was measured just before the server began"
+        return Held("unknown", said, evidence, full.device.name)
+    if before > EMPTY_BYTES and before >= then - before:
+        return _of_others(full, before, others, evidence)
+    loaded = names(own) if own else beside or "what this server had begun before"
+    said = f"{began}, {gib(then - before)} GiB of it since the server began: by {loaded}"
+    if before > EMPTY_BYTES:
+        said += f"; {gib(before)} GiB were others'{': ' + names(others) if others else ''}"
+    return Held("own", said, evidence, full.device.name, full.amount(then), loaded)
+
+
+def _of_others(full: _Then, before: float, others: Sequence[str], evidence: tuple[str, ...]) -> Held:
+    if others:
+        who = names(others)
+    elif full.device.watched:
+        who = "a process of no pod (left behind, or outside of Kubernetes)"
+    else:
+        who = "somebody whom no exporter names"
+    said = f"before this server began, {full.amount(before)} were in use: by {who}"
+    return Held("others", said, evidence, full.device.name, full.amount(before), who)
+
+
+def _by_the_page(case: Case, model: str, devices: Sequence[Device], beside: str | None) -> Held:
+    fullest = max(devices, key=lambda d: d.memory[0] / d.memory[1] if d.memory and d.memory[1] else 0.0)
+    used, total = fullest.memory or (0.0, 0.0)
+    evidence = tuple(dict.fromkeys(fullest.evidence))
+    amount = f"{gib(used)} of {gib(total)} GiB of {fullest.name}"
+    own = [m.name for m in case.models.values() if m.loaded and m.name != model]
+    if used <= EMPTY_BYTES and not own and beside == "":
+        said = f"after the failure {amount} are in use, and nothing else was loading: {model} does not fit the empty GPU"
+        return Held("empty", said, evidence, fullest.name, amount)
+    said = f"{amount} are in use now; how much it was when the load began, and whose, a page of now does not tell"
+    return Held("unknown", said, evidence, fullest.name)
+
+
+def _on_the_page(case: Case) -> list[Device]:
+    pod = case.pod
+    namespace, node = (pod.namespace, pod.node) if pod else ("", "")
+    return [
+        Device(
+            gpu.gpu,
+            node=node,
+            holders={(namespace, case.subject)} if case.subject else set(),
+            used=(gpu.used_bytes,),
+            free=(max(0.0, gpu.total_bytes - gpu.used_bytes),),
+            evidence=[evidence.id],
+        )
+        for evidence in case.of_probe("gpu_memory")
+        if isinstance(evidence.facts, GpuMemory)
+        for gpu in evidence.facts.gpus
+    ]
+
+
+def _samples(device: Device) -> list[tuple[float, float]]:
+    return [
+        (device.start + n * device.step, value) for n, value in enumerate(device.used) if value is not None
+    ]
+
+
+def _beside(case: Case, model: str) -> str | None:
+    """As `loading_beside`, of the log in which the load failed."""
+    found = [loading_beside(reading, model) for reading in case.logs if _failed_in(reading, model)]
+    return next((said for said in found if said is not None), None)
+
+
+def _failed_in(reading: LogReading, model: str) -> bool:
+    attempt = reading.log.attempts.get(model)
+    return attempt is not None and attempt.outcome == "failed"
+
+
+def _begin_of(reading: LogReading, model: str) -> float | None:
+    """By the time that Triton printed, in UTC, of the year in which the log was read."""
+    attempt, excerpt = reading.log.attempts.get(model), reading.evidence.facts
+    if attempt is None or attempt.began is None or not isinstance(excerpt, LogExcerpt):
+        return None
+    text = next((line.text for line in excerpt.lines if line.number == attempt.began), "")
+    try:
+        if told := _ISO.search(text[:200]):
+            return datetime.fromisoformat(told["when"]).replace(tzinfo=UTC).timestamp()
+        if told := _GLOG.search(text[:200]):
+            read = datetime.fromisoformat(reading.evidence.fetched_at)
+            at = datetime.fromisoformat(f"{read.year}-{told['month']}-{told['day']}T{told['time']}+00:00")
+            return (
+                at if at <= read.astimezone(UTC) or at.month == 1 else at.replace(year=read.year - 1)
+            ).timestamp()
+    except ValueError:
+        return None
+    return None
+
+
+def _life(case: Case, *, previous: bool) -> tuple[float | None, float | None]:
+    """When the server's life began in which the load failed, and when the one before it ended."""
+    pod: PodView | None = case.pod
+    for container in triton_containers(pod) if pod else ():
+        present, last, ended = (
+            _seconds(text) for text in (container.began_at, container.last_began_at, container.last_ended_at)
+        )
+        if previous or present is None:
+            return last, None
+        return present, ended
+    return None, None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

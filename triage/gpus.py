@@ -1,0 +1,245 @@
+"""The GPUs of the pods in question, out of measures over time: which device, on which node, held by whom, how full, which errors.
+
+A device is a whole GPU or a MIG instance, and is told by its UUID and the instance's id. What is told of a whole GPU alone (clock,
+throttling, XID errors) is of each of its instances. Pure; both trees read it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from triage.latency.facts import Ranges, Series
+
+MEMORY_USED, MEMORY_FREE, HOLDERS = "gpu_device_memory_used", "gpu_device_memory_free", "gpu_holders"
+PAGE_USED, PAGE_TOTAL = "gpu_memory_used", "gpu_memory_total"
+"""By a Triton's own page: less is known of the device, and the pod that sees it holds it."""
+XID_COUNT, XID_LAST, XID_WATCHED = "gpu_xid_count", "gpu_xid", "gpu_xid_watched"
+PROBLEM = "gpu_agent_problem"
+Key = tuple[str, str]
+"""UUID of the whole GPU, and the id of the MIG instance or nothing."""
+
+
+@dataclass(slots=True)
+class Device:
+    gpu: str
+    instance: str = ""
+    index: str = ""
+    profile: str = ""
+    node: str = ""
+    holders: set[tuple[str, str]] = field(default_factory=set)
+    """Namespace and pod, at any time of the window; a namespace may not be known."""
+    used: Sequence[float | None] = ()
+    """Bytes, at `start` and each `step` seconds after it."""
+    free: Sequence[float | None] = ()
+    start: float = 0.0
+    step: float = 1.0
+    page_used: Sequence[float | None] = ()
+    page_total: Sequence[float | None] = ()
+    """The same by the page of a Triton, which has no more than a whole GPU's."""
+    watched: bool = False
+    """triton-gpu-agent sees it, and so all who hold it, and its XID errors from then on."""
+    evidence: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        return self.gpu, self.instance
+
+    @property
+    def name(self) -> str:
+        """Such as `GPU 3 of node n1 (GPU-5f.., MIG 1g.10gb 7)`."""
+        which = f"GPU {self.index}" if self.index else self.gpu or "the GPU"
+        where = f" of node {self.node}" if self.node else ""
+        more = [short_uuid(self.gpu)] if self.index and self.gpu else []
+        more += [f"MIG {self.profile or 'instance'} {self.instance}"] if self.instance else []
+        return f"{which}{where} ({', '.join(more)})" if more else f"{which}{where}"
+
+    @property
+    def memory(self) -> tuple[float, float] | None:
+        """Bytes used and in all, as they were known last; None: nobody tells."""
+        if both := _both(self.used, self.free):
+            return both[0], sum(both)
+        return _both(self.page_used, self.page_total)
+
+
+@dataclass(frozen=True, slots=True)
+class XidSeen:
+    device: Key
+    code: int
+    at: float | None
+    """When it was first seen, within one step; None: before the first time that anything was measured."""
+    evidence: str
+
+
+Told = tuple[str, Ranges]
+"""The id of the evidence, and what it brought."""
+
+
+def device_key(labels: Mapping[str, str]) -> Key:
+    return labels.get("gpu", ""), labels.get("gpu_instance", "")
+
+
+def find_devices(told: Iterable[Told]) -> list[Device]:
+    """By node, index and instance. A whole GPU that is split is none: its instances are."""
+    found: dict[Key, Device] = {}
+    for evidence, ranges in told:
+        if not ranges.measure.startswith("gpu_") or ranges.measure == PROBLEM:
+            continue
+        for series in ranges.series:
+            if not series.labels.get("gpu") or all(value is None for value in series.values):
+                continue
+            device = found.setdefault(device_key(series.labels), Device(*device_key(series.labels)))
+            _add(device, evidence, ranges, series)
+    split = {device.gpu for device in found.values() if device.instance}
+    whole = {device.gpu: device for device in found.values() if not device.instance}
+    kept = [device for device in found.values() if device.instance or device.gpu not in split]
+    for device in kept:
+        if device.instance and (parent := whole.get(device.gpu)):
+            device.watched |= parent.watched
+            device.index, device.node = device.index or parent.index, device.node or parent.node
+    return sorted(kept, key=lambda d: (d.node, len(d.index), d.index, d.gpu, len(d.instance), d.instance))
+
+
+def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
+    labels, measure = series.labels, ranges.measure
+    device.index = device.index or labels.get("gpu_index", "")
+    device.profile = device.profile or labels.get("mig_profile", "")
+    device.node = device.node or labels.get("node", "")
+    if pod := labels.get("pod"):
+        device.holders.add((labels.get("namespace", ""), pod))
+    if measure == MEMORY_USED:
+        device.used, device.start, device.step = series.values, ranges.start, ranges.step
+    elif measure == MEMORY_FREE:
+        device.free = series.values
+    elif measure == PAGE_USED:
+        device.page_used = series.values
+    elif measure == PAGE_TOTAL:
+        device.page_total = series.values
+    elif measure == XID_WATCHED:
+        device.watched |= any(series.values)
+    if measure in (MEMORY_USED, HOLDERS, PAGE_USED):
+        device.evidence.append(evidence)
+
+
+def _both(one: Sequence[float | None], other: Sequence[float | None]) -> tuple[float, float] | None:
+    """The last time that both are known."""
+    known = [(a, b) for a, b in zip(one, other, strict=False) if a is not None and b is not None]
+    return known[-1] if known else None
+
+
+def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
+    """In their order; of the same code of a GPU, each time that it was seen anew. A counter that appears within the window began
+    then where the GPU was watched before; a last code tells of a repetition nothing."""
+    watched: dict[str, Series] = {
+        series.labels.get("gpu", ""): series
+        for _, ranges in told
+        if ranges.measure == XID_WATCHED
+        for series in ranges.series
+    }
+    found: list[XidSeen] = []
+    for evidence, ranges in told:
+        for series in ranges.series:
+            times = [ranges.start + place * ranges.step for place in range(ranges.steps)]
+            if ranges.measure == XID_COUNT:
+                steps = _counted(series, watched.get(series.labels.get("gpu", "")))
+            elif ranges.measure == XID_LAST:
+                steps = _last_codes(series)
+            else:
+                continue
+            found += (
+                XidSeen(
+                    device_key(series.labels), code, times[place] if place is not None else None, evidence
+                )
+                for code, place in steps
+            )
+    told_once = dict.fromkeys(found)
+    counted = {
+        (one.device[0], one.code) for one in found if one.evidence.partition("/")[2].startswith(XID_COUNT)
+    }
+    kept = [
+        one
+        for one in told_once
+        if one.evidence.partition("/")[2].startswith(XID_COUNT) or (one.device[0], one.code) not in counted
+    ]
+    return sorted(kept, key=lambda one: (one.at is not None, one.at or 0.0, one.device, one.code))
+
+
+def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int | None]]:
+    code = series.labels.get("xid", "")
+    if not code.isdecimal():
+        return
+    before: float | None = None
+    for place, value in enumerate(series.values):
+        if value is None:
+            continue
+        if before is None and value:
+            seen = watched is not None and place > 0 and watched.values[place - 1] is not None
+            yield int(code), place if seen else None
+        elif before is not None and value > before:
+            yield int(code), place
+        before = value
+
+
+def _last_codes(series: Series) -> Iterator[tuple[int, int | None]]:
+    before: float | None = None
+    for place, value in enumerate(series.values):
+        if value is None:
+            continue
+        if value > 0 and value != before:
+            yield int(value), place if before is not None else None
+        before = value
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProblem:
+    """What keeps triton-gpu-agent from seeing; `gpu` is an index, or nothing where it is about the whole node."""
+
+    node: str
+    problem: str
+    gpu: str
+    evidence: str
+
+    @property
+    def says(self) -> str:
+        which = f" (GPU {self.gpu})" if self.gpu else ""
+        return f"node {self.node}: triton-gpu-agent reports {self.problem}{which}"
+
+
+def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
+    """Those of any time of the window."""
+    found = [
+        AgentProblem(
+            series.labels.get("node", ""),
+            series.labels.get("problem", ""),
+            series.labels.get("gpu_index", ""),
+            evidence,
+        )
+        for evidence, ranges in told
+        if ranges.measure == PROBLEM
+        for series in ranges.series
+        if any(series.values)
+    ]
+    return sorted(dict.fromkeys(found), key=lambda one: (one.node, one.problem, one.gpu))
+
+
+def device_notes(
+    devices: Iterable[Device], told: Sequence[Told], say: Callable[[XidSeen], str]
+) -> dict[Key, list[str]]:
+    """What is wrong with a device, for the map: XID errors, which are of the whole GPU, and what the agent says of it."""
+    found: dict[Key, list[str]] = {}
+    for seen in xids_seen(told):
+        notes = found.setdefault((seen.device[0], ""), [])
+        if (said := say(seen)) not in notes:
+            notes.append(said)
+    problems = problems_of(told)
+    for device in devices:
+        for one in problems:
+            if one.gpu and (one.node, one.gpu) == (device.node, device.index):
+                found.setdefault(device.key, []).append(f"triton-gpu-agent reports {one.problem}")
+    return found
+
+
+def short_uuid(uuid: str) -> str:
+    """Enough of `GPU-5fd4f087-86f3-7a43-b711-4771313afc50` to tell it from its neighbours."""
+    return uuid[:12] if uuid.startswith("GPU-") and len(uuid) > 16 else uuid
+
+
+def gib(size: float) -> str:
+    return f"{size / 2**30:.1f}"
