@@ -10,9 +10,9 @@ from typing import Final
 from bench.daemon_cost import WrongAnswerError
 from bench.process import cpu_seconds, resident_mb
 from bench.spread import Spread, spread
-from tests.gpu.agent import RunningAgent, running_agent
-from tests.gpu.fake_kubelet import FakeContainer, FakeKubelet
-from tests.gpu.fake_nvml import FakeGpu, FakeMig, table
+from tests.gpu_agent.agent import RunningAgent, running_agent
+from tests.gpu_agent.fake_kubelet import FakeContainer, FakeKubelet
+from tests.gpu_agent.fake_nvml import FakeGpu, FakeMig, table
 
 MOST_CORES: Final = 0.005
 _GPUS: Final = 8

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from telemetry.gpu.cli import main
+from telemetry.gpu_agent.cli import main
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
 from tests.deploy.helm import CHART, CUSTOM_KINDS, NAMESPACE, Helm, of_kind

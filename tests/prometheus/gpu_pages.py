@@ -76,9 +76,7 @@ def agent(samples: Samples, node: str, names: tuple[str, str], beside: dict[str,
     late = Samples(samples.start + HALF, samples.end)
     late.add("triton_gpu_xid_total", {**of(1), "xid": "79"}, partial(always, 1))
     samples.lines.setdefault("triton_gpu_xid_total", []).extend(late.lines["triton_gpu_xid_total"])
-    lost = {**beside, "problem": "gpu_lost", "gpu": "3"}
-    if "instance" not in beside:
-        lost["node"] = node
+    lost = {**beside, "node": node, "problem": "gpu_lost", "gpu": "3"}
     samples.add("triton_gpu_agent_problem", lost, partial(halfway, 0, 1))
     samples.add("triton_gpu_agent_problem", {**lost, "problem": "no_driver", "gpu": ""}, partial(always, 0))
 

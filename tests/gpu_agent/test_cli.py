@@ -3,7 +3,7 @@ import sys
 
 from click.testing import CliRunner
 
-from telemetry.gpu.cli import main
+from telemetry.gpu_agent.cli import main
 
 
 def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
@@ -11,7 +11,15 @@ def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "telemetry.gpu", "serve", "--no-owners", "--address", "127.0.0.1"]
+        command = [
+            sys.executable,
+            "-m",
+            "telemetry.gpu_agent",
+            "serve",
+            "--no-owners",
+            "--address",
+            "127.0.0.1",
+        ]
         ended = subprocess.run(
             [*command, "--port", str(port)], capture_output=True, text=True, check=False, timeout=60
         )
@@ -26,7 +34,7 @@ def test_an_interval_out_of_range_is_a_usage_error() -> None:
 
 def test_where_the_extra_is_not_installed_it_names_it() -> None:
     """A module that cannot be found, as on a plain `pip install .`."""
-    run = "import sys; sys.modules['grpc'] = None\nfrom telemetry.gpu.cli import main\nmain(['serve'])"
+    run = "import sys; sys.modules['grpc'] = None\nfrom telemetry.gpu_agent.cli import main\nmain(['serve'])"
     ended = subprocess.run(
         [sys.executable, "-c", run], capture_output=True, text=True, check=False, timeout=60
     )

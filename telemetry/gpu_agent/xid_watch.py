@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from telemetry.gpu.nvml import handle_key, load_pynvml
-from telemetry.gpu.snapshot import Xid
+from telemetry.gpu_agent.nvml import handle_key, load_pynvml
+from telemetry.gpu_agent.snapshot import Xid
 
 _TIMEOUT: Final = 10
 """NVML_ERROR_TIMEOUT: nothing happened."""

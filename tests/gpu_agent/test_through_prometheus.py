@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gpu.agent import SECONDS, running_agent
-from tests.gpu.fake_kubelet import FakeContainer, FakeKubelet
-from tests.gpu.fake_nvml import GIB, FakeGpu, table
+from tests.gpu_agent.agent import SECONDS, running_agent
+from tests.gpu_agent.fake_kubelet import FakeContainer, FakeKubelet
+from tests.gpu_agent.fake_nvml import GIB, FakeGpu, table
 from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.server import PrometheusServer, Target

@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.gpu.fake_kubelet import FakeKubelet
-from tests.gpu.fake_nvml import fake_nvml_folder
+from tests.gpu_agent.fake_kubelet import FakeKubelet
+from tests.gpu_agent.fake_nvml import fake_nvml_folder
 from tests.local_process import LocalProcess, eventually, free_ports
 
 INTERVAL = 1.0
@@ -98,7 +98,16 @@ async def running_agent(
     if libraries is None:
         libraries = [] if nvml is None else [fake_nvml_folder()]
     environment["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
-    command = [sys.executable, "-m", "telemetry.gpu", "serve", "--address", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "telemetry.gpu_agent",
+        "serve",
+        "--address",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     command += ["--interval", str(interval), *options]
     command += ["--no-owners"] if kubelet is None else ["--pod-resources", str(kubelet.socket)]
     process = await LocalProcess.start(

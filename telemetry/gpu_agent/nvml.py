@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
 
-from telemetry.gpu.devices import Gpu, GpuInstance, Memory, mig_profile, throttled
-from telemetry.gpu.problems import Problem, ProblemKind
+from telemetry.gpu_agent.devices import Gpu, GpuInstance, Memory, mig_profile, throttled
+from telemetry.gpu_agent.problems import Problem, ProblemKind
 from telemetry.late_import import import_late
 
 _KINDS: Final[dict[int, ProblemKind]] = {

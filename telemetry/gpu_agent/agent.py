@@ -16,11 +16,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
-from telemetry.gpu.families import device_families, problem_family
-from telemetry.gpu.nvml import Nvml
-from telemetry.gpu.pod_resources import PodResources
-from telemetry.gpu.sampler import Sampler, changes
-from telemetry.gpu.snapshot import Snapshot
+from telemetry.gpu_agent.families import device_families, problem_family
+from telemetry.gpu_agent.nvml import Nvml
+from telemetry.gpu_agent.pod_resources import PodResources
+from telemetry.gpu_agent.sampler import Sampler, changes
+from telemetry.gpu_agent.snapshot import Snapshot
 from telemetry.plain_port import Condition, add_plain_routes
 
 log = structlog.get_logger(__name__)
@@ -140,7 +140,7 @@ class Agent(Collector):
             )
         if self._fresh():
             yield from device_families(self._settings.node, self._snapshot)
-        yield problem_family(self._snapshot)
+        yield problem_family(self._settings.node, self._snapshot)
 
     def describe(self) -> Iterator[Metric]:
         return iter(())

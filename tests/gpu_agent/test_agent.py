@@ -7,9 +7,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.gpu.agent import SECONDS, running_agent
-from tests.gpu.fake_kubelet import FakeContainer, FakeKubelet
-from tests.gpu.fake_nvml import GIB, FakeGpu, FakeMig, FakeXid, table
+from tests.gpu_agent.agent import SECONDS, running_agent
+from tests.gpu_agent.fake_kubelet import FakeContainer, FakeKubelet
+from tests.gpu_agent.fake_nvml import GIB, FakeGpu, FakeMig, FakeXid, table
 from tests.local_process import eventually
 
 DEVICE = ("node", "gpu", "uuid", "gpu_instance", "mig_profile")

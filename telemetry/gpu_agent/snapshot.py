@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from telemetry.gpu.devices import Gpu
-from telemetry.gpu.owners import DeviceIndex, DeviceKey, Holding, Owner, Owners, find_owners, is_nvidia
-from telemetry.gpu.problems import Problem
+from telemetry.gpu_agent.devices import Gpu
+from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, Owners, find_owners, is_nvidia
+from telemetry.gpu_agent.problems import Problem
 
 Xid = tuple[int, int | None, int]
 """(GPU's index, GPU instance or None, XID code)."""

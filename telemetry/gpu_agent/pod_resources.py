@@ -9,10 +9,10 @@ from typing import Any, Final, Self
 
 from google.protobuf.message import DecodeError
 
-from telemetry.gpu.owners import Holding, Owner
-from telemetry.gpu.podresources_messages import SERVICE, message_classes
-from telemetry.gpu.problems import Problem
-from telemetry.gpu.snapshot import FromKubelet
+from telemetry.gpu_agent.owners import Holding, Owner
+from telemetry.gpu_agent.podresources_messages import SERVICE, message_classes
+from telemetry.gpu_agent.problems import Problem
+from telemetry.gpu_agent.snapshot import FromKubelet
 from telemetry.late_import import import_late
 
 SOCKET: Final = Path("/var/lib/kubelet/pod-resources/kubelet.sock")

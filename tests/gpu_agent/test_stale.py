@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from telemetry.gpu import agent as module
-from telemetry.gpu.agent import Agent, Settings
-from telemetry.gpu.devices import Gpu
-from telemetry.gpu.problems import Problem
-from telemetry.gpu.snapshot import Snapshot
+from telemetry.gpu_agent import agent as module
+from telemetry.gpu_agent.agent import Agent, Settings
+from telemetry.gpu_agent.devices import Gpu
+from telemetry.gpu_agent.problems import Problem
+from telemetry.gpu_agent.snapshot import Snapshot
 
 SETTINGS = Settings(node="node-a", address="127.0.0.1", port=8080, interval=5.0, pod_resources=None)
 

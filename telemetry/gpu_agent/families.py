@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from telemetry.gpu.devices import Gpu, GpuInstance, Memory
-from telemetry.gpu.owners import DeviceKey, Owner, Owners
-from telemetry.gpu.snapshot import Snapshot
+from telemetry.gpu_agent.devices import Gpu, GpuInstance, Memory
+from telemetry.gpu_agent.owners import DeviceKey, Owner, Owners
+from telemetry.gpu_agent.snapshot import Snapshot
 
 DEVICE = ("node", "gpu", "uuid", "gpu_instance", "mig_profile")
 OWNER = ("namespace", "pod", "container")
@@ -24,15 +24,15 @@ def device_families(node: str, snapshot: Snapshot) -> Iterator[Metric]:
     yield _owner_family(node, snapshot)
 
 
-def problem_family(snapshot: Snapshot) -> Metric:
+def problem_family(node: str, snapshot: Snapshot) -> Metric:
     """Of the agent, so that it is served however old the snapshot is."""
     family = GaugeMetricFamily(
         "triton_gpu_agent_problem",
         "1 while something keeps the agent from seeing: docs/operations.md names each.",
-        labels=("problem", "gpu"),
+        labels=("node", "problem", "gpu"),
     )
     for problem in snapshot.problems:
-        family.add_metric((problem.kind, problem.gpu), 1.0)
+        family.add_metric((node, problem.kind, problem.gpu), 1.0)
     return family
 
 

@@ -43,8 +43,8 @@ def main() -> None:
 def serve(node: str, address: str, port: int, interval: float, pod_resources: Path, no_owners: bool) -> None:
     """Serve /metrics, /livez and /readyz until a signal comes."""
     try:
-        from telemetry.gpu.agent import Settings
-        from telemetry.gpu.agent import serve as run
+        from telemetry.gpu_agent.agent import Settings
+        from telemetry.gpu_agent.agent import serve as run
         from telemetry.late_import import import_late
         from telemetry.logs import configure_logs
 

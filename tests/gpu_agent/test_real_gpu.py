@@ -1,4 +1,4 @@
-"""The agent on a real GPU, beside nvidia-smi: `pytest -m real_gpu tests/gpu`. `TRITON_OPS_NVML` names the folder of a
+"""The agent on a real GPU, beside nvidia-smi: `pytest -m real_gpu tests/gpu_agent`. `TRITON_OPS_NVML` names the folder of a
 libnvidia-ml.so.1 that the loader does not find by itself."""
 
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gpu.agent import running_agent
+from tests.gpu_agent.agent import running_agent
 
 pytestmark = pytest.mark.real_gpu
 MIB = 2**20

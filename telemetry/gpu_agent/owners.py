@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from telemetry.gpu.devices import Gpu
+from telemetry.gpu_agent.devices import Gpu
 
 _SHARE: Final = re.compile(r"::\d+$|/vgpu\d+$")
 """What time-slicing and MPS append: NVIDIA/k8s-device-plugin internal/rm/devices.go (AnnotatedID), and GKE's plugin."""

@@ -2,11 +2,11 @@
 
 import pytest
 
-from telemetry.gpu.devices import Gpu, GpuInstance, mig_profile, throttled
-from telemetry.gpu.families import device_families
-from telemetry.gpu.owners import DeviceIndex, DeviceKey, Holding, Owner, find_owners
-from telemetry.gpu.problems import Problem
-from telemetry.gpu.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
+from telemetry.gpu_agent.devices import Gpu, GpuInstance, mig_profile, throttled
+from telemetry.gpu_agent.families import device_families
+from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, find_owners
+from telemetry.gpu_agent.problems import Problem
+from telemetry.gpu_agent.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
 
 PLAIN = Gpu(0, "GPU-0a", minor=3)
 SLICED = Gpu(1, "GPU-1b", minor=1, mig=True, instances=(GpuInstance(5, "1g.10gb", ("MIG-x", "MIG-y"), None),))

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from telemetry.gpu.deadline_thread import DeadlineThread, HangsError
-from telemetry.gpu.devices import Gpu
-from telemetry.gpu.nvml import GpuReading, Nvml, NvmlRefusedError
-from telemetry.gpu.pod_resources import PodResources
-from telemetry.gpu.problems import Problem
-from telemetry.gpu.snapshot import FromKubelet, FromNvml, Snapshot, Xid, take_snapshot
-from telemetry.gpu.xid_watch import XidWatch
+from telemetry.gpu_agent.deadline_thread import DeadlineThread, HangsError
+from telemetry.gpu_agent.devices import Gpu
+from telemetry.gpu_agent.nvml import GpuReading, Nvml, NvmlRefusedError
+from telemetry.gpu_agent.pod_resources import PodResources
+from telemetry.gpu_agent.problems import Problem
+from telemetry.gpu_agent.snapshot import FromKubelet, FromNvml, Snapshot, Xid, take_snapshot
+from telemetry.gpu_agent.xid_watch import XidWatch
 
 _SECONDS: Final = 2.0
 """For one GPU, and for opening NVML. The first opening may take longer, where nothing keeps the GPUs initialised: it goes on, and

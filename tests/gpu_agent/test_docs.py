@@ -3,10 +3,10 @@
 import re
 from typing import get_args
 
-from telemetry.gpu.devices import THROTTLE_REASONS, Gpu, GpuInstance, Memory
-from telemetry.gpu.families import device_families, problem_family
-from telemetry.gpu.problems import MEANING, ProblemKind
-from telemetry.gpu.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
+from telemetry.gpu_agent.devices import THROTTLE_REASONS, Gpu, GpuInstance, Memory
+from telemetry.gpu_agent.families import device_families, problem_family
+from telemetry.gpu_agent.problems import MEANING, ProblemKind
+from telemetry.gpu_agent.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
 from tests.deploy.helm import CHECKOUT
 
 TOLD = (CHECKOUT / "docs" / "operations.md").read_text().split("\n## triton-gpu-agent\n")[1]
@@ -25,6 +25,6 @@ def test_every_metric_is_told() -> None:
     whole = Gpu(0, "GPU-0", None, False, memory, 0.5, 1e9, 2e9, dict.fromkeys(THROTTLE_REASONS, False))
     sliced = Gpu(1, "GPU-1", mig=True, instances=(GpuInstance(1, "1g.10gb", ("MIG-1",), memory),))
     snapshot = take_snapshot(Snapshot(), FromNvml([whole, sliced]), FromKubelet())
-    families = [*device_families("n", snapshot), problem_family(snapshot)]
+    families = [*device_families("n", snapshot), problem_family("n", snapshot)]
     served = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert told == served | {"triton_gpu_agent_snapshot_age_seconds", "triton_gpu_agent_snapshots_total"}

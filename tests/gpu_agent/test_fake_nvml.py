@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.helm import CHECKOUT
-from tests.gpu.fake_nvml import SOURCE, FakeGpu, fake_nvml_folder, table
+from tests.gpu_agent.fake_nvml import SOURCE, FakeGpu, fake_nvml_folder, table
 
 OURS = "".join((CHECKOUT / "telemetry" / "gpu" / name).read_text() for name in ("nvml.py", "xid_watch.py"))
 LIBRARY_NAMES = {"nvmlInit": "nvmlInitWithFlags"} | {
