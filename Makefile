@@ -28,11 +28,12 @@ $(INSTALLED): $(MADE)
 preflight:
 	$(PYTHON) -m scripts.preflight
 
-# The real Kubernetes programs, Prometheus, Alertmanager, Helm and Triton that tests run: built once per machine, outside the checkout.
+# The real Kubernetes programs, Prometheus, Alertmanager, Helm, Envoy and Triton that tests run: built once per machine, outside the checkout.
 tools: .venv
 	$(BIN)/python -m tests.controlplane.build_tools
 	$(BIN)/python -m tests.prometheus.build_tools
 	$(BIN)/python -m tests.deploy.build_tools
+	$(BIN)/python -m tests.gateways.install
 
 triton: .venv
 	$(BIN)/python -m tests.tritons.install

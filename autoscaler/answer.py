@@ -12,6 +12,7 @@ class Reason(StrEnum):
     UNKNOWN_SIGNAL = "unknown_signal"
     UNKNOWN_LABEL = "unknown_label"
     AMBIGUOUS_MODEL = "ambiguous_model"
+    NO_GATEWAY = "no_gateway"
     NO_TARGETS = "no_targets"
     NO_SERIES = "no_series"
     STARTING = "starting"
@@ -55,7 +56,7 @@ class Value:
     labels: Mapping[str, str] = field(default_factory=dict)
     """What the answer says of itself, such as the bounds of an estimate."""
     trace: Sequence[Mapping[str, Any]] = ()
-    """The pods, counters and ages behind the number, one mapping a pod and model (`explain=1`)."""
+    """The pods, counters and ages behind the number, one mapping a pod and model, or a gateway (`explain=1`)."""
     alone: "Mapping[str, Answer]" = field(default_factory=dict)
     """What each of several sources says by itself (`explain=1`)."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from autoscaler.signal import Signal
+    from telemetry.gateway_kind import GatewayKind
     from telemetry.gpu_exporter import GpuExporter
 
 CANNOT_TELL = 3
@@ -184,7 +185,7 @@ def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
     from telemetry.gpu_exporter import load_gpu_exporters
     from telemetry.located_yaml import InvalidFileError
 
-    rows = _load_rows(rules_folder)
+    rows, gateways = _load_rows(rules_folder), _load_gateways(rules_folder)
     problems: list[str] = []
     exporters: Sequence[GpuExporter] = ()
     try:
@@ -193,7 +194,7 @@ def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
         problems.append(str(error))
     for file in files:
         try:
-            read_config(file)
+            read_config(file, gateways)
         except InvalidFileError as error:
             problems.append(str(error))
     if problems:
@@ -246,6 +247,18 @@ def _load_rows(folder: Path | None) -> "Mapping[str, Signal]":
     try:
         return load_signals((folder or rules_dir()) / "signals")
     except (InvalidFileError, FileNotFoundError) as error:
+        _fail(str(error), 2)
+
+
+def _load_gateways(folder: Path | None) -> "Mapping[str, GatewayKind]":
+    """The kinds of gateways of the folder; exits with every mistake in them."""
+    from telemetry.gateway_kind import load_gateways
+    from telemetry.located_yaml import InvalidFileError
+    from telemetry.rules_dir import rules_dir
+
+    try:
+        return load_gateways((folder or rules_dir()) / "gateways")
+    except InvalidFileError as error:
         _fail(str(error), 2)
 
 

@@ -1,17 +1,19 @@
 """The daemon's configuration: one YAML file, checked whole before anything starts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from autoscaler.config_section import HttpUrl, Section
+from autoscaler.gateway_section import GatewaySection
 from autoscaler.gpu_section import GpuSection
 from autoscaler.prometheus_section import PrometheusSection
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
+from telemetry.gateway_source import GatewaySettings
 from telemetry.gpu_reader import GpuSettings
 from telemetry.index_reader import IndexSettings
 from telemetry.located_yaml import parse_located, read_located
@@ -180,6 +182,8 @@ class Config(Section):
     scrape: ScrapeSection = ScrapeSection()
     prometheus: PrometheusSection | None = None
     gpu: GpuSection | None = None
+    gateway: GatewaySection | None = None
+    """Gateways in front of Triton, which the Prometheus scrapes; also beside `source: scrape`."""
     model_index: ModelIndexSection = ModelIndexSection()
     pod_labels: tuple[_PodLabel, ...] = ()
     """Pod labels that an HPA's selector may name, beside model, version, workload and node."""
@@ -198,6 +202,10 @@ class Config(Section):
         if self.gpu is not None and not self.gpu.exporters and self.prometheus is None:
             raise ValueError("gpu is given with neither exporters nor a section prometheus with its url")
         self.gpu_settings(0.0)
+        if self.gateway is not None and self.prometheus is None:
+            raise ValueError(
+                "gateway needs the section prometheus, with the url of the Prometheus that scrapes it"
+            )
         return self
 
     def settings(self) -> Settings:
@@ -236,6 +244,20 @@ class Config(Section):
             return None
         return self.gpu.settings(self.prometheus, window)
 
+    def gateway_settings(self) -> GatewaySettings:
+        """Of the Prometheus that scrapes the gateways."""
+        found, gateway = self.prometheus, self.gateway
+        assert found is not None  # noqa: S101 -- checked with the configuration
+        assert gateway is not None  # noqa: S101
+        return GatewaySettings(
+            interval=found.interval,
+            scrape_interval=found.scrape_interval,
+            timeout=found.timeout,
+            delay=found.delay,
+            max_age=found.longest_age,
+            known_within=gateway.known_within,
+        )
+
     def index_settings(self) -> IndexSettings:
         return IndexSettings(self.model_index.interval, self.model_index.timeout)
 
@@ -247,11 +269,11 @@ def keep_server(new: Config, old: Config) -> tuple[Config, tuple[str, ...]]:
     return new.model_copy(update={"server": old.server}), changed
 
 
-def read_config(path: Path) -> Config:
-    """The file. Raises InvalidFileError with every mistake."""
-    return read_located(Config, path)
+def read_config(path: Path, gateways: Collection[str] | None = None) -> Config:
+    """The file; `gateways` are the kinds that there are, None where nobody knows. Raises InvalidFileError with every mistake."""
+    return read_located(Config, path, gateways)
 
 
-def parse_config(text: str, file: str = "configuration") -> Config:
+def parse_config(text: str, file: str = "configuration", gateways: Collection[str] | None = None) -> Config:
     """The same from text. Raises InvalidFileError."""
-    return parse_located(Config, text, file)
+    return parse_located(Config, text, file, gateways)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.answer import Answer, NoData, Reason
 from autoscaler.evaluate import evaluate
+from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway, is_gateway
 from autoscaler.selection import Settings
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
@@ -22,7 +23,8 @@ class View:
 
 class Autoscaler:
     """Answers for the signals of `rules/`. `pods` gives a namespace's pods, `clock` monotonic seconds; `alone` what each of several
-    sources knows, which an explained answer tells beside the answer; `gpus` what exporters tell of GPUs, None if none is asked."""
+    sources knows, which an explained answer tells beside the answer; `gpus` what exporters tell of GPUs, None if none is asked.
+    `gateways`: what is known of them, None where none is configured."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Autoscaler:
         on_answer: Callable[[str, Answer], None] = lambda signal, answer: None,
         alone: Mapping[str, View] | None = None,
         gpus: Callable[[], GpuSnapshot | None] = lambda: None,
+        gateways: Callable[[], GatewayView | None] = lambda: None,
     ) -> None:
         self._rows = rows
         self._pods = pods
@@ -41,6 +44,7 @@ class Autoscaler:
         self._on_answer = on_answer
         self._alone = alone or {}
         self._gpus = gpus
+        self._gateways = gateways
 
     def signals(self) -> Sequence[str]:
         return tuple(self._rows)
@@ -50,6 +54,10 @@ class Autoscaler:
         if row is None:
             return NoData(Reason.UNKNOWN_SIGNAL, f"there is no signal {signal!r}")
         now = self._clock()
+        if is_gateway(row):
+            told = evaluate_gateway(row, self._gateways(), namespace, selector, now, explain=explain)
+            self._on_answer(signal, told)
+            return told
         gpus = self._gpus()
         pods, settings = self._pods(namespace), self._settings
         answer = evaluate(row, pods, selector, settings, now, gpus=gpus, explain=explain)

@@ -15,12 +15,14 @@ import structlog
 from autoscaler.answer import Answer
 from autoscaler.config import Config
 from autoscaler.core import Autoscaler, View
+from autoscaler.gateway_evaluate import GatewayView, is_gateway
 from autoscaler.gpu_formula import GpuDevices
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
-from autoscaler.sources import make_gpu_source, make_source
+from autoscaler.sources import make_gateway_source, make_gpu_source, make_source
 from telemetry.auto_source import AutoSource, Overview
+from telemetry.gateway_kind import GatewayKind
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pods import PodTargets
@@ -47,13 +49,16 @@ class Generation:
         session: aiohttp.ClientSession,
         metrics: OwnMetrics,
         exporters: Sequence[GpuExporter] = (),
+        gateways: Mapping[str, GatewayKind] | None = None,
     ) -> None:
         self.config = config
         self.rows = rows
         self.exporters = exporters
+        self.gateways = gateways or {}
         self.targets = Targets()
         served = _with_windows(rows, config)
-        windows = {row.window for row in served.values()}
+        of_gateways = {row.window for row in served.values() if is_gateway(row)}
+        windows = {row.window for row in served.values() if not is_gateway(row)} or of_gateways
         self.longest_window = max(windows)
         self.pod_targets: PodTargets | None = None
         if config.targets.kubernetes is not None:
@@ -78,6 +83,7 @@ class Generation:
             metrics,
             time.monotonic,
         )
+        self.gateway_source = make_gateway_source(config, self.gateways, of_gateways, metrics, time.monotonic)
         self.autoscaler = Autoscaler(
             served,
             self.source.pods,
@@ -86,6 +92,7 @@ class Generation:
             metrics.answered,
             self._alone(),
             lambda: self.gpus.snapshot if self.gpus is not None else None,
+            self._gateway_view,
         )
         self._started = time.monotonic()
 
@@ -97,6 +104,14 @@ class Generation:
                 group.create_task(self.pod_targets.run())
             if self.gpus is not None:
                 group.create_task(self.gpus.run())
+            if self.gateway_source is not None:
+                group.create_task(self.gateway_source.run())
+
+    def _gateway_view(self) -> GatewayView | None:
+        found = self.gateway_source
+        if found is None:
+            return None
+        return GatewayView(found.names, found.reading, found.failure, found.settings.max_age)
 
     def _alone(self) -> Mapping[str, View]:
         """What each of two sources knows, for explaining; empty where there is one."""
@@ -133,6 +148,8 @@ class Generation:
         samples; a pod that keeps falling silent holds it up for a minute at most."""
         if not self.targets.complete or (self.gpus is not None and self.gpus.last_round_at is None):
             return False
+        if self.gateway_source is not None and self.gateway_source.last_round_at is None:
+            return False
         if self.age_seconds >= self.longest_window + HELD_UP_SECONDS:
             return True
         namespaces = {key.namespace for key in self.targets.by_key}
@@ -144,16 +161,24 @@ class Generation:
 
     @property
     def alive(self) -> bool:
-        """The source's loop went round lately."""
-        last = self.source.last_round_at or self._started
-        return time.monotonic() - last <= LIVE_ROUNDS * self.source.interval + 10.0
+        """The sources' loops went round lately."""
+        sources = [found for found in (self.source, self.gateway_source) if found is not None]
+        return all(self._is_alive(found.last_round_at, found.interval) for found in sources)
+
+    def _is_alive(self, last_round_at: float | None, interval: float) -> bool:
+        since = last_round_at or self._started
+        return time.monotonic() - since <= LIVE_ROUNDS * interval + 10.0
 
 
 def _with_windows(rows: Mapping[str, Signal], config: Config) -> Mapping[str, Signal]:
     """The rows, with windows that hold two samples of this source at least; an answer says its window."""
     settings = config.prometheus_settings()
-    shortest = settings.shortest_window if settings else 0.0
-    return {name: row.model_copy(update={"window": max(row.window, shortest)}) for name, row in rows.items()}
+    of_pods = settings.shortest_window if settings else 0.0
+    of_gateways = config.gateway_settings().shortest_window if config.gateway else 0.0
+    return {
+        name: row.model_copy(update={"window": max(row.window, of_gateways if is_gateway(row) else of_pods)})
+        for name, row in rows.items()
+    }
 
 
 class Generations:

@@ -117,6 +117,12 @@ class OwnMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._gateway_ticks = Counter(
+            "triton_autoscaler_gateway_ticks_total",
+            "Readings of the gateways from Prometheus, by outcome: ok, partial, too_many_series, or why there was none.",
+            ["outcome"],
+            registry=self.registry,
+        )
 
     def answered(self, signal: str, answer: Answer) -> None:
         if isinstance(answer, NoData):
@@ -139,6 +145,11 @@ class OwnMetrics:
 
     def gpus_read(self, report: TickReport) -> None:
         self._gpu_looks.labels(report.outcome).inc()
+        self._queries.inc(report.queries)
+        self._query_bytes.inc(report.size_bytes)
+
+    def gateways_ticked(self, report: TickReport) -> None:
+        self._gateway_ticks.labels(report.outcome).inc()
         self._queries.inc(report.queries)
         self._query_bytes.inc(report.size_bytes)
 

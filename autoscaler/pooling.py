@@ -17,7 +17,18 @@ from autoscaler.answer import Reason, Value
 from autoscaler.gpu_formula import GpuDevices
 from autoscaler.pooled_quantile import Points, pool_quantile
 from autoscaler.selection import Facts, SelectedPod, Settings, Standing, max_age_of
-from autoscaler.signal import INSTANCE_SECONDS, Mean, Pods, Quantile, Ratio, Signal, Term, Total
+from autoscaler.signal import (
+    INSTANCE_SECONDS,
+    GatewayQuantile,
+    GatewayRate,
+    Mean,
+    Pods,
+    Quantile,
+    Ratio,
+    Signal,
+    Term,
+    Total,
+)
 from telemetry.model_config import ModelFacts
 from telemetry.two_sources import PROMETHEUS
 from telemetry.window import FAILURE, PENDING, QUEUE, SUCCESS, RowKey, RowWindow
@@ -57,8 +68,8 @@ def pool(
             value, labels = _mean(signal, mean, _covering(pods, settings), settings), {}
         case Quantile() as quantile:
             value, labels = _quantile(signal, quantile, _covering(pods, settings), facts, settings)
-        case Pods() | GpuDevices():
-            raise TypeError("neither pods nor devices are pooled out of pages: see evaluate")
+        case Pods() | GpuDevices() | GatewayRate() | GatewayQuantile():
+            raise TypeError("this is made of no pod's page: see evaluate and gateway_evaluate")
     idle = value is None
     number = signal.idle if value is None else value
     if number is None or not math.isfinite(number) or not 0 <= number * 1000 <= _MAX_MILLI:
@@ -85,7 +96,7 @@ def contribution(signal: Signal, row: RowWindow, facts: ModelFacts | None) -> fl
                 points = _points(signal, quantile, "", row, facts)
                 found = pool_quantile([points], quantile.quantile)
                 return None if found is None else found.value
-            case Pods() | GpuDevices():
+            case Pods() | GpuDevices() | GatewayRate() | GatewayQuantile():
                 return None
     except Refusal:
         return None

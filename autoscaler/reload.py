@@ -9,13 +9,14 @@ in a row have found it, so that no file is taken while it is being written.
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
 from autoscaler.config import Config, read_config
 from autoscaler.signal import Signal, load_signals
+from telemetry.gateway_kind import GatewayKind, load_gateways
 from telemetry.gpu_exporter import GpuExporter, load_gpu_exporters
 from telemetry.located_yaml import InvalidFileError, Problem
 
@@ -34,6 +35,8 @@ class Loaded:
     digest: str
     exporters: Sequence[GpuExporter] = ()
     """Of GPUs."""
+    gateways: Mapping[str, GatewayKind] = field(default_factory=dict)
+    """The kinds of gateways that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,13 @@ class Files:
         """Raises InvalidFileError with the mistakes of every file."""
         digest = self.digest()
         problems: list[Problem] = []
+        gateways: Mapping[str, GatewayKind] | None = None
         try:
-            config = read_config(self.config)
+            gateways = load_gateways(self.gateways)
+        except InvalidFileError as error:
+            problems += error.problems
+        try:
+            config = read_config(self.config, gateways)
         except InvalidFileError as error:
             problems += error.problems
         try:
@@ -65,13 +73,23 @@ class Files:
                 problems += error.problems
         if problems:
             raise InvalidFileError(problems)
-        return Loaded(config, rows, digest, exporters)
+        return Loaded(config, rows, digest, exporters, gateways or {})
+
+    @property
+    def gateways(self) -> Path:
+        """Beside the signals."""
+        return self.signals.parent / "gateways"
 
     def digest(self) -> str:
         """The same as long as the contents are; a file that cannot be read counts by its absence."""
         found = hashlib.sha256()
-        exporters = self.gpu_exporters.glob("*.yaml") if self.gpu_exporters is not None else ()
-        for path in (self.config, *sorted(self.signals.glob("*.yaml")), *sorted(exporters)):
+        folders = (
+            self.signals,
+            self.gateways,
+            *([self.gpu_exporters] if self.gpu_exporters is not None else ()),
+        )
+        rules = (path for folder in folders for path in sorted(folder.glob("*.yaml")))
+        for path in (self.config, *rules):
             try:
                 content = path.read_bytes()
             except OSError as error:

@@ -215,8 +215,8 @@ class Daemon:
             log.warning("these keys change with a restart only and stay as they are", keys=kept)
         self._refusal = f"a restart is needed for {', '.join(kept)}" if kept else ""
         wanted = replace(loaded, config=config)
-        now = (current.config, current.rows, current.exporters)
-        if (wanted.config, wanted.rows, wanted.exporters) == now:
+        now = (current.config, current.rows, current.exporters, current.gateways)
+        if (wanted.config, wanted.rows, wanted.exporters, wanted.gateways) == now:
             self.generations.replace(None)
             log.info("configuration read again; what is at work stays")
             return
@@ -240,7 +240,13 @@ class Daemon:
 
     def _generation(self, loaded: Loaded) -> Generation:
         return Generation(
-            loaded.config, loaded.rows, self._api, self._session, self.metrics, loaded.exporters
+            loaded.config,
+            loaded.rows,
+            self._api,
+            self._session,
+            self.metrics,
+            loaded.exporters,
+            loaded.gateways,
         )
 
     def _targets(self) -> Mapping[PodKey, Target]:

@@ -125,6 +125,19 @@ class Pods(_Row):
     """pending: on no node yet; loading: on a node and not ready."""
 
 
+class GatewayRate(_Row):
+    """Requests a second at the gateways in front of a workload; their families are in rules/gateways."""
+
+    kind: Literal["gateway_rate"]
+
+
+class GatewayQuantile(_Row):
+    """A quantile of how long requests took at the gateways, out of one histogram of them all."""
+
+    kind: Literal["gateway_quantile"]
+    quantile: float = Field(gt=0, lt=1)
+
+
 class HpaTarget(_Row):
     """Which HPA target type is stable for the signal, and why."""
 
@@ -136,7 +149,10 @@ class Signal(_Row):
     name: str = Field(pattern=r"^[a-z][a-z0-9_:]*$", max_length=63)
     unit: str = Field(min_length=1)
     meaning: str = Field(min_length=1)
-    formula: Annotated[Total | Ratio | Mean | Quantile | Pods | GpuDevices, Field(discriminator="kind")]
+    formula: Annotated[
+        Total | Ratio | Mean | Quantile | Pods | GpuDevices | GatewayRate | GatewayQuantile,
+        Field(discriminator="kind"),
+    ]
     window: Seconds
     idle: float | None = Field(ge=0, allow_inf_nan=False)
     """Value when every target answered and nothing happened; null where there is no such thing."""
@@ -185,7 +201,7 @@ class Signal(_Row):
                 return any(term.read == "rate" for term in terms)
             case Ratio(kind=kind):
                 return kind == "ratio_of_rates"
-            case Mean() | Quantile() | Pods() | GpuDevices():
+            case Mean() | Quantile() | Pods() | GpuDevices() | GatewayRate() | GatewayQuantile():
                 return False
 
     def families(self) -> frozenset[str]:
@@ -210,7 +226,7 @@ class Signal(_Row):
                 yield histogram, "histogram"
             case GpuDevices() as devices:
                 yield from ((family, "gauge") for family in devices.families())
-            case Pods():
+            case Pods() | GatewayRate() | GatewayQuantile():
                 pass
 
 

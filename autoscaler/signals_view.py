@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from autoscaler.gpu_formula import GpuDevices
-from autoscaler.signal import Pods, Signal
+from autoscaler.signal import GatewayQuantile, GatewayRate, Pods, Signal
 
 
 def render_signals(rows: Iterable[Signal]) -> str:
@@ -22,6 +22,8 @@ def _render(row: Signal) -> str:
     suits = "no HPA target suits it" if row.hpa.target == "none" else f"HPA target type {row.hpa.target}"
     counted = isinstance(row.formula, Pods)
     made_of = "the Kubernetes API" if counted else _made_of(row)
+    if isinstance(row.formula, GatewayRate | GatewayQuantile):
+        made_of = "what the gateways of the section gateway count; select by workload alone"
     body = [row.meaning, f"{suits}: {row.hpa.why}", f"from {made_of}"]
     wrapped = [
         textwrap.fill(" ".join(text.split()), 100, initial_indent="  ", subsequent_indent="  ")

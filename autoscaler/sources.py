@@ -1,6 +1,6 @@
 """Where pods' pages come from, as the configuration says: each pod itself, a Prometheus, or both."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import aiohttp
@@ -9,6 +9,8 @@ from autoscaler.config import Config
 from autoscaler.own_metrics import OwnMetrics
 from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
+from telemetry.gateway_kind import GatewayKind
+from telemetry.gateway_source import GatewaySource
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.gpu_reader import GpuReader
 from telemetry.gpu_scrape import ExporterPods, ExporterTargets, GpuScraper
@@ -115,6 +117,23 @@ def make_gpu_source(
         return None
     source = PrometheusSource(section.url, section.access(), timeout_seconds=settings.timeout)
     return GpuReader(exporters, settings, source, clock, metrics.gpus_read)
+
+
+def make_gateway_source(
+    config: Config,
+    kinds: Mapping[str, GatewayKind],
+    windows: Collection[float],
+    metrics: OwnMetrics,
+    clock: Callable[[], float],
+) -> GatewaySource | None:
+    """None where no gateway is configured; `clock` is monotonic."""
+    section, gateway = config.prometheus, config.gateway
+    if gateway is None or section is None or not windows:
+        return None
+    settings = config.gateway_settings()
+    asked = PrometheusSource(section.url, section.access(), timeout_seconds=settings.timeout)
+    names = gateway.names(kinds[gateway.kind], section.matchers)
+    return GatewaySource(names, windows, settings, asked, clock, metrics.gateways_ticked)
 
 
 def _ignore(key: PodKey, at: float, page: Samples) -> None:

@@ -60,7 +60,23 @@ def _printable(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+def _gateways(gateways: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a gateway, with what it counted by code."""
+    return [
+        f"gateway {one.get('gateway')}: {one.get('standing')}, {_number(one.get('requests_per_second'))} requests/s over "
+        f"{_number(one.get('window_seconds'), 's')} ("
+        + (
+            ", ".join(f"{code} {_number(rate)}" for code, rate in (one.get("by_code") or {}).items())
+            or "none"
+        )
+        + ")"
+        for one in gateways
+    ]
+
+
 def _pods(pods: Sequence[Mapping[str, Any]]) -> list[str]:
+    if pods and "gateway" in pods[0]:
+        return _gateways(pods)
     columns: tuple[str, ...] = ("POD", "MODEL", "STANDING", "AGE", "WINDOW", "PENDING", "CONTRIBUTION")
     rows = [columns, *(_row(pod) for pod in pods)]
     if any(pod.get("source") for pod in pods):

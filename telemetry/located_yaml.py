@@ -42,9 +42,10 @@ class InvalidFileError(Exception):
         return type(self), (self.problems,)  # a worker process may raise it
 
 
-def read_located(model: type[Model], path: Path) -> Model:
-    """The file as `model`. Raises InvalidFileError; a file that cannot be read is a problem at line 1."""
-    return parse_located(model, read_text(path), str(path))
+def read_located(model: type[Model], path: Path, context: object = None) -> Model:
+    """The file as `model`, whose validators see `context`. Raises InvalidFileError; a file that cannot be read is a problem at
+    line 1."""
+    return parse_located(model, read_text(path), str(path), context)
 
 
 def read_text(path: Path) -> str:
@@ -57,7 +58,7 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def parse_located(model: type[Model], text: str, file: str) -> Model:
+def parse_located(model: type[Model], text: str, file: str, context: object = None) -> Model:
     """The text of `file` as `model`. Raises InvalidFileError."""
     lines = text.splitlines()
 
@@ -88,7 +89,7 @@ def parse_located(model: type[Model], text: str, file: str) -> Model:
         problem(mark.line, mark.column, f"{key!r} is given twice; keep one") for key, mark in repeated
     ]
     try:
-        result = model.model_validate(data)
+        result = model.model_validate(data, context=context)
     except ValidationError as error:
         for detail in _first_causes(error.errors(include_url=False)):
             mark = _nearest(detail["loc"], marks)

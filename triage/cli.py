@@ -229,6 +229,13 @@ def _list_failing(
     help="Such as 'X-Scope-OrgID: team'; may be repeated.",
 )
 @click.option(
+    "--gateway-service",
+    "services",
+    multiple=True,
+    metavar="NAME",
+    help="What gateways call the workload (a Service, an Envoy cluster), where that is not its name; may be repeated.",
+)
+@click.option(
     "--triton", "tritons", multiple=True, metavar="URL", help="Triton's HTTP port; may be repeated."
 )
 @click.option(
@@ -260,6 +267,7 @@ def p99(
     prometheus_token_file: str | None,
     prometheus_ca: str | None,
     prometheus_header: tuple[str, ...],
+    services: tuple[str, ...],
     tritons: tuple[str, ...],
     metrics: tuple[str, ...],
     capture: str | None,
@@ -312,6 +320,7 @@ def p99(
             context=context,
             record=record_file or "",
             log=log_file or "",
+            services=services,
         )
     except (ValueError, PodTargetError) as error:
         fail(str(error), USAGE)

@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 from autoscaler.gpu_formula import GpuDevices
-from autoscaler.signal import Mean, Pods, Quantile, Ratio, Signal, Total, row_file
+from autoscaler.signal import (
+    GatewayQuantile,
+    GatewayRate,
+    Mean,
+    Pods,
+    Quantile,
+    Ratio,
+    Signal,
+    Total,
+    row_file,
+)
 from scripts.reference.markdown import bullets, page, sources
 
 _TOLD = "as dcgm-exporter or triton-gpu-agent (rules/gpu_exporters) tell"
@@ -54,12 +64,27 @@ def _made_of(signal: Signal) -> Iterator[str]:
         case Pods(state=state):
             yield f"pods of the Kubernetes API that are {'on no node' if state == 'pending' else 'on a node and not ready'}"
             return
+        case GatewayRate():
+            yield "increase a second of the requests counter that rules/gateways names, summed over gateways, codes and callers"
+            yield f"window: {signal.window:g} s, of each gateway up to its newest scrape"
+            return
+        case GatewayQuantile(quantile=quantile):
+            yield "increase of the buckets of the durations' histogram that rules/gateways names, over gateways, codes and callers"
+            yield f"pooled into one distribution; its {quantile:g} quantile"
+            yield f"window: {signal.window:g} s, of each gateway up to its newest scrape"
+            return
     yield f"window: {signal.window:g} s"
     if signal.scope == "model":
         yield f"for an ensemble, {_ENSEMBLES[signal.ensembles]}"
 
 
 def _without(signal: Signal) -> Iterator[str]:
+    if isinstance(signal.formula, GatewayRate | GatewayQuantile):
+        yield f"gateways were scraped, one of them knows the workload, and no request came: {signal.idle:g}, which is an answer"
+        yield "no gateway was scraped lately, or Prometheus is away: no data"
+        yield "no gateway shows the workload by that name, nor did within known_within: no data, since the name may be wrong"
+        yield "requests wait at the gateway (Envoy tells) and none is answered for a whole window: no data"
+        return
     if signal.idle is not None:
         yield f"every target answers and nothing happens: {signal.idle:g}, which is an answer"
     if signal.decoupled == "no_data":

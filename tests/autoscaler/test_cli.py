@@ -74,6 +74,27 @@ def test_check_of_wrong_files_tells_all_of_them_with_exit_2(tmp_path: Path) -> N
     assert "nowhere.yaml:1:1: cannot be read" in told
 
 
+GATEWAY = """targets: {kubernetes: {}}
+prometheus: {url: "http://prometheus:9090"}
+gateway:
+  kind: isto
+  workloads: [{namespace: inference, workload: triton}]
+"""
+
+
+def test_a_gateway_of_no_kind_is_told_at_its_line_by_check_and_by_serve(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(GATEWAY)
+    for arguments in (["check", str(file)], ["serve", "-c", str(file)]):
+        done = run(*arguments)
+        assert (done.exit_code, "c.yaml:4:3: kind: rules/gateways has no such kind" in done.stderr) == (
+            2,
+            True,
+        )
+    file.write_text(GATEWAY.replace("isto", "istio"))
+    assert run("check", str(file)).exit_code == 0
+
+
 @pytest.mark.parametrize("command", [["signals"], ["check"]])
 def test_wrong_rules_are_exit_2(tmp_path: Path, command: list[str]) -> None:
     done = run(*command, "--rules", str(tmp_path))
@@ -120,6 +141,21 @@ POD = {
     "mean": {"nv_inference_pending_request_count": 0.5},
     "contribution": 2.0,
 }
+
+
+def test_a_gateways_trace_is_a_line_a_gateway() -> None:
+    gateway = {
+        "gateway": "envoy/10.0.0.1:9901",
+        "standing": "answered",
+        "window_seconds": 30.0,
+        "requests_per_second": 2.2,
+        "by_code": {"200": 2.0, "503": 0.2},
+    }
+    trace = {"signal": "triton_gateway_request_rate", "state": "value", "value": 2.2, "pods": [gateway]}
+    assert render_trace(trace).splitlines()[1:] == [
+        "2.2",
+        "gateway envoy/10.0.0.1:9901: answered, 2.2 requests/s over 30s (200 2, 503 0.2)",
+    ]
 
 
 def test_a_trace_is_shown_number_first() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.config import parse_config
 from autoscaler.selection import Settings
-from autoscaler.signal import Pods, Signal, Total, load_signals, needed_families
+from autoscaler.signal import GatewayRate, Pods, Signal, Total, load_signals, needed_families
 from telemetry.gpu_reader import GpuSettings
 from telemetry.located_yaml import InvalidFileError
 from telemetry.model_config import ModelFacts, parse_model_config
@@ -176,7 +176,7 @@ def test_the_signals_that_ship_load_and_say_what_suits_them() -> None:
     assert set(SIGNALS) >= {*MODEL_SIGNALS, MEMORY_SIGNAL}
     for name, row in SIGNALS.items():
         if row.hpa.target == "AverageValue":
-            assert isinstance(row.formula, Total), f"{name}: only totals divide by pods"
+            assert isinstance(row.formula, Total | GatewayRate), f"{name}: only totals divide by pods"
         if isinstance(row.formula, Pods) or row.scope == "gpu":
             assert row.hpa.target == "none", name
     sees_decoupled = {name for name, row in SIGNALS.items() if row.decoupled == "value"}

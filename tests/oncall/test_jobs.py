@@ -53,6 +53,17 @@ def test_prometheus_is_asked_with_files_for_secrets() -> None:
     assert job.capture_seconds < job_of(incident(), CONFIG, FLEET, NOW).capture_seconds
 
 
+def test_a_gateway_that_calls_the_workload_otherwise_is_asked_by_that_name() -> None:
+    prometheus = PROMETHEUS.model_copy(
+        update={"gateway_services": {"prod/web": ("web-grpc",), "staging/web": ("other",)}}
+    )
+    config = CONFIG.model_copy(update={"prometheus": prometheus})
+    for workload, services in (("deployment/web", ("web-grpc",)), ("deployment/api", ())):
+        job = job_of(incident(workload=workload), config, FLEET, NOW)
+        assert job.prometheus is not None
+        assert job.prometheus.services == services
+
+
 @pytest.mark.parametrize(
     ("began", "hours"),
     [

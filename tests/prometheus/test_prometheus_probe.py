@@ -5,6 +5,7 @@ import math
 import shlex
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from operator import mul
 from pathlib import Path
@@ -90,6 +91,13 @@ async def server(
     for reason, rate in (("POWER", 3e8), ("THERMAL", 1e8)):
         gpu = {"UUID": "GPU-1", "hostname": "node-0", "pod": "triton-0", "namespace": "serving"}
         samples.add(f"DCGM_FI_DEV_{reason}_VIOLATION", gpu, partial(mul, rate))
+    ingress = {"namespace": "ingress-nginx", "exported_namespace": "serving", "exported_service": "web-grpc"}
+    for le, rate in (("0.1", 9.0), ("0.5", 9.95), ("+Inf", 10.0)):
+        buckets = "nginx_ingress_controller_request_duration_seconds_bucket"
+        samples.add(buckets, {**ingress, "le": le}, partial(mul, rate))
+    samples.add(
+        "envoy_cluster_upstream_rq_retry", {"envoy_cluster_name": "serving/web-grpc"}, partial(mul, 2.0)
+    )
     cores = {"instance": "10.0.0.1:9100", "mode": "idle"}
     samples.add("node_cpu_seconds_total", {**cores, "cpu": "0"}, lambda t: 0.25 * t)
     samples.add("node_uname_info", {"instance": "10.0.0.1:9100", "nodename": "node-0"}, lambda t: 1)
@@ -179,6 +187,18 @@ async def test_the_platform_and_the_gateway_are_told_in_our_names_and_units(serv
     requests = told["gateway/gateway_requests"]
     assert [middle(requests, code=code) for code in ("2xx", "5xx", "other")] == [9.0, 4.0, 1.0]
     assert middle(told["gateway/gateway_timeouts"]) == 0.0  # the mesh counts, and none timed out
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_gateway_that_calls_the_workload_otherwise_is_seen_by_that_name(
+    server: PrometheusServer,
+) -> None:
+    """Of 10 a second 9 took at most 100 ms and 9.95 at most 500: the 9.9th lies at 100 + 0.9 / 0.95 * 400."""
+    told = await ask_all(server.url, replace(TARGET, services=("web-grpc",)))
+    assert middle(told["gateway/gateway_p99"]) == pytest.approx(100 + 0.9 / 0.95 * 400)
+    assert middle(told["gateway/gateway_retries"]) == pytest.approx(2.0)
+    unnamed = await ask_all(server.url, TARGET)
+    assert all(isinstance(unnamed[f"gateway/{name}"], Missing) for name in ("gateway_p99", "gateway_retries"))
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -64,6 +64,8 @@ class LatencySources:
     """File of a recorder of the model repository."""
     log: str = ""
     """The server's log, as a file or `-`."""
+    services: tuple[str, ...] = ()
+    """What gateways call the workload, where that is not its name."""
 
 
 async def look_at_latency(
@@ -115,7 +117,12 @@ def _of_prometheus(
     source: PrometheusSource, sources: LatencySources, cluster: "_Cluster", model: str, rules: LatencyRules
 ) -> Question:
     window = Window(sources.start, sources.end)
-    unnamed = SeriesTarget(namespace=sources.namespace, workload=_name(sources.target), model=model)
+    unnamed = SeriesTarget(
+        namespace=sources.namespace,
+        workload=_name(sources.target),
+        services=sources.services,
+        model=model,
+    )
 
     async def named() -> SeriesTarget:
         return await cluster.names(unnamed) if sources.target else unnamed

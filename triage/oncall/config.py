@@ -17,6 +17,7 @@ _Port = Annotated[int, Field(ge=0, le=65535, strict=True)]
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,30}")
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 _File = Annotated[str, Field(min_length=1)]
+_Workload = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
 
 
 def _address(url: str) -> str:
@@ -83,6 +84,10 @@ class PrometheusSection(_Section):
     ca_file: _File | None = None
     headers: Mapping[str, str] = Field(default_factory=dict)
     """Such as X-Scope-OrgID; not for secrets."""
+    gateway_services: Mapping[_Workload, Annotated[tuple[_Name, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """By NAMESPACE/WORKLOAD: what gateways call it (a Service, an Envoy cluster), where that is not its name."""
     window: Annotated[Seconds, Field(ge=60.0, le=86_400.0)] = 7200.0
     """How far back slow requests are looked at; less for a Prometheus that keeps less than two hours."""
 

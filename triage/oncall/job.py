@@ -17,6 +17,8 @@ class PrometheusWords(msgspec.Struct, frozen=True, kw_only=True):
     token_file: str = ""
     ca_file: str = ""
     headers: dict[str, str] = {}
+    services: tuple[str, ...] = ()
+    """What gateways call the workload, where that is not its name."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

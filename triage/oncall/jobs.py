@@ -39,6 +39,9 @@ def job_of(
             token_file=prometheus.token_file or "",
             ca_file=prometheus.ca_file or "",
             headers=dict(prometheus.headers),
+            services=prometheus.gateway_services.get(
+                f"{incident.namespace}/{incident.workload.rpartition('/')[2]}", ()
+            ),
         )
         if prometheus
         else None

@@ -89,6 +89,7 @@ def _looking(
             namespace=job.namespace,
             kubeconfig=kubeconfig,
             context=context,
+            services=words.services if words else (),
         )
         return look_at_latency(asked, job.model, rules, make_seal, so_far)
     triton = job.tritons[0] if job.tritons else None

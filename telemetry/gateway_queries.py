@@ -1,0 +1,232 @@
+"""What to ask a Prometheus of gateways, and what its answers mean."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Final
+
+from telemetry.gateway_kind import GatewayKind, target_pattern
+from telemetry.gateway_window import Instance, Replica, Scrapes, Target, TargetSeries
+from telemetry.prometheus_matrix import Matrix
+from telemetry.prometheus_vector import Vector
+
+MAX_SERIES: Final = 50_000
+"""Of one answer: about 5 MB. More is a selection that is too wide, such as each sidecar of a mesh as a gateway."""
+REMEMBERED: Final = "1h"
+"""A gateway that told of no request for so long counts as gone, though Prometheus still tries to scrape it."""
+UP: Final = ("job", "instance")
+"""The labels that `up` shares with what the scraped page shows."""
+
+
+class TooManySeries(Exception):
+    """The message says of what, and how to have fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayNames:
+    """What is asked for: the kind, whose requests, and how labels tell gateways and Prometheus servers apart."""
+
+    kind: GatewayKind
+    targets: tuple[Target, ...]
+    instance_labels: tuple[str, ...] = UP
+    replica_labels: tuple[str, ...] = ("prometheus_replica", "replica", "__replica__")
+    matchers: str = ""
+    """In every selector: the section prometheus has them."""
+
+    def instance(self, labels: Mapping[str, str]) -> Instance:
+        return tuple(labels.get(label, "") for label in self.instance_labels)
+
+    def replica(self, labels: Mapping[str, str]) -> Replica:
+        return tuple(labels.get(label, "") for label in self.replica_labels)
+
+
+def presence_query(names: GatewayNames, seconds: float) -> str:
+    return f"{_presence(names)}[{_ms(seconds)}]"
+
+
+def earlier_query(names: GatewayNames, seconds: float) -> str:
+    """Gateways that were scraped in the hour before these last `seconds`: one that is back is not young."""
+    by = ", ".join(names.instance_labels)
+    return f"group by ({by}) (last_over_time({_presence(names)}[{REMEMBERED}] offset {_ms(seconds)}))"
+
+
+def silent_query(names: GatewayNames, seconds: float) -> str:
+    """Gateways that were scraped in these last `seconds`, and that Prometheus fails to scrape now."""
+    by = ", ".join(names.instance_labels)
+    return f"{_failing(names)} and on ({by}) last_over_time({_presence(names)}[{_ms(seconds)}])"
+
+
+def lost_queries(names: GatewayNames) -> Sequence[str]:
+    """Gateways that told of a target in the last hour, and that Prometheus fails to scrape now: one row for each of both."""
+    kind, by = names.kind, ", ".join(names.instance_labels)
+    queries = []
+    for patterns in kind.targets:
+        told = _select(kind.requests, _target_matchers(names, patterns), kind.matchers, names.matchers)
+        both = ", ".join(dict.fromkeys((*names.instance_labels, *patterns)))
+        queries.append(
+            f"group by ({both}) (last_over_time({told}[{REMEMBERED}])) and on ({by}) {_failing(names)}"
+        )
+    return queries
+
+
+def series_queries(names: GatewayNames, family: str, seconds: float) -> Sequence[str]:
+    """Raw samples, one query for each way in which labels name a target."""
+    kind = names.kind
+    return [
+        f"{_select(family, _target_matchers(names, patterns), kind.matchers, names.matchers)}[{_ms(seconds)}]"
+        for patterns in kind.targets
+    ]
+
+
+def known_queries(names: GatewayNames, family: str, within: float | None) -> Sequence[str]:
+    """One row for each target that `family` names now, or named `within` so many seconds."""
+    kind = names.kind
+    matchers = kind.matchers if family == kind.requests else ""
+    queries = []
+    for patterns in kind.targets:
+        found = _select(family, _target_matchers(names, patterns), matchers, names.matchers)
+        past = found if within is None else f"last_over_time({found}[{_ms(within)}])"
+        queries.append(f"group by ({', '.join(patterns)}) ({past})")
+    return queries
+
+
+def active_queries(names: GatewayNames, family: str) -> Sequence[str]:
+    """One row for each target and gateway: how many requests wait for an answer."""
+    return [
+        f"max by ({', '.join(dict.fromkeys((*names.instance_labels, *patterns)))}) "
+        f"({_select(family, _target_matchers(names, patterns), names.matchers)})"
+        for patterns in names.kind.targets
+    ]
+
+
+def read_scrapes(names: GatewayNames, matrix: Matrix) -> Scrapes:
+    """When each gateway was scraped, by each Prometheus. Raises TooManySeries."""
+    _check(matrix, names.kind.presence, "gateway.instances")
+    times: dict[tuple[Instance, Replica], set[float]] = {}
+    for series in matrix.series:
+        key = names.instance(series.labels), names.replica(series.labels)
+        times.setdefault(key, set()).update(at for at, _ in series.samples)
+    return {key: sorted(found) for key, found in times.items()}
+
+
+def read_series(names: GatewayNames, family: str, matrix: Matrix) -> Sequence[TargetSeries]:
+    """The series that name a target; those of buckets with their bounds in milliseconds. Raises TooManySeries."""
+    _check(matrix, family, "gateway.matchers")
+    kind, naming = names.kind, _Naming(names)
+    found = []
+    for series in matrix.series:
+        target = naming.target(series.labels)
+        if target is None:
+            continue
+        bound = None
+        if family == kind.buckets:
+            bound = _bound(series.labels.get("le", "")) * kind.milliseconds
+            if isnan(bound):
+                continue
+        found.append(
+            TargetSeries(
+                target,
+                names.instance(series.labels),
+                names.replica(series.labels),
+                series.samples,
+                series.labels.get(kind.code, "") if bound is None else "",
+                bound,
+            )
+        )
+    return found
+
+
+def read_instances(names: GatewayNames, vector: Vector) -> frozenset[Instance]:
+    return frozenset(names.instance(labels) for labels in vector.labels)
+
+
+def read_lost(names: GatewayNames, vector: Vector) -> frozenset[tuple[Target, Instance]]:
+    naming = _Naming(names)
+    told = ((naming.target(labels), names.instance(labels)) for labels in vector.labels)
+    return frozenset((target, instance) for target, instance in told if target is not None)
+
+
+def read_numbers(names: GatewayNames, vector: Vector) -> Mapping[Target, float]:
+    """By target, summed over all gateways; a target that no row names is not among them."""
+    naming, found = _Naming(names), dict[Target, float]()
+    for labels, number in vector.rows:
+        target = naming.target(labels)
+        if target is not None:
+            found[target] = found.get(target, 0.0) + number
+    return found
+
+
+class _Naming:
+    """Which target a series' labels name."""
+
+    def __init__(self, names: GatewayNames) -> None:
+        self._patterns = [
+            (
+                target,
+                {
+                    label: re.compile(target_pattern(text, target.namespace, target.service))
+                    for label, text in patterns.items()
+                },
+            )
+            for patterns in names.kind.targets
+            for target in names.targets
+        ]
+        self._labels = sorted({label for patterns in names.kind.targets for label in patterns})
+        self._known: dict[tuple[str, ...], Target | None] = {}
+
+    def target(self, labels: Mapping[str, str]) -> Target | None:
+        values = tuple(labels.get(label, "") for label in self._labels)
+        if values not in self._known:
+            named = dict(zip(self._labels, values, strict=True))
+            self._known[values] = next(
+                (
+                    target
+                    for target, patterns in self._patterns
+                    if all(pattern.fullmatch(named[label]) for label, pattern in patterns.items())
+                ),
+                None,
+            )
+        return self._known[values]
+
+
+def _target_matchers(names: GatewayNames, patterns: Mapping[str, str]) -> str:
+    told = []
+    for label, text in patterns.items():
+        each = dict.fromkeys(target_pattern(text, t.namespace, t.service) for t in names.targets)
+        regex = "|".join(each).replace("\\", "\\\\").replace('"', '\\"')
+        told.append(f'{label}=~"{regex}"')
+    return ",".join(told)
+
+
+def _presence(names: GatewayNames) -> str:
+    return _select(names.kind.presence, names.kind.instances, names.matchers)
+
+
+def _failing(names: GatewayNames) -> str:
+    return f"({_select('up', names.matchers)} == 0)"
+
+
+def _bound(le: str) -> float:
+    """NaN where it is no number: what pages show is not ours."""
+    try:
+        return float(le)
+    except ValueError:
+        return nan
+
+
+def _select(family: str, *matchers: str) -> str:
+    return f"{family}{{{','.join(each for each in matchers if each)}}}"
+
+
+def _check(matrix: Matrix, family: str, key: str) -> None:
+    if len(matrix.series) > MAX_SERIES:
+        raise TooManySeries(f"Prometheus has more than {MAX_SERIES} series of {family} for it: narrow {key}")
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
+
+
+def instance_name(instance: Iterable[str]) -> str:
+    return "/".join(value for value in instance if value) or "without labels"

@@ -1,0 +1,73 @@
+"""What one tick told of the gateways, as what answers are made of. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from telemetry.gateway_window import (
+    Instance,
+    Scrapes,
+    Target,
+    TargetSeries,
+    TargetWindow,
+    covered,
+    instance_windows,
+    target_windows,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answers to one tick's queries, all at second `at` of Prometheus' clock; `ahead`: what our monotonic clock shows more."""
+
+    at: float
+    ahead: float
+    scrapes: Scrapes
+    silent: frozenset[Instance]
+    """Those that Prometheus fails to scrape now."""
+    earlier: frozenset[Instance]
+    """Those that it scraped before all that `scrapes` tells."""
+    series: Sequence[TargetSeries]
+    active: Mapping[Target, float]
+    known: frozenset[Target]
+    lost: Sequence[tuple[Target, Instance]]
+    """Who told of a target within the hour, and is not scraped now."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReading:
+    """What was read in one tick. Times of scrapes are Prometheus'; `ahead`: what our monotonic clock shows more."""
+
+    ahead: float
+    covered: Mapping[float, bool]
+    """By window, in seconds: whether it was seen from its beginning."""
+    windows: Mapping[float, Mapping[Target, TargetWindow]]
+    known: frozenset[Target]
+    """Targets of which a gateway shows, or has shown, that it goes by this name."""
+    active: Mapping[Target, float]
+    """Requests that wait for an answer now, where the gateway tells."""
+    without_buckets: frozenset[Target] = field(default_factory=frozenset)
+    lost: Mapping[Target, Instance] = field(default_factory=dict)
+    """A gateway that told of the target, and that Prometheus has failed to scrape for longer than what was read."""
+
+
+def make_reading(
+    told: Told, targets: Sequence[Target], windows: Collection[float], fresh_seconds: float
+) -> GatewayReading:
+    """For windows of these seconds; a gateway is there if it was scraped within `fresh_seconds`."""
+    instances = {
+        seconds: instance_windows(told.scrapes, told.silent, told.earlier, told.at, seconds, fresh_seconds)
+        for seconds in windows
+    }
+    there = {instance for instance, _ in told.scrapes}
+    with_buckets = {one.target for one in told.series if one.bound is not None}
+    return GatewayReading(
+        ahead=told.ahead,
+        covered={seconds: covered(told.scrapes, told.at, seconds) for seconds in windows},
+        windows={
+            seconds: target_windows(found, told.series, targets) for seconds, found in instances.items()
+        },
+        known=told.known,
+        active=told.active,
+        without_buckets=frozenset(targets) - with_buckets,
+        lost={target: instance for target, instance in told.lost if instance not in there},
+    )

@@ -1,0 +1,250 @@
+"""Gateways as a Prometheus shows them: once an interval (a tick) what they did for each target, in one reading.
+
+A tick asks a flat number of queries, whatever the number of targets and HPAs, all at one evaluation time: of a reading nothing is
+of another moment. What fails leaves the last reading, whose samples grow too old.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+
+from telemetry.circuit import Circuit
+from telemetry.gateway_queries import (
+    GatewayNames,
+    TooManySeries,
+    active_queries,
+    earlier_query,
+    known_queries,
+    lost_queries,
+    presence_query,
+    read_instances,
+    read_lost,
+    read_numbers,
+    read_scrapes,
+    read_series,
+    series_queries,
+    silent_query,
+)
+from telemetry.gateway_reading import GatewayReading, Told, make_reading
+from telemetry.gateway_window import Instance, Scrapes, Target, TargetSeries
+from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus_matrix import Matrix
+from telemetry.prometheus_queries import PrometheusQueries, TickReport
+from telemetry.prometheus_scrape import SAID
+from telemetry.prometheus_vector import Vector
+
+KNOWN_EVERY_SECONDS: Final = 60.0
+"""A look into the past reads a day's samples of the targets that are not known yet."""
+NOT_ASKED: Final = "Prometheus was not asked yet"
+IN_PART: Final = "Prometheus answers in part, perhaps without all gateways"
+
+_Read = TypeVar("_Read")
+_Expected = PrometheusError | TooManySeries
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Seconds, as in PrometheusSettings. `max_age`: how old the newest sample of a gateway may be; `known_within`: how far back a
+    series says that the gateway's name of a target is right."""
+
+    interval: float = 15.0
+    scrape_interval: float = 15.0
+    timeout: float = 10.0
+    delay: float = 1.0
+    max_age: float = 60.0
+    known_within: float = 86400.0
+
+    @property
+    def fresh_seconds(self) -> float:
+        """How old the newest scrape of a gateway may be that is there: one may have failed."""
+        return 2 * self.scrape_interval + self.delay
+
+    @property
+    def shortest_window(self) -> float:
+        """Two scrapes."""
+        return 2 * max(self.interval, self.scrape_interval)
+
+
+class GatewaySource:
+    """Reads until cancelled; `reading` is what is known now, `failure` why the last tick told nothing, in words."""
+
+    def __init__(
+        self,
+        names: GatewayNames,
+        windows: Collection[float],
+        settings: GatewaySettings,
+        source: PrometheusSource,
+        clock: Callable[[], float],
+        on_tick: Callable[[TickReport], None] = lambda report: None,
+    ) -> None:
+        self.names = names
+        self.settings = settings
+        self.reading: GatewayReading | None = None
+        self.failure: str | None = NOT_ASKED
+        self.last_round_at: float | None = None
+        self._windows = tuple(windows)
+        self._source = source
+        self._clock = clock
+        self._on_tick = on_tick
+        self._queries = PrometheusQueries(source, clock)
+        self._circuit = Circuit(settings.interval)
+        self._known: frozenset[Target] = frozenset()
+        self._looked_at: float | None = None
+
+    @property
+    def interval(self) -> float:
+        return self.settings.interval
+
+    async def run(self) -> None:
+        async with self._source:
+            while True:
+                begun = self._clock()
+                await self.tick()
+                wait = self._circuit.wait(random.random())  # noqa: S311 -- not a secret
+                await asyncio.sleep(max(0.0, begun + wait - self._clock()))
+
+    async def tick(self) -> None:
+        begun, self._queries.report = self._clock(), TickReport()
+        before = self.failure
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                reading = await self._read(begun + self.settings.timeout)
+        except PrometheusError as error:
+            self._fail(error.reason, f"Prometheus does not answer: {SAID[error.reason]}", str(error))
+        except TimeoutError:
+            self._fail("timeout", f"Prometheus does not answer: {SAID['timeout']}", "the tick took too long")
+        except TooManySeries as error:
+            self._fail("too_many_series", str(error), str(error))
+        else:
+            self._circuit.succeeded()
+            self.failure = IN_PART if reading is None else None
+            self.reading = reading or self.reading
+            if reading is None:
+                self._queries.report.outcome = "partial"
+        if before != self.failure:
+            log.info("gateways", failure=self.failure)
+        self._queries.report.seconds = self._clock() - begun
+        self._on_tick(self._queries.report)
+        self.last_round_at = self._clock()
+
+    def _fail(self, outcome: str, failure: str, detail: str) -> None:
+        self._circuit.failed()
+        self._queries.report.outcome = outcome
+        self.failure = failure
+        log.warning("gateway_tick_failed", reason=outcome, detail=detail[:300])
+
+    async def _read(self, deadline: float) -> GatewayReading | None:
+        """None where an answer was in part. Raises PrometheusError, TimeoutError, TooManySeries."""
+        kind, settings = self.names.kind, self.settings
+        present = await self._queries.present("vector(time())", deadline)
+        if present.at is None:
+            raise PrometheusError("parse_error", "it does not tell its time", "is this a Prometheus?")
+        asking = _Asking(self.names, self._queries, present.at - settings.delay, deadline)
+        # First when each was scraped: what arrives meanwhile is then in the families, and read up to these times alone.
+        longest = max(self._windows) + settings.max_age + settings.scrape_interval
+        scrapes = await asking.scrapes(presence_query(self.names, longest))
+        try:
+            async with asyncio.TaskGroup() as group:
+                silent = group.create_task(asking.instances(silent_query(self.names, longest)))
+                earlier = group.create_task(asking.instances(earlier_query(self.names, longest)))
+                lost = [group.create_task(asking.lost(query)) for query in lost_queries(self.names)]
+                families = [
+                    group.create_task(asking.series(family, query))
+                    for family in (kind.requests, kind.buckets)
+                    for query in series_queries(self.names, family, longest)
+                ]
+                active = [
+                    group.create_task(asking.numbers(query))
+                    for query in (active_queries(self.names, kind.active) if kind.active else ())
+                ]
+                shown = [
+                    group.create_task(asking.numbers(query))
+                    for query in (known_queries(self.names, kind.knows, None) if kind.knows else ())
+                ]
+        except* (PrometheusError, TooManySeries) as errors:
+            raise _first(errors) from None
+        series = [one for task in families for one in task.result()]
+        now_known = {one.target for one in series if one.bound is None and one.samples}
+        now_known |= {target for task in shown for target in task.result()}
+        await self._learn(frozenset(now_known), asking)
+        if asking.in_part:
+            return None
+        told = Told(
+            asking.at,
+            self._queries.our_second(0.0),
+            scrapes,
+            silent.result(),
+            earlier.result(),
+            series,
+            {target: number for task in active for target, number in task.result().items()},
+            self._known,
+            [each for task in lost for each in sorted(task.result())],
+        )
+        targets, fresh = self.names.targets, settings.fresh_seconds
+        return await asyncio.to_thread(make_reading, told, targets, self._windows, fresh)
+
+    async def _learn(self, shown: frozenset[Target], asking: "_Asking") -> None:
+        """Adds to the known targets, out of the past where the present says nothing."""
+        self._known |= shown
+        unknown = [target for target in self.names.targets if target not in self._known]
+        due = self._looked_at is None or self._clock() - self._looked_at >= KNOWN_EVERY_SECONDS
+        if not unknown or not due:
+            return
+        self._looked_at = self._clock()
+        for query in known_queries(self.names, self.names.kind.requests, self.settings.known_within):
+            self._known |= frozenset(await asking.numbers(query))
+
+
+class _Asking:
+    """Queries of one tick at one evaluation time."""
+
+    def __init__(self, names: GatewayNames, queries: PrometheusQueries, at: float, deadline: float) -> None:
+        self.at = at
+        self.in_part = False
+        self._names = names
+        self._queries = queries
+        self._deadline = deadline
+
+    async def scrapes(self, promql: str) -> Scrapes:
+        return await self._raw(promql, partial(read_scrapes, self._names))
+
+    async def series(self, family: str, promql: str) -> Sequence[TargetSeries]:
+        return await self._raw(promql, partial(read_series, self._names, family))
+
+    async def instances(self, promql: str) -> frozenset[Instance]:
+        return await self._row(promql, partial(read_instances, self._names))
+
+    async def lost(self, promql: str) -> frozenset[tuple[Target, Instance]]:
+        return await self._row(promql, partial(read_lost, self._names))
+
+    async def numbers(self, promql: str) -> Mapping[Target, float]:
+        """By target; a target that no row names is not among them."""
+        return await self._row(promql, partial(read_numbers, self._names))
+
+    async def _raw(self, promql: str, read: Callable[[Matrix], _Read]) -> _Read:
+        def both(matrix: Matrix) -> tuple[bool, _Read]:
+            return bool(matrix.warnings), read(matrix)
+
+        doubtful, answer = await self._queries.ask_raw(promql, self.at, self._deadline, both)
+        self.in_part |= doubtful
+        return answer
+
+    async def _row(self, promql: str, read: Callable[[Vector], _Read]) -> _Read:
+        def both(vector: Vector) -> tuple[bool, _Read]:
+            return bool(vector.warnings), read(vector)
+
+        doubtful, answer = await self._queries.ask(promql, self.at, self._deadline, both)
+        self.in_part |= doubtful
+        return answer
+
+
+def _first(errors: BaseExceptionGroup[_Expected]) -> _Expected:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

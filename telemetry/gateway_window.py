@@ -1,0 +1,201 @@
+"""What gateways did for a target in a window, out of the raw samples of their series and the times at which each was scraped.
+
+Pure. Each instance has a window of its own that ends with its newest scrape, so that how late Prometheus looks changes no rate.
+A series that is born on an instance which had been scraped before counts from zero: gateways show a series from its first request
+on, and PromQL's `increase` would not count it, which is the request that a fleet at zero has to wake for. A series that is there
+in an instance's first scrape has a past that nobody knows, and counts from there on.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+Instance = tuple[str, ...]
+"""The values of the labels that tell one gateway from another."""
+Replica = tuple[str, ...]
+"""The values of the labels that tell Prometheus servers apart which scrape the same."""
+Scrapes = Mapping[tuple[Instance, Replica], Sequence[float]]
+"""When each gateway was scraped by each Prometheus, rising, by Prometheus' clock."""
+Samples = Sequence[tuple[float, float]]
+
+
+class Target(NamedTuple):
+    """Whose requests: a workload, and what the gateway calls it."""
+
+    namespace: str
+    workload: str
+    service: str
+
+
+class Standing(StrEnum):
+    ANSWERED = "answered"
+    SILENT = "silent"
+    """Prometheus fails to scrape it."""
+    DEPARTED = "departed"
+    """Prometheus does not scrape it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSeries:
+    """One series of requests, or of a bucket where `bound` (milliseconds) is given."""
+
+    target: Target
+    instance: Instance
+    replica: Replica
+    samples: Samples
+    """Of a counter, by Prometheus' clock, rising in time."""
+    code: str = ""
+    bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceWindow:
+    """One gateway: from `begin` to `end` (scrapes, by Prometheus' clock) its counters are compared; rates are of `seconds`."""
+
+    instance: Instance
+    replica: Replica
+    standing: Standing
+    begin: float
+    end: float
+    seconds: float
+    newest: float
+    """Its newest scrape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one gateway did for a target: requests a second, and by bound (milliseconds) how many a second took no more."""
+
+    window: InstanceWindow
+    requests: float
+    codes: Mapping[str, float]
+    buckets: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetWindow:
+    """`seen`: the gateway has series of the target in this window. Without any a known target had no request."""
+
+    shares: Sequence[Share]
+    seen: bool
+    stranger: Instance | None = None
+    """Tells of the target, and is none of the gateways: what it counted is in no share."""
+
+    @property
+    def oldest(self) -> InstanceWindow | None:
+        """Of the gateways that are there, the one whose newest scrape is oldest; None where none is there."""
+        there = [share.window for share in self.shares if share.window.standing is not Standing.DEPARTED]
+        return min(there, key=lambda window: window.newest, default=None)
+
+    @property
+    def untold(self) -> InstanceWindow | None:
+        """A gateway that is back after a silence and was scraped once since: what it does now nobody knows."""
+        return next(
+            (share.window for share in self.shares if share.codes and share.window.seconds <= 0), None
+        )
+
+    @property
+    def rate(self) -> float:
+        """Requests a second. A gateway that Prometheus fails to scrape counts as the larger of its own last rate and the mean of
+        the others: a partial outage never lowers it."""
+        answered = [s.requests for s in self.shares if s.window.standing is Standing.ANSWERED]
+        typical = sum(answered) / len(answered) if answered else 0.0
+        silent = [s.requests for s in self.shares if s.window.standing is Standing.SILENT]
+        departed = [s.requests for s in self.shares if s.window.standing is Standing.DEPARTED]
+        return sum(answered) + sum(departed) + sum(max(own, typical) for own in silent)
+
+
+def instance_windows(
+    scrapes: Scrapes,
+    silent: frozenset[Instance],
+    earlier: frozenset[Instance],
+    at: float,
+    seconds: float,
+    fresh_seconds: float,
+) -> Sequence[InstanceWindow]:
+    """A window of `seconds` for each gateway that was scraped lately, by one Prometheus alone where several scrape it. `silent`:
+    those that Prometheus fails to scrape at `at`; `earlier`: those that it scraped before all that `scrapes` tells."""
+    found: dict[Instance, list[tuple[bool, float, Replica]]] = defaultdict(list)
+    for (instance, replica), times in scrapes.items():
+        if times:
+            found[instance].append((times[0] <= times[-1] - seconds, times[-1], replica))
+    windows = []
+    for instance, seen in sorted(found.items()):
+        _, newest, replica = max(seen)
+        if newest >= at - fresh_seconds:
+            standing = Standing.ANSWERED
+        else:
+            standing = Standing.SILENT if instance in silent else Standing.DEPARTED
+        end = at if standing is Standing.DEPARTED else newest
+        times = scrapes[instance, replica]
+        before = [time for time in times if time <= end - seconds]
+        begin, span = (before or times[:1])[-1], seconds
+        if standing is not Standing.DEPARTED and (before or instance in earlier):
+            # One that is back after a silence is no younger than it was: its rate is of the time since then.
+            span = end - begin
+        windows.append(InstanceWindow(instance, replica, standing, begin, end, span, newest))
+    return windows
+
+
+def covered(scrapes: Scrapes, at: float, seconds: float) -> bool:
+    """Whether some gateway, be it gone by now, was scraped at the beginning of the window: else nobody saw what happened then."""
+    return any(times and times[0] <= at - seconds for times in scrapes.values())
+
+
+def increase(samples: Samples, begin: float, end: float) -> float:
+    """By how much a counter rose from `begin` to `end`, scrapes of its instance; not there at `begin`, it began at zero."""
+    before = [value for time, value in samples if time <= begin]
+    inside = [value for time, value in samples if begin < time <= end]
+    last = before[-1] if before else 0.0
+    total = 0.0
+    for value in inside:
+        total += value - last if value >= last else value
+        last = value
+    return total
+
+
+def target_windows(
+    windows: Sequence[InstanceWindow],
+    series: Iterable[TargetSeries],
+    targets: Iterable[Target],
+) -> Mapping[Target, TargetWindow]:
+    """Each target's window, with the gateways that answer, and others that told of it. Series of instances without a window, and
+    what another Prometheus tells of one, are left out."""
+    known = {window.instance for window in windows}
+    strangers: dict[Target, Instance] = {}
+    counted = {(window.instance, window.replica): window for window in windows}
+    codes: dict[tuple[Target, Instance], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    buckets: dict[tuple[Target, Instance], dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    seen: set[Target] = set()
+    for one in series:
+        if one.bound is None:
+            seen.add(one.target)
+        if one.instance not in known:
+            strangers.setdefault(one.target, one.instance)
+        window = counted.get((one.instance, one.replica))
+        if window is None or not one.samples:
+            continue
+        rate = increase(one.samples, window.begin, window.end) / (window.seconds or 1.0)
+        if one.bound is None:
+            codes[one.target, one.instance][one.code] += rate
+        else:
+            buckets[one.target, one.instance][one.bound] += rate
+    return {
+        target: TargetWindow(
+            [
+                Share(
+                    window,
+                    sum(codes[target, window.instance].values()),
+                    dict(codes[target, window.instance]),
+                    dict(buckets[target, window.instance]),
+                )
+                for window in windows
+                if window.standing is Standing.ANSWERED or codes[target, window.instance]
+            ],
+            target in seen,
+            strangers.get(target),
+        )
+        for target in targets
+    }

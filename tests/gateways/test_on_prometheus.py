@@ -1,0 +1,342 @@
+"""Pages of Istio, Envoy and ingress-nginx in a real Prometheus, with numbers worked out by hand, and beside Prometheus' own.
+
+The label sets are those of pages that people published: istio/istio issues 22154 and 29354 and Istio's own documents, Envoy 1.40.0,
+and kubernetes/ingress-nginx as Prometheus shows it without honor_labels."""
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import pytest
+import pytest_asyncio
+
+from autoscaler.answer import Answer, NoData, Reason, Value
+from autoscaler.config import parse_config
+from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway
+from autoscaler.selector import parse_selector
+from autoscaler.signal import load_signals
+from telemetry.gateway_kind import load_gateways
+from telemetry.gateway_source import GatewaySource
+from telemetry.rules_dir import rules_dir
+from tests.prometheus.build_tools import PrometheusTools
+from tests.prometheus.past import PastPrometheus
+from tests.prometheus.server import PrometheusServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOW = 1_750_000_000
+SCRAPES = [NOW - back for back in range(300, -1, -15)]
+KINDS = load_gateways(rules_dir() / "gateways")
+ROWS = load_signals(rules_dir() / "signals")
+RATE, P95, P99 = (
+    ROWS[f"triton_gateway_{name}"]
+    for name in ("request_rate", "request_duration_p95_ms", "request_duration_p99_ms")
+)
+Samples = Sequence[tuple[int, float]]
+
+
+def line(family: str, labels: Mapping[str, str], samples: Samples) -> list[str]:
+    told = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return [f"{family}{{{told}}} {value:g} {at}" for at, value in samples]
+
+
+def counter(each: float, start: float = 0.0, scrapes: Sequence[int] = SCRAPES) -> Samples:
+    """`each` more at every scrape."""
+    return [(at, start + each * number) for number, at in enumerate(scrapes)]
+
+
+def histogram(
+    family: str, labels: Mapping[str, str], each: Mapping[str, float], scrapes: Sequence[int] = SCRAPES
+) -> list[str]:
+    return [
+        one
+        for le, more in each.items()
+        for one in line(family, {**labels, "le": le}, counter(more, 500, scrapes))
+    ]
+
+
+def istio() -> list[str]:
+    proxy = {"job": "envoy-stats", "instance": "10.205.225.116:15090", "namespace": "istio-system"}
+    source = {
+        **proxy,
+        "reporter": "source",
+        "source_workload": "istio-ingressgateway",
+        "source_workload_namespace": "istio-system",
+        "request_protocol": "http",
+    }
+    served = {
+        **source,
+        "destination_workload": "triton",
+        "destination_workload_namespace": "inference",
+        "destination_service": "triton.inference.svc.cluster.local",
+        "destination_service_name": "triton",
+        "destination_service_namespace": "inference",
+        "response_code": "200",
+        "response_flags": "-",
+    }
+    # Without a pod nobody tells Istio the workload or its namespace.
+    refused = {
+        **served,
+        "destination_workload": "unknown",
+        "destination_workload_namespace": "unknown",
+        "destination_service_namespace": "unknown",
+        "response_code": "503",
+        "response_flags": "UH",
+    }
+    other = {**served, "destination_service": "triton.staging.svc.cluster.local"}
+    quiet = {**served, "destination_service": "quiet.inference.svc.cluster.local"}
+    total, buckets = "istio_requests_total", "istio_request_duration_milliseconds_bucket"
+    born = SCRAPES[-1:]
+    return [
+        *line("istio_build", {**proxy, "component": "proxy", "tag": "1.20.3"}, [(at, 1) for at in SCRAPES]),
+        *line(total, served, counter(30, 1000)),
+        *line(total, refused, [(at, 6) for at in born]),
+        *line(total, {**served, "reporter": "destination"}, counter(30, 1000)),
+        *line(total, other, counter(900)),
+        *line(total, quiet, [(NOW - 7200, 12), (NOW - 7185, 14)]),
+        *histogram(buckets, served, {"100": 15, "250": 27, "500": 30, "+Inf": 30}),
+        *[
+            one
+            for le, count in {"100": 6, "250": 6, "500": 6, "+Inf": 6}.items()
+            for one in line(buckets, {**refused, "le": le}, [(at, count) for at in born])
+        ],
+    ]
+
+
+def envoy() -> list[str]:
+    """Two, of which Prometheus fails to scrape one since 45 s."""
+    lines = []
+    for instance, each, scrapes in (("10.0.0.1:9901", 15, SCRAPES), ("10.0.0.2:9901", 45, SCRAPES[:-3])):
+        proxy = {"job": "envoy", "instance": instance}
+        cluster = {**proxy, "envoy_cluster_name": "inference/triton"}
+        answered = {**cluster, "envoy_response_code": "200"}
+        lines += [
+            *line("envoy_server_live", proxy, [(at, 1) for at in scrapes]),
+            *line("envoy_cluster_membership_total", cluster, [(at, 2) for at in scrapes]),
+            *line("envoy_cluster_upstream_rq_active", cluster, [(at, 0) for at in scrapes]),
+            *line("envoy_cluster_upstream_rq", answered, counter(each, 10, scrapes)),
+            *line(
+                "envoy_cluster_upstream_rq",
+                {**answered, "envoy_cluster_name": "inference/triton2"},
+                counter(7, 0, scrapes),
+            ),
+            *line(
+                "envoy_cluster_membership_total",
+                {**proxy, "envoy_cluster_name": "fresh"},
+                [(at, 0) for at in scrapes],
+            ),
+            *histogram(
+                "envoy_cluster_upstream_rq_time_bucket",
+                cluster,
+                {"50": each, "100": each, "+Inf": each},
+                scrapes,
+            ),
+        ]
+    failing = {"job": "envoy", "instance": "10.0.0.2:9901"}
+    return [*lines, *line("up", failing, [(at, float(at <= SCRAPES[-4])) for at in SCRAPES])]
+
+
+def ingress_nginx() -> list[str]:
+    scraped = {
+        "job": "ingress-nginx",
+        "instance": "10.42.0.9:10254",
+        "namespace": "ingress-nginx",
+        "service": "metrics",
+    }
+    of = {
+        **scraped,
+        "exported_namespace": "inference",
+        "exported_service": "triton",
+        "ingress": "web",
+        "host": "ai.example.org",
+    }
+    family = "nginx_ingress_controller_request_duration_seconds_bucket"
+    return [
+        *line(
+            "nginx_ingress_controller_build_info",
+            {**scraped, "release": "v1.15.1"},
+            [(at, 1) for at in SCRAPES],
+        ),
+        *line("nginx_ingress_controller_requests", {**of, "status": "200"}, counter(20)),
+        *line("nginx_ingress_controller_requests", {**of, "status": "503"}, counter(10)),
+        *line(
+            "nginx_ingress_controller_requests",
+            {**of, "exported_namespace": "staging", "status": "200"},
+            counter(500),
+        ),
+        *histogram(family, {**of, "status": "200"}, {"0.1": 10, "0.5": 20, "1": 20, "+Inf": 20}),
+        *histogram(family, {**of, "status": "503"}, {"0.1": 10, "0.5": 10, "1": 10, "+Inf": 10}),
+    ]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prometheus(
+    prometheus_tools: PrometheusTools, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PrometheusServer]:
+    server = PrometheusServer(prometheus_tools, tmp_path_factory.mktemp("gateways"))
+    await server.backfill("\n".join([*_sorted(istio() + envoy() + ingress_nginx()), "# EOF", ""]))
+    async with server as started:
+        yield started
+
+
+def _sorted(lines: Sequence[str]) -> list[str]:
+    """OpenMetrics wants the series of a family together."""
+    return sorted(lines, key=lambda one: one.partition("{")[0])
+
+
+class Asked:
+    """The gateways of a configuration as they are `later` seconds after the last scrape."""
+
+    def __init__(self, server: PrometheusServer, gateway: str, *, later: float = 2.0) -> None:
+        config = parse_config(
+            f"targets: {{kubernetes: {{}}}}\nprometheus: {{url: '{server.url}'}}\ngateway: {gateway}\n",
+            gateways=KINDS,
+        )
+        assert config.gateway is not None
+        self.source = PastPrometheus(server.url, timeout_seconds=10.0)
+        self.source.now = NOW + later
+        names = config.gateway.names(KINDS[config.gateway.kind], "")
+        self.gateways = GatewaySource(
+            names, {RATE.window}, config.gateway_settings(), self.source, time.monotonic
+        )
+
+    async def answers(self, workload: str = "triton") -> dict[str, Answer]:
+        async with self.source:
+            await self.gateways.tick()
+        found = self.gateways
+        view = GatewayView(found.names, found.reading, found.failure, found.settings.max_age)
+        selector = parse_selector(f"workload={workload}")
+        return {
+            row.name.removeprefix("triton_gateway_"): evaluate_gateway(
+                row, view, "inference", selector, time.monotonic()
+            )
+            for row in (RATE, P95, P99)
+        }
+
+
+def workloads(kind: str, *pairs: tuple[str, str]) -> str:
+    listed = ", ".join(
+        f"{{namespace: inference, workload: {name}, service: {service}}}" for name, service in pairs
+    )
+    return f"{{kind: {kind}, workloads: [{listed}]}}"
+
+
+def numbers(answers: Mapping[str, Answer]) -> list[float]:
+    assert all(isinstance(answer, Value) for answer in answers.values()), answers
+    return [answer.value for answer in answers.values() if isinstance(answer, Value)]
+
+
+async def test_istio(prometheus: PrometheusServer) -> None:
+    """60 requests in 30 s and 6 that found no pod, in a series that was born at the last scrape. Of the 66, 36 took at most 100 ms,
+    60 at most 250 and all at most 500: the 62.7th lies at 250 + 2.7 / 6 * 250."""
+    answers = await Asked(prometheus, workloads("istio", ("triton", "triton"))).answers()
+    assert numbers(answers) == pytest.approx([66 / 30, 362.5, 472.5])
+
+
+async def test_envoy_with_one_that_prometheus_fails_to_scrape(prometheus: PrometheusServer) -> None:
+    """1 a second, and 3 a second of the one that is silent, as long as max_age allows."""
+    gateway = workloads("envoy", ("triton", "inference/triton"))
+    answers = await Asked(prometheus, gateway).answers()
+    assert numbers(answers)[0] == pytest.approx(4.0)
+    rate = answers["request_rate"]
+    assert isinstance(rate, Value)
+    assert rate.sample_age_seconds == pytest.approx(47, abs=1)
+    told = (await Asked(prometheus, gateway, later=17.0).answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert told.message == "gateway envoy/10.0.0.2:9901 is not seen (Prometheus fails to scrape it)"
+
+
+async def test_a_gateway_that_fails_for_longer_than_is_read_is_not_forgotten(
+    prometheus: PrometheusServer,
+) -> None:
+    asked = Asked(prometheus, workloads("envoy", ("triton", "inference/triton")), later=120.0)
+    told = (await asked.answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert "10.0.0.2:9901 is not seen (Prometheus fails to scrape it)" in told.message
+
+
+async def test_ingress_nginx(prometheus: PrometheusServer) -> None:
+    """60 in 30 s. Of 60, 40 took at most 100 ms and all at most 500: the 57th lies at 100 + 17 / 20 * 400."""
+    answers = await Asked(prometheus, workloads("ingress-nginx", ("triton", "triton"))).answers()
+    assert numbers(answers) == pytest.approx([2.0, 440.0, 488.0])
+
+
+async def test_a_workload_without_series_is_idle_if_it_had_some_and_unknown_if_not(
+    prometheus: PrometheusServer,
+) -> None:
+    asked = workloads("istio", ("quiet", "quiet"), ("mistyped", "tritn"))
+    quiet = (await Asked(prometheus, asked).answers("quiet"))["request_rate"]
+    mistyped = (await Asked(prometheus, asked).answers("mistyped"))["request_rate"]
+    short = asked.replace("{kind", "{known_within: 1h, kind")
+    forgotten = (await Asked(prometheus, short).answers("quiet"))["request_rate"]
+    assert isinstance(quiet, Value)
+    assert (quiet.value, quiet.idle) == (0.0, True)
+    for told in (mistyped, forgotten):
+        assert isinstance(told, NoData)
+        assert told.reason is Reason.NO_SERIES
+
+
+async def test_envoy_knows_a_cluster_before_its_first_request(prometheus: PrometheusServer) -> None:
+    found = (await Asked(prometheus, workloads("envoy", ("fresh", "fresh"))).answers("fresh"))["request_rate"]
+    assert isinstance(found, Value)
+    assert (found.value, found.idle) == (0.0, True)
+
+
+async def test_no_gateway_there_is_no_data(prometheus: PrometheusServer) -> None:
+    gateway = workloads("istio", ("triton", "triton")).replace("{kind", "{instances: 'job=\"edge\"', kind")
+    told = (await Asked(prometheus, gateway).answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert told.message.startswith("no istio gateway is seen")
+
+
+async def test_requests_that_are_counted_where_no_gateway_is_said_to_be_are_no_zero(
+    prometheus: PrometheusServer,
+) -> None:
+    """Of two Envoys one is selected, and both count."""
+    gateway = workloads("envoy", ("triton", "inference/triton"))
+    alone = gateway.replace("{kind", "{instances: 'instance=\"10.0.0.2:9901\"', kind")
+    told = (await Asked(prometheus, alone).answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert "envoy/10.0.0.1:9901 counts requests for 'inference/triton'" in told.message
+    both = alone.replace("{instances", "{matchers: 'instance=\"10.0.0.2:9901\"', instances")
+    assert numbers(await Asked(prometheus, both).answers())[0] == pytest.approx(3.0)
+
+
+async def test_queries_are_as_many_for_one_workload_as_for_twenty(prometheus: PrometheusServer) -> None:
+    one = Asked(prometheus, workloads("istio", ("triton", "triton")))
+    twenty = Asked(
+        prometheus, workloads("istio", *((f"w{n}", "triton" if n else "quiet") for n in range(20)))
+    )
+    await one.answers()
+    await twenty.answers("w1")
+    asked = [each.gateways._queries.report.queries for each in (one, twenty)]
+    assert asked == [7, 8]  # the last is the look into the past for a workload without series
+
+
+@pytest.mark.parametrize("quantile", [0.95, 0.99])
+async def test_a_quantile_is_that_of_prometheus_on_the_same_data(
+    prometheus: PrometheusServer, quantile: float
+) -> None:
+    """Of counters without a birth or a fall, between the same two scrapes."""
+    family = "nginx_ingress_controller_request_duration_seconds_bucket"
+    of = '{exported_namespace="inference",exported_service="triton"}'
+    told = await prometheus.ask(
+        "query",
+        query=f"1000 * histogram_quantile({quantile}, sum by (le) ({family}{of} - {family}{of} offset 30s))",
+        time=str(NOW),
+    )
+    answers = await Asked(prometheus, workloads("ingress-nginx", ("triton", "triton"))).answers()
+    [mine] = [
+        a.value for name, a in answers.items() if isinstance(a, Value) and f"p{quantile * 100:.0f}" in name
+    ]
+    assert mine == pytest.approx(float(told["result"][0]["value"][1]))
+
+
+async def test_a_prometheus_that_is_away_leaves_the_last_reading_and_tells(
+    prometheus: PrometheusServer,
+) -> None:
+    asked = Asked(prometheus, workloads("istio", ("triton", "triton")))
+    before = await asked.answers()
+    asked.source.away = True
+    after = await asked.answers()
+    assert numbers(after) == numbers(before)
+    assert asked.gateways.failure == "Prometheus does not answer: connection refused or unreachable"

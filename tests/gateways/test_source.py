@@ -1,0 +1,174 @@
+"""Ticks: what fails leaves the last reading and is told, and a Prometheus in trouble is asked less often."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from telemetry.gateway_kind import load_gateways
+from telemetry.gateway_queries import MAX_SERIES, GatewayNames
+from telemetry.gateway_source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
+from telemetry.gateway_window import Target
+from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus_matrix import Matrix, RawSeries, parse_matrix
+from telemetry.prometheus_queries import TickReport
+from telemetry.prometheus_vector import Vector
+from telemetry.rules_dir import rules_dir
+
+TRITON = Target("inference", "triton", "triton")
+NAMES = GatewayNames(load_gateways(rules_dir() / "gateways")["istio"], (TRITON,))
+NOW = 1_750_000_000.0
+TIMES = [NOW - back for back in range(90, -1, -15)]
+PROXY = {"job": "envoy-stats", "instance": "a", "component": "proxy"}
+SERVED = {**PROXY, "destination_service": "triton.inference.svc.cluster.local", "response_code": "200"}
+
+
+_PRESENT = 'istio_build{component="proxy"}'
+_REQUESTS = 'istio_requests_total{destination_service=~"triton[.]inference[.]svc[.].+",reporter="source"}'
+EXPECTED = (
+    f"(up{{}} == 0) and on (job, instance) last_over_time({_PRESENT}[105000ms])",
+    f"group by (job, instance) (last_over_time({_PRESENT}[1h] offset 105000ms))",
+    f"group by (job, instance, destination_service) (last_over_time({_REQUESTS}[1h])) and on (job, instance) (up{{}} == 0)",
+)
+
+
+class Canned(PrometheusSource):
+    """Answers the queries of a tick, and fails the test at any other."""
+
+    def __init__(self) -> None:
+        super().__init__("http://nowhere")
+        self.asked: list[str] = []
+        self.fails: PrometheusError | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.proxies = 1
+
+    async def vector(self, promql: str, at: float | None, read: Callable[[Vector], Any], **more: Any) -> Any:
+        self._note(promql)
+        if promql == "vector(time())":
+            assert at is None
+            return read(Vector(NOW + 2, [{}], [NOW + 2], (), 1))
+        assert promql in EXPECTED, promql
+        return read(Vector(None, [], [], self.warnings, 1))
+
+    async def matrix(self, promql: str, at: float, read: Callable[[Matrix], Any], **more: Any) -> Any:
+        self._note(promql)
+        assert at == NOW + 1  # its present less delay
+        family = promql.partition("{")[0]
+        series: list[RawSeries] = []
+        if family == "istio_build":
+            each = tuple((time, 1.0) for time in TIMES)
+            series = [RawSeries({**PROXY, "pod": str(n)}, each) for n in range(self.proxies)]
+        elif family == "istio_requests_total":
+            series = [RawSeries(SERVED, tuple((time, 2 * time) for time in TIMES))]
+        else:
+            assert family == "istio_request_duration_milliseconds_bucket", promql
+        return read(Matrix(tuple(series), (), 1))
+
+    def _note(self, promql: str) -> None:
+        self.asked.append(promql)
+        if self.fails is not None:
+            raise self.fails
+
+
+def gateways(source: Canned, reports: list[TickReport] | None = None) -> GatewaySource:
+    told: list[TickReport] = [] if reports is None else reports
+    return GatewaySource(NAMES, {30.0}, GatewaySettings(), source, lambda: 500.0, told.append)
+
+
+def rate(source: GatewaySource) -> float:
+    assert source.reading is not None
+    return source.reading.windows[30.0][TRITON].rate
+
+
+async def test_a_tick_reads_everything_at_one_time() -> None:
+    source = Canned()
+    found = gateways(source)
+    assert (found.reading, found.failure) == (None, NOT_ASKED)
+    await found.tick()
+    assert rate(found) == pytest.approx(2.0)
+    assert found.failure is None
+    assert found.reading is not None
+    oldest = found.reading.windows[30.0][TRITON].oldest
+    assert oldest is not None
+    assert oldest.newest + found.reading.ahead == pytest.approx(498.0)
+    assert [query.partition("{")[0].split("(")[0] for query in source.asked[:2]] == ["vector", "istio_build"]
+    [requests] = [query for query in source.asked if query.startswith("istio_requests_total")]
+    assert requests == f"{_REQUESTS}[105000ms]"
+    assert len(source.asked) == 7
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("unreachable", "Prometheus does not answer: connection refused or unreachable"),
+        ("timeout", "Prometheus does not answer: timed out"),
+        ("forbidden", "Prometheus does not answer: these credentials may not read it"),
+    ],
+)
+async def test_a_failure_is_told_and_leaves_the_last_reading(reason: Any, said: str) -> None:
+    source, reports = Canned(), list[TickReport]()
+    found = gateways(source, reports)
+    await found.tick()
+    source.fails = PrometheusError(reason, "detail", "remedy")
+    await found.tick()
+    assert rate(found) == pytest.approx(2.0)
+    assert found.failure == said
+    assert [report.outcome for report in reports] == ["ok", reason]
+
+
+async def test_an_answer_in_part_is_not_taken() -> None:
+    source = Canned()
+    found = gateways(source)
+    source.warnings = ("a store did not answer",)
+    await found.tick()
+    assert (found.reading, found.failure) == (None, IN_PART)
+
+
+async def test_too_many_gateways_are_told_with_what_to_narrow() -> None:
+    source = Canned()
+    found = gateways(source)
+    source.proxies = MAX_SERIES + 1
+    await found.tick()
+    assert found.reading is None
+    assert (
+        found.failure
+        == "Prometheus has more than 50000 series of istio_build for it: narrow gateway.instances"
+    )
+
+
+async def test_a_prometheus_in_trouble_is_asked_less_often() -> None:
+    source = Canned()
+    found = gateways(source)
+    source.fails = PrometheusError("unreachable", "detail", "remedy")
+    waits = []
+    for _ in range(5):
+        await found.tick()
+        waits.append(found._circuit.wait(0.0))
+    assert waits == [15.0, 15.0, 30.0, 60.0, 60.0]
+    assert len(source.asked) == 5, "a tick ends with its first failure"
+
+
+def test_a_matrix_is_read_without_what_is_no_number_and_without_native_histograms() -> None:
+    body = {
+        "status": "success",
+        "data": {
+            "resultType": "matrix",
+            "result": [
+                {
+                    "metric": {"__name__": "a", "x": "1"},
+                    "values": [[1.5, "2"], [16.5, "NaN"], [31.5, "+Inf"]],
+                },
+                {"metric": {"__name__": "b"}, "histograms": [[1.5, {"count": "1"}]]},
+            ],
+        },
+        "warnings": ["w"],
+    }
+    told = parse_matrix(json.dumps(body).encode())
+    assert told.series == (RawSeries({"__name__": "a", "x": "1"}, ((1.5, 2.0),)),)
+    assert told.warnings == ("w",)
+
+
+def test_a_vector_is_no_matrix() -> None:
+    with pytest.raises(ValueError, match="expected raw samples"):
+        parse_matrix(b'{"status":"success","data":{"resultType":"vector","result":[]}}')
