@@ -11,7 +11,9 @@ import pytest
 from tests.deploy.helm import CHECKOUT
 from tests.gpu_agent.fake_nvml import SOURCE, FakeGpu, fake_nvml_folder, table
 
-OURS = "".join((CHECKOUT / "telemetry" / "gpu" / name).read_text() for name in ("nvml.py", "xid_watch.py"))
+OURS = "".join(
+    (CHECKOUT / "telemetry" / "gpu_agent" / name).read_text() for name in ("nvml.py", "xid_watch.py")
+)
 LIBRARY_NAMES = {"nvmlInit": "nvmlInitWithFlags"} | {
     name: f"{name}_v2"
     for name in (
