@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from autoscaler.signal import Signal
-    from telemetry.gateway_kind import GatewayKind
+    from telemetry.gateways.kind import GatewayKind
     from telemetry.gpu_exporter import GpuExporter
 
 CANNOT_TELL = 3
@@ -252,7 +252,7 @@ def _load_rows(folder: Path | None) -> "Mapping[str, Signal]":
 
 def _load_gateways(folder: Path | None) -> "Mapping[str, GatewayKind]":
     """The kinds of gateways of the folder; exits with every mistake in them."""
-    from telemetry.gateway_kind import load_gateways
+    from telemetry.gateways.kind import load_gateways
     from telemetry.located_yaml import InvalidFileError
     from telemetry.rules_dir import rules_dir
 

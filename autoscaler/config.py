@@ -13,7 +13,7 @@ from autoscaler.prometheus_section import PrometheusSection
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
-from telemetry.gateway_source import GatewaySettings
+from telemetry.gateways.source import GatewaySettings
 from telemetry.gpu_reader import GpuSettings
 from telemetry.index_reader import IndexSettings
 from telemetry.located_yaml import parse_located, read_located

@@ -15,9 +15,9 @@ from autoscaler.pooled_quantile import Points, pool_quantile
 from autoscaler.pooling import Refusal
 from autoscaler.selector import Operator, Selector
 from autoscaler.signal import GatewayQuantile, GatewayRate, Signal
-from telemetry.gateway_queries import GatewayNames, instance_name
-from telemetry.gateway_reading import GatewayReading
-from telemetry.gateway_window import Instance, Share, Standing, Target, TargetWindow
+from telemetry.gateways.queries import GatewayNames, instance_name
+from telemetry.gateways.reading import GatewayReading
+from telemetry.gateways.window import Instance, Share, Standing, Target, TargetWindow
 from telemetry.one_line import bounded
 
 _MAX_MESSAGE = 300

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from autoscaler.config_section import Section
 from telemetry.durations import Seconds
-from telemetry.gateway_kind import (
+from telemetry.gateways.kind import (
     Family,
     GatewayKind,
     Label,
@@ -14,8 +14,8 @@ from telemetry.gateway_kind import (
     TargetPatterns,
     check_patterns,
 )
-from telemetry.gateway_queries import UP, GatewayNames
-from telemetry.gateway_window import Target
+from telemetry.gateways.queries import UP, GatewayNames
+from telemetry.gateways.window import Target
 
 _Name = Annotated[str, Field(min_length=1, max_length=253)]
 

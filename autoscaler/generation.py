@@ -22,7 +22,7 @@ from autoscaler.selector import Selector
 from autoscaler.signal import Signal, needed_families
 from autoscaler.sources import make_gateway_source, make_gpu_source, make_source
 from telemetry.auto_source import AutoSource, Overview
-from telemetry.gateway_kind import GatewayKind
+from telemetry.gateways.kind import GatewayKind
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pods import PodTargets

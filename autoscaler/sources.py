@@ -9,8 +9,8 @@ from autoscaler.config import Config
 from autoscaler.own_metrics import OwnMetrics
 from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
-from telemetry.gateway_kind import GatewayKind
-from telemetry.gateway_source import GatewaySource
+from telemetry.gateways.kind import GatewayKind
+from telemetry.gateways.source import GatewaySource
 from telemetry.gpu_exporter import GpuExporter
 from telemetry.gpu_reader import GpuReader
 from telemetry.gpu_scrape import ExporterPods, ExporterTargets, GpuScraper

@@ -9,11 +9,11 @@ from autoscaler.answer import NoData, Reason, Value
 from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway
 from autoscaler.selector import parse_selector
 from autoscaler.signal import Signal, load_signals
-from telemetry.gateway_kind import load_gateways
-from telemetry.gateway_queries import GatewayNames
-from telemetry.gateway_reading import GatewayReading
-from telemetry.gateway_source import NOT_ASKED
-from telemetry.gateway_window import InstanceWindow, Share, Standing, Target, TargetWindow
+from telemetry.gateways.kind import load_gateways
+from telemetry.gateways.queries import GatewayNames
+from telemetry.gateways.reading import GatewayReading
+from telemetry.gateways.source import NOT_ASKED
+from telemetry.gateways.window import InstanceWindow, Share, Standing, Target, TargetWindow
 from telemetry.rules_dir import rules_dir
 
 ROWS = load_signals(rules_dir() / "signals")

@@ -16,8 +16,8 @@ from autoscaler.config import parse_config
 from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway
 from autoscaler.selector import parse_selector
 from autoscaler.signal import Signal, load_signals
-from telemetry.gateway_kind import load_gateways
-from telemetry.gateway_source import GatewaySource
+from telemetry.gateways.kind import load_gateways
+from telemetry.gateways.source import GatewaySource
 from telemetry.prometheus import PrometheusSource
 from telemetry.rules_dir import rules_dir
 from tests.gateways.envoy import Envoy

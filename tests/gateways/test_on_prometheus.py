@@ -14,8 +14,8 @@ from autoscaler.config import parse_config
 from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway
 from autoscaler.selector import parse_selector
 from autoscaler.signal import load_signals
-from telemetry.gateway_kind import load_gateways
-from telemetry.gateway_source import GatewaySource
+from telemetry.gateways.kind import load_gateways
+from telemetry.gateways.source import GatewaySource
 from telemetry.rules_dir import rules_dir
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.past import PastPrometheus

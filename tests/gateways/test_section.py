@@ -7,8 +7,8 @@ import pytest
 
 from autoscaler.config import Config, parse_config
 from autoscaler.gateway_section import GatewaySection
-from telemetry.gateway_kind import load_gateways
-from telemetry.gateway_window import Target
+from telemetry.gateways.kind import load_gateways
+from telemetry.gateways.window import Target
 from telemetry.located_yaml import InvalidFileError
 from telemetry.rules_dir import rules_dir
 

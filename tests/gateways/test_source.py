@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from telemetry.gateway_kind import load_gateways
-from telemetry.gateway_queries import MAX_SERIES, GatewayNames
-from telemetry.gateway_source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
-from telemetry.gateway_window import Target
+from telemetry.gateways.kind import load_gateways
+from telemetry.gateways.queries import MAX_SERIES, GatewayNames
+from telemetry.gateways.source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
+from telemetry.gateways.window import Target
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_matrix import Matrix, RawSeries, parse_matrix
 from telemetry.prometheus_queries import TickReport

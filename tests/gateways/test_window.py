@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.gateway_window import (
+from telemetry.gateways.window import (
     Instance,
     Replica,
     Scrapes,

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import structlog
 
 from telemetry.circuit import Circuit
-from telemetry.gateway_queries import (
+from telemetry.gateways.queries import (
     GatewayNames,
     TooManySeries,
     active_queries,
@@ -30,8 +30,8 @@ from telemetry.gateway_queries import (
     series_queries,
     silent_query,
 )
-from telemetry.gateway_reading import GatewayReading, Told, make_reading
-from telemetry.gateway_window import Instance, Scrapes, Target, TargetSeries
+from telemetry.gateways.reading import GatewayReading, Told, make_reading
+from telemetry.gateways.window import Instance, Scrapes, Target, TargetSeries
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_queries import PrometheusQueries, TickReport

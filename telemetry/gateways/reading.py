@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from telemetry.gateway_window import (
+from telemetry.gateways.window import (
     Instance,
     Scrapes,
     Target,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import Final
 
-from telemetry.gateway_kind import GatewayKind, target_pattern
-from telemetry.gateway_window import Instance, Replica, Scrapes, Target, TargetSeries
+from telemetry.gateways.kind import GatewayKind, target_pattern
+from telemetry.gateways.window import Instance, Replica, Scrapes, Target, TargetSeries
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_vector import Vector
 
