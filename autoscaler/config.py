@@ -246,16 +246,14 @@ class Config(Section):
 
     def gateway_settings(self) -> GatewaySettings:
         """Of the Prometheus that scrapes the gateways."""
-        found, gateway = self.prometheus, self.gateway
+        found = self.prometheus
         assert found is not None  # noqa: S101 -- checked with the configuration
-        assert gateway is not None  # noqa: S101
         return GatewaySettings(
             interval=found.interval,
             scrape_interval=found.scrape_interval,
             timeout=found.timeout,
             delay=found.delay,
             max_age=found.longest_age,
-            known_within=gateway.known_within,
         )
 
     def index_settings(self) -> IndexSettings:

@@ -1,7 +1,9 @@
 """A signal of the gateway: one workload, one number, with no pod needed; or why there is none.
 
-Pure. Zero needs that gateways were scraped lately, that one of them knows the workload by its name, and that its counters are flat:
-a mistyped name, a gateway or a Prometheus that is away are errors, on which the HPA holds, at ten replicas and at none.
+Pure. Zero needs that gateways were scraped lately, that one of them shows now that it knows the workload by its name, and that its
+counters are flat. What was seen before does not count: a workload that the gateway calls otherwise since yesterday has a past and
+no present, and its traffic is under the new name. A name that none shows, a gateway or a Prometheus that is away are errors, on
+which the HPA holds, at ten replicas and at none.
 """
 
 from collections.abc import Mapping
@@ -146,10 +148,10 @@ def _value(
             f"{instance_name(window.stranger)} counts requests for {target.service!r} and shows no {kind.presence} that "
             "gateway.instances selects: let gateway.matchers and gateway.instances select the same gateways",
         )
-    if not window.seen and target not in reading.known:
+    if not window.seen and target not in reading.listed:
         raise Refusal(
             Reason.NO_SERIES,
-            f"no {kind.kind} gateway has shown {kind.requests} for {target.service!r} of {target.namespace}: "
+            f"no {kind.kind} gateway shows {kind.requests} for {target.service!r} of {target.namespace}: "
             "is that what it calls the workload? see gateway.workloads; if it is, one request is enough",
         )
     waiting = reading.active.get(target, 0.0)

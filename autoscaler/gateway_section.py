@@ -5,7 +5,6 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from autoscaler.config_section import Section
-from telemetry.durations import Seconds
 from telemetry.gateways.kind import (
     Family,
     GatewayKind,
@@ -77,8 +76,6 @@ class GatewaySection(Section):
     """Labels that tell one gateway from another, on its series and on `up`."""
     replica_labels: tuple[Label, ...] = ("prometheus_replica", "replica", "__replica__")
     """Labels that tell Prometheus servers apart which scrape the same gateways."""
-    known_within: Seconds = 86400.0
-    """A workload without series had no requests, if it had series so lately; else its name may be wrong, and that is an error."""
 
     @model_validator(mode="after")
     def _workloads_are_different(self) -> Self:

@@ -80,9 +80,9 @@ def _made_of(signal: Signal) -> Iterator[str]:
 
 def _without(signal: Signal) -> Iterator[str]:
     if isinstance(signal.formula, GatewayRate | GatewayQuantile):
-        yield f"gateways were scraped, one of them knows the workload, and no request came: {signal.idle:g}, which is an answer"
+        yield f"gateways were scraped, one of them shows the workload now, and no request came: {signal.idle:g}, which is an answer"
         yield "no gateway was scraped lately, or Prometheus is away: no data"
-        yield "no gateway shows the workload by that name, nor did within known_within: no data, since the name may be wrong"
+        yield "no gateway shows the workload by that name now, whatever it showed before: no data, since the name may be wrong"
         yield "requests wait at the gateway (Envoy tells) and none is answered for a whole window: no data"
         return
     if signal.idle is not None:

@@ -79,20 +79,8 @@ def series_queries(names: GatewayNames, family: str, seconds: float) -> Sequence
     ]
 
 
-def known_queries(names: GatewayNames, family: str, within: float | None) -> Sequence[str]:
-    """One row for each target that `family` names now, or named `within` so many seconds."""
-    kind = names.kind
-    matchers = kind.matchers if family == kind.requests else ""
-    queries = []
-    for patterns in kind.targets:
-        found = _select(family, _target_matchers(names, patterns), matchers, names.matchers)
-        past = found if within is None else f"last_over_time({found}[{_ms(within)}])"
-        queries.append(f"group by ({', '.join(patterns)}) ({past})")
-    return queries
-
-
-def active_queries(names: GatewayNames, family: str) -> Sequence[str]:
-    """One row for each target and gateway: how many requests wait for an answer."""
+def gauge_queries(names: GatewayNames, family: str) -> Sequence[str]:
+    """One row for each target and gateway that shows this gauge now; of several Prometheus servers the largest."""
     return [
         f"max by ({', '.join(dict.fromkeys((*names.instance_labels, *patterns)))}) "
         f"({_select(family, _target_matchers(names, patterns), names.matchers)})"
@@ -141,7 +129,8 @@ def read_instances(names: GatewayNames, vector: Vector) -> frozenset[Instance]:
     return frozenset(names.instance(labels) for labels in vector.labels)
 
 
-def read_lost(names: GatewayNames, vector: Vector) -> frozenset[tuple[Target, Instance]]:
+def read_told(names: GatewayNames, vector: Vector) -> frozenset[tuple[Target, Instance]]:
+    """Which gateway names which target."""
     naming = _Naming(names)
     told = ((naming.target(labels), names.instance(labels)) for labels in vector.labels)
     return frozenset((target, instance) for target, instance in told if target is not None)

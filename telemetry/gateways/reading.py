@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from telemetry.gateways.window import (
     Instance,
     Scrapes,
+    Standing,
     Target,
     TargetSeries,
     TargetWindow,
@@ -28,7 +29,8 @@ class Told:
     """Those that it scraped before all that `scrapes` tells."""
     series: Sequence[TargetSeries]
     active: Mapping[Target, float]
-    known: frozenset[Target]
+    listed: frozenset[tuple[Target, Instance]]
+    """Which gateway shows now that it knows which target, before there is a request."""
     lost: Sequence[tuple[Target, Instance]]
     """Who told of a target within the hour, and is not scraped now."""
 
@@ -41,8 +43,8 @@ class GatewayReading:
     covered: Mapping[float, bool]
     """By window, in seconds: whether it was seen from its beginning."""
     windows: Mapping[float, Mapping[Target, TargetWindow]]
-    known: frozenset[Target]
-    """Targets of which a gateway shows, or has shown, that it goes by this name."""
+    listed: frozenset[Target]
+    """Targets that a gateway which answers lists now."""
     active: Mapping[Target, float]
     """Requests that wait for an answer now, where the gateway tells."""
     without_buckets: frozenset[Target] = field(default_factory=frozenset)
@@ -59,6 +61,12 @@ def make_reading(
         for seconds in windows
     }
     there = {instance for instance, _ in told.scrapes}
+    answering = {
+        window.instance
+        for found in instances.values()
+        for window in found
+        if window.standing is Standing.ANSWERED
+    }
     with_buckets = {one.target for one in told.series if one.bound is not None}
     return GatewayReading(
         ahead=told.ahead,
@@ -66,7 +74,7 @@ def make_reading(
         windows={
             seconds: target_windows(found, told.series, targets) for seconds, found in instances.items()
         },
-        known=told.known,
+        listed=frozenset(target for target, instance in told.listed if instance in answering),
         active=told.active,
         without_buckets=frozenset(targets) - with_buckets,
         lost={target: instance for target, instance in told.lost if instance not in there},

@@ -17,16 +17,15 @@ from telemetry.circuit import Circuit
 from telemetry.gateways.queries import (
     GatewayNames,
     TooManySeries,
-    active_queries,
     earlier_query,
-    known_queries,
+    gauge_queries,
     lost_queries,
     presence_query,
     read_instances,
-    read_lost,
     read_numbers,
     read_scrapes,
     read_series,
+    read_told,
     series_queries,
     silent_query,
 )
@@ -38,8 +37,6 @@ from telemetry.prometheus_queries import PrometheusQueries, TickReport
 from telemetry.prometheus_scrape import SAID
 from telemetry.prometheus_vector import Vector
 
-KNOWN_EVERY_SECONDS: Final = 60.0
-"""A look into the past reads a day's samples of the targets that are not known yet."""
 NOT_ASKED: Final = "Prometheus was not asked yet"
 IN_PART: Final = "Prometheus answers in part, perhaps without all gateways"
 
@@ -51,15 +48,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """Seconds, as in PrometheusSettings. `max_age`: how old the newest sample of a gateway may be; `known_within`: how far back a
-    series says that the gateway's name of a target is right."""
+    """Seconds, as in PrometheusSettings. `max_age`: how old the newest sample of a gateway may be."""
 
     interval: float = 15.0
     scrape_interval: float = 15.0
     timeout: float = 10.0
     delay: float = 1.0
     max_age: float = 60.0
-    known_within: float = 86400.0
 
     @property
     def fresh_seconds(self) -> float:
@@ -95,8 +90,6 @@ class GatewaySource:
         self._on_tick = on_tick
         self._queries = PrometheusQueries(source, clock)
         self._circuit = Circuit(settings.interval)
-        self._known: frozenset[Target] = frozenset()
-        self._looked_at: float | None = None
 
     @property
     def interval(self) -> float:
@@ -154,7 +147,7 @@ class GatewaySource:
             async with asyncio.TaskGroup() as group:
                 silent = group.create_task(asking.instances(silent_query(self.names, longest)))
                 earlier = group.create_task(asking.instances(earlier_query(self.names, longest)))
-                lost = [group.create_task(asking.lost(query)) for query in lost_queries(self.names)]
+                lost = [group.create_task(asking.told(query)) for query in lost_queries(self.names)]
                 families = [
                     group.create_task(asking.series(family, query))
                     for family in (kind.requests, kind.buckets)
@@ -162,18 +155,15 @@ class GatewaySource:
                 ]
                 active = [
                     group.create_task(asking.numbers(query))
-                    for query in (active_queries(self.names, kind.active) if kind.active else ())
+                    for query in (gauge_queries(self.names, kind.active) if kind.active else ())
                 ]
-                shown = [
-                    group.create_task(asking.numbers(query))
-                    for query in (known_queries(self.names, kind.knows, None) if kind.knows else ())
+                listed = [
+                    group.create_task(asking.told(query))
+                    for query in (gauge_queries(self.names, kind.knows) if kind.knows else ())
                 ]
         except* (PrometheusError, TooManySeries) as errors:
             raise _first(errors) from None
         series = [one for task in families for one in task.result()]
-        now_known = {one.target for one in series if one.bound is None and one.samples}
-        now_known |= {target for task in shown for target in task.result()}
-        await self._learn(frozenset(now_known), asking)
         if asking.in_part:
             return None
         told = Told(
@@ -184,22 +174,11 @@ class GatewaySource:
             earlier.result(),
             series,
             {target: number for task in active for target, number in task.result().items()},
-            self._known,
+            frozenset(each for task in listed for each in task.result()),
             [each for task in lost for each in sorted(task.result())],
         )
         targets, fresh = self.names.targets, settings.fresh_seconds
         return await asyncio.to_thread(make_reading, told, targets, self._windows, fresh)
-
-    async def _learn(self, shown: frozenset[Target], asking: "_Asking") -> None:
-        """Adds to the known targets, out of the past where the present says nothing."""
-        self._known |= shown
-        unknown = [target for target in self.names.targets if target not in self._known]
-        due = self._looked_at is None or self._clock() - self._looked_at >= KNOWN_EVERY_SECONDS
-        if not unknown or not due:
-            return
-        self._looked_at = self._clock()
-        for query in known_queries(self.names, self.names.kind.requests, self.settings.known_within):
-            self._known |= frozenset(await asking.numbers(query))
 
 
 class _Asking:
@@ -221,8 +200,8 @@ class _Asking:
     async def instances(self, promql: str) -> frozenset[Instance]:
         return await self._row(promql, partial(read_instances, self._names))
 
-    async def lost(self, promql: str) -> frozenset[tuple[Target, Instance]]:
-        return await self._row(promql, partial(read_lost, self._names))
+    async def told(self, promql: str) -> frozenset[tuple[Target, Instance]]:
+        return await self._row(promql, partial(read_told, self._names))
 
     async def numbers(self, promql: str) -> Mapping[Target, float]:
         """By target; a target that no row names is not among them."""

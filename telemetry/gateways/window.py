@@ -76,7 +76,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class TargetWindow:
-    """`seen`: the gateway has series of the target in this window. Without any a known target had no request."""
+    """`seen`: a gateway that has not departed shows a series of the target in this window."""
 
     shares: Sequence[Share]
     seen: bool
@@ -170,13 +170,13 @@ def target_windows(
     buckets: dict[tuple[Target, Instance], dict[float, float]] = defaultdict(lambda: defaultdict(float))
     seen: set[Target] = set()
     for one in series:
-        if one.bound is None:
-            seen.add(one.target)
         if one.instance not in known:
             strangers.setdefault(one.target, one.instance)
         window = counted.get((one.instance, one.replica))
         if window is None or not one.samples:
             continue
+        if one.bound is None and window.standing is not Standing.DEPARTED and _shown(one.samples, window):
+            seen.add(one.target)
         rate = increase(one.samples, window.begin, window.end) / (window.seconds or 1.0)
         if one.bound is None:
             codes[one.target, one.instance][one.code] += rate
@@ -199,3 +199,7 @@ def target_windows(
         )
         for target in targets
     }
+
+
+def _shown(samples: Samples, window: InstanceWindow) -> bool:
+    return any(window.begin <= time <= window.end for time, _ in samples)

@@ -76,13 +76,12 @@ class Gated:
         return self.fleet.hpa.replicas[-1].wanted
 
 
-def _hpa(*more: Object) -> Object:
-    """The example's, with this test's target and patience, and more metrics."""
+def _hpa() -> Object:
+    """The example's, with this test's target and patience."""
     hpa: Object = yaml.safe_load((CHECKOUT / "deploy" / "examples" / "hpa-scale-to-zero.yaml").read_text())
     hpa["metadata"]["namespace"] = NAMESPACE
     hpa["spec"]["maxReplicas"] = 3
     hpa["spec"]["metrics"][0]["external"]["target"]["averageValue"] = TARGET
-    hpa["spec"]["metrics"] += more
     hpa["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] = COLD_START
     return hpa
 
@@ -145,16 +144,18 @@ async def _follow(tritons: PodTritons, envoy: Envoy) -> None:
         await asyncio.sleep(0.2)
 
 
-async def test_a_fleet_wakes_from_zero_serves_and_sleeps_again_and_stays_where_it_is_while_blind(
+async def test_on_the_rate_alone_a_fleet_wakes_from_zero_serves_and_sleeps_again_and_stays_where_it_is_while_blind(
     request: pytest.FixtureRequest,
     triton_install: TritonInstall,
     prometheus_tools: PrometheusTools,
     tmp_path: Path,
 ) -> None:
+    alone = _hpa()
+    alone["spec"]["metrics"] = alone["spec"]["metrics"][:1]
     options = Options(feature_gates="HPAScaleToZero=true")
     async with (
         ControlPlane(ensure_tools(), tmp_path / "control-plane", options) as control_plane,
-        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path, _hpa()) as gated,
+        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path, alone) as gated,
     ):
         fleet = gated.fleet
         await fleet.hpa.until_wanted(0, seconds=90)  # nobody has asked for anything yet
@@ -188,20 +189,18 @@ async def test_a_fleet_wakes_from_zero_serves_and_sleeps_again_and_stays_where_i
         request.config.stash[REAL_WORK].hpa_decisions += (await control_plane.hpa_syncs()).get("none", 0)
 
 
-async def test_with_concurrency_beside_it_a_fleet_wakes_though_that_has_no_value_and_waits_for_what_runs(
+async def test_as_the_example_is_a_fleet_wakes_though_concurrency_has_no_value_and_works_on_under_another_name(
     request: pytest.FixtureRequest,
     triton_install: TritonInstall,
     prometheus_tools: PrometheusTools,
     tmp_path: Path,
 ) -> None:
-    """Without a pod there is no concurrency, which is an error of that metric; the rate wakes the fleet all the same."""
-    concurrency = yaml.safe_load((CHECKOUT / "deploy" / "examples" / "hpa.yaml").read_text())["spec"][
-        "metrics"
-    ][0]
+    """Without a pod there is no concurrency, which is an error of that metric; the rate wakes the fleet all the same. And traffic
+    that comes by another way than the gateway's configured name keeps it from zero, though that name's counters are flat."""
     options = Options(feature_gates="HPAScaleToZero=true")
     async with (
         ControlPlane(ensure_tools(), tmp_path / "control-plane", options) as control_plane,
-        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path, _hpa(concurrency)) as gated,
+        gated_fleet(control_plane, triton_install, prometheus_tools, tmp_path, _hpa()) as gated,
     ):
         fleet = gated.fleet
         await fleet.hpa.until_wanted(0, seconds=90)
@@ -209,6 +208,15 @@ async def test_with_concurrency_beside_it_a_fleet_wakes_though_that_has_no_value
         assert "no Triton pod here" in (await fleet.ask("triton_inference_concurrency"))["message"]
         assert await gated.ask_once() == 503, "nobody is there"
         await fleet.hpa.until_wanted(1, seconds=30)
+        await fleet.tritons.until(1)
+        load = Load(fleet.tritons.urls, "slow", timeout_seconds=10.0)
+        running = asyncio.create_task(load.open_loop(per_second=2, seconds=400))
+        try:
+            await gated.until("idle")
+            await fleet.hpa.syncs(2 * COLD_START)
+            assert gated.wanted == 1, fleet.hpa.story()
+        finally:
+            running.cancel()
         await fleet.hpa.until_wanted(0, seconds=90)
         request.config.stash[REAL_WORK].hpa_decisions += (await control_plane.hpa_syncs()).get("none", 0)
 

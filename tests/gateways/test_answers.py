@@ -27,7 +27,7 @@ BUCKETS = {10.0: 0.0, 100.0: 1.8, 1000.0: 2.0, inf: 2.0}
 BUSY = TargetWindow([Share(SEEN, 2.0, {"200": 1.9, "503": 0.1}, BUCKETS)], seen=True)
 FLAT = TargetWindow([Share(SEEN, 0.0, {"200": 0.0}, dict.fromkeys(BUCKETS, 0.0))], seen=True)
 ABSENT = TargetWindow([Share(SEEN, 0.0, {}, {})], seen=False)
-READING = GatewayReading(NOW - 45.0, {30.0: True}, {30.0: {TRITON: BUSY}}, frozenset([TRITON]), {})
+READING = GatewayReading(NOW - 45.0, {30.0: True}, {30.0: {TRITON: BUSY}}, frozenset(), {})
 """Its newest scrape was 5 s ago."""
 VIEW = GatewayView(NAMES, READING, None, max_age=60.0)
 
@@ -59,17 +59,25 @@ def test_flat_series_on_a_scraped_gateway_are_idle() -> None:
         assert (told.value, told.idle) == (0.0, True)
 
 
-def test_no_series_of_a_known_workload_is_idle_and_of_an_unknown_one_no_data() -> None:
+def test_no_series_of_a_workload_that_a_gateway_lists_is_idle_and_of_another_one_no_data() -> None:
     """A gateway that was restarted shows no series until the first request; a mistyped name shows none for ever."""
-    known = answer(shown(ABSENT))
-    unknown = answer(shown(ABSENT, known=frozenset()))
-    assert isinstance(known, Value)
-    assert (known.value, known.idle) == (0.0, True)
+    listed = answer(shown(ABSENT, listed=frozenset([TRITON])))
+    unknown = answer(shown(ABSENT))
+    assert isinstance(listed, Value)
+    assert (listed.value, listed.idle) == (0.0, True)
     assert isinstance(unknown, NoData)
     assert (unknown.reason, "is that what it calls the workload?" in unknown.message) == (
         Reason.NO_SERIES,
         True,
     )
+
+
+def test_what_a_departed_gateway_did_is_no_value_where_none_that_is_there_shows_the_workload() -> None:
+    """A rollout of the gateway in which it gets another name for the workload: what the old ones did slides out, towards zero."""
+    gone = replace(BUSY.shares[0], window=replace(SEEN, standing=Standing.DEPARTED))
+    told = answer(shown(TargetWindow([gone, *ABSENT.shares], seen=False)))
+    assert isinstance(told, NoData)
+    assert told.reason is Reason.NO_SERIES
 
 
 def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:

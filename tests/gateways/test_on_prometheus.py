@@ -83,7 +83,8 @@ def istio() -> list[str]:
         "response_flags": "UH",
     }
     other = {**served, "destination_service": "triton.staging.svc.cluster.local"}
-    quiet = {**served, "destination_service": "quiet.inference.svc.cluster.local"}
+    before = {**served, "destination_service": "before.inference.svc.cluster.local"}
+    since = {**served, "destination_service": "since.inference.svc.cluster.local"}
     total, buckets = "istio_requests_total", "istio_request_duration_milliseconds_bucket"
     born = SCRAPES[-1:]
     return [
@@ -92,7 +93,8 @@ def istio() -> list[str]:
         *line(total, refused, [(at, 6) for at in born]),
         *line(total, {**served, "reporter": "destination"}, counter(30, 1000)),
         *line(total, other, counter(900)),
-        *line(total, quiet, [(NOW - 7200, 12), (NOW - 7185, 14)]),
+        *line(total, before, counter(30, 1000, SCRAPES[:-4])),  # renamed a minute ago, and busy all the time
+        *line(total, since, counter(30, 0, SCRAPES[-4:])),
         *histogram(buckets, served, {"100": 15, "250": 27, "500": 30, "+Inf": 30}),
         *[
             one
@@ -131,6 +133,8 @@ def envoy() -> list[str]:
                 scrapes,
             ),
         ]
+    sidecar = {"job": "sidecars", "instance": "10.0.0.3:9901", "envoy_cluster_name": "elsewhere"}
+    lines += line("envoy_cluster_membership_total", sidecar, [(at, 2) for at in SCRAPES])
     failing = {"job": "envoy", "instance": "10.0.0.2:9901"}
     return [*lines, *line("up", failing, [(at, float(at <= SCRAPES[-4])) for at in SCRAPES])]
 
@@ -260,25 +264,41 @@ async def test_ingress_nginx(prometheus: PrometheusServer) -> None:
     assert numbers(answers) == pytest.approx([2.0, 440.0, 488.0])
 
 
-async def test_a_workload_without_series_is_idle_if_it_had_some_and_unknown_if_not(
+async def test_a_name_that_no_gateway_shows_is_no_data_though_this_process_saw_it(
     prometheus: PrometheusServer,
 ) -> None:
-    asked = workloads("istio", ("quiet", "quiet"), ("mistyped", "tritn"))
-    quiet = (await Asked(prometheus, asked).answers("quiet"))["request_rate"]
-    mistyped = (await Asked(prometheus, asked).answers("mistyped"))["request_rate"]
-    short = asked.replace("{kind", "{known_within: 1h, kind")
-    forgotten = (await Asked(prometheus, short).answers("quiet"))["request_rate"]
-    assert isinstance(quiet, Value)
-    assert (quiet.value, quiet.idle) == (0.0, True)
-    for told in (mistyped, forgotten):
+    """A Service that was renamed has a past, and its traffic goes on under the new name: 0 would send a busy fleet to zero."""
+    asked = workloads("istio", ("before", "before"), ("since", "since"), ("mistyped", "tritn"))
+    running = Asked(prometheus, asked, later=-75.0)
+    once = (await running.answers("before"))["request_rate"]
+    assert isinstance(once, Value)
+    assert once.value == pytest.approx(2.0)
+    running.source.now = NOW + 2.0
+    began_since = Asked(prometheus, asked)
+    for told in (
+        (await running.answers("before"))["request_rate"],
+        (await began_since.answers("before"))["request_rate"],
+        (await began_since.answers("mistyped"))["request_rate"],
+    ):
         assert isinstance(told, NoData)
         assert told.reason is Reason.NO_SERIES
+    since = (await began_since.answers("since"))["request_rate"]
+    assert isinstance(since, Value)
+    assert since.value == pytest.approx(2.0)
 
 
 async def test_envoy_knows_a_cluster_before_its_first_request(prometheus: PrometheusServer) -> None:
     found = (await Asked(prometheus, workloads("envoy", ("fresh", "fresh"))).answers("fresh"))["request_rate"]
     assert isinstance(found, Value)
     assert (found.value, found.idle) == (0.0, True)
+
+
+async def test_a_cluster_that_only_another_envoy_lists_is_not_known(prometheus: PrometheusServer) -> None:
+    """A sidecar somewhere, that is none of the gateways."""
+    gateway = workloads("envoy", ("fresh", "elsewhere"))
+    told = (await Asked(prometheus, gateway).answers("fresh"))["request_rate"]
+    assert isinstance(told, NoData)
+    assert told.reason is Reason.NO_SERIES
 
 
 async def test_no_gateway_there_is_no_data(prometheus: PrometheusServer) -> None:
@@ -304,12 +324,12 @@ async def test_requests_that_are_counted_where_no_gateway_is_said_to_be_are_no_z
 async def test_queries_are_as_many_for_one_workload_as_for_twenty(prometheus: PrometheusServer) -> None:
     one = Asked(prometheus, workloads("istio", ("triton", "triton")))
     twenty = Asked(
-        prometheus, workloads("istio", *((f"w{n}", "triton" if n else "quiet") for n in range(20)))
+        prometheus, workloads("istio", *((f"w{n}", "triton" if n else "before") for n in range(20)))
     )
     await one.answers()
     await twenty.answers("w1")
     asked = [each.gateways._queries.report.queries for each in (one, twenty)]
-    assert asked == [7, 8]  # the last is the look into the past for a workload without series
+    assert asked == [7, 7]
 
 
 @pytest.mark.parametrize("quantile", [0.95, 0.99])

@@ -46,7 +46,7 @@ def test_every_name_may_be_another() -> None:
         "  families: {requests: my_requests_total, buckets: my_ms_bucket, presence: my_up, knows: my_known, active: my_active}\n"
         '  matchers: \'reporter="source",env=~"prod.*"\'\n  instances: \'job="edge"\'\n'
         "  target: {upstream: '{namespace}_{service}'}\n  code: status_code\n  milliseconds: 1000\n"
-        "  instance_labels: [cluster, pod]\n  replica_labels: [prometheus]\n  known_within: 2h\n"
+        "  instance_labels: [cluster, pod]\n  replica_labels: [prometheus]\n"
     )
     assert config.gateway is not None
     names = config.gateway.names(KINDS["envoy"], 'cluster="eu1"')
@@ -70,7 +70,6 @@ def test_every_name_may_be_another() -> None:
         ("prometheus",),
         'cluster="eu1"',
     )
-    assert config.gateway_settings().known_within == 7200.0
 
 
 WORKLOADS = "  workloads: [{namespace: a, workload: b}]\n"
@@ -101,10 +100,6 @@ WORKLOADS = "  workloads: [{namespace: a, workload: b}]\n"
         (
             "gateway:\n  kind: istio\n" + WORKLOADS + "  families: {request: x}\n",
             "c.yaml:6:14: unknown key 'request'; did you mean 'requests'?",
-        ),
-        (
-            "gateway:\n  kind: istio\n" + WORKLOADS + "  known_within: 1d\n",
-            "c.yaml:6:3: known_within: expected a duration",
         ),
     ],
 )

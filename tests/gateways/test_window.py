@@ -103,6 +103,20 @@ def test_flat_counters_and_no_series_are_zero_and_only_the_latter_are_not_seen()
     assert (flat.rate, flat.seen, none.rate, none.seen) == (0.0, True, 0.0, False)
 
 
+@pytest.mark.parametrize(
+    ("scraped", "shown", "seen"),
+    [(TIMES, TIMES[:5], True), (TIMES, TIMES[:2], False), (TIMES[:5], TIMES[:5], False)],
+    ids=["in the window", "before it", "by one that departed"],
+)
+def test_a_target_is_seen_where_a_gateway_that_is_there_shows_it_in_the_window(
+    scraped: Sequence[float], shown: Sequence[float], seen: bool
+) -> None:
+    scrapes: Scrapes = {(A, ONE): scraped, (B, ONE): TIMES}
+    windows = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
+    told = target_windows(windows, [series(A, [(time, 5.0) for time in shown])], [TRITON])[TRITON]
+    assert told.seen == seen
+
+
 def test_two_prometheus_servers_tell_a_request_once() -> None:
     first: Replica = ("eu-0",)
     second: Replica = ("eu-1",)
