@@ -49,6 +49,7 @@ def gateway_ranges(pages: Sequence[GatewayPage], grid: Grid) -> Iterable[Ranges]
     clients = [(page.at, page.clients) for page in pages]
     upstream = [(page.at, page.upstream) for page in pages]
     yield _ranges("gateway_p99", grid, [Series({}, _quantiles(clients, grid, 0.99))])
+    yield _ranges("gateway_p95", grid, [Series({}, _quantiles(clients, grid, 0.95))])
     yield _ranges("gateway_p50", grid, [Series({}, _quantiles(clients, grid, 0.5))])
     yield _ranges("gateway_upstream_p99", grid, [Series({}, _quantiles(upstream, grid, 0.99))])
     counters: Mapping[str, Points] = {

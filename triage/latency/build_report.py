@@ -165,7 +165,7 @@ class _Writer:
             yield f"since {clock(onset.at)} (between {clock(onset.earliest)} and {clock(onset.latest)}){until}: {onset.of}"
         elif incident.no_onset:
             yield f"when it began is not known: {incident.no_onset}"
-        for name in ("gateway_tail", "p99", "latency"):
+        for name in ("gateway_tail", "gateway_tail_p95", "p99", "latency"):
             moved = incident.movement(name)
             if moved.known:
                 yield f"{moved.quantity.says}{self._of_model(name)}: {moved.from_to}"

@@ -87,6 +87,17 @@ def test_the_report_says_what_moved_since_when_and_by_what_evidence() -> None:
     assert 1 <= len(report.charts) <= 5
 
 
+def test_both_tails_at_the_gateway_are_told_and_one_that_is_not_there_is_not() -> None:
+    both = reported(snapshot(*rich(), gateway("gateway_p95", stepped(15, 150)))).impact
+    alone = reported().impact
+    tail = "99th percentile at the gateway: 20 ms before, 300 ms during"
+    assert [line for line in both if line not in alone] == [
+        "95th percentile at the gateway: 15 ms before, 150 ms during"
+    ]
+    assert tail in alone
+    assert tail in both
+
+
 def test_nothing_at_all_makes_a_report_that_says_what_to_give() -> None:
     report = reported(snapshot())
     assert (report.verdict.category, report.verdict.confidence) == ("cannot_tell", "cannot_tell")
