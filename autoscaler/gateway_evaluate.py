@@ -137,10 +137,10 @@ def _value(
             Reason.WARMING_UP,
             "the window of the gateways is not covered by samples yet; what came before is unknown",
         )
-    if (back := window.untold) is not None:
+    if (once := window.untold) is not None:
         raise Refusal(
             Reason.WARMING_UP,
-            f"gateway {instance_name(back.instance)} is seen again; what it does now its second scrape will tell",
+            f"gateway {instance_name(once.instance)} was scraped once so far; what it does now its second scrape will tell",
         )
     if window.stranger is not None:
         raise Refusal(
@@ -221,6 +221,7 @@ def _trace(share: Share, newest: float) -> Mapping[str, Any]:
         "window_seconds": round(window.seconds, 3),
         "requests_per_second": share.requests,
         "by_code": dict(share.codes),
+        "assumed_before_its_first_scrape": share.assumed,
     }
 
 

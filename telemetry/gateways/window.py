@@ -3,7 +3,8 @@
 Pure. Each instance has a window of its own that ends with its newest scrape, so that how late Prometheus looks changes no rate.
 A series that is born on an instance which had been scraped before counts from zero: gateways show a series from its first request
 on, and PromQL's `increase` would not count it, which is the request that a fleet at zero has to wake for. A series that is there
-in an instance's first scrape has a past that nobody knows, and counts from there on.
+in an instance's first scrape has a past that nobody knows: before it, as many requests a second are assumed as after it, and no
+more than the counter shows. So gateways that are all replaced at once do not look idle.
 """
 
 from collections import defaultdict
@@ -62,6 +63,8 @@ class InstanceWindow:
     seconds: float
     newest: float
     """Its newest scrape."""
+    young: bool = False
+    """It was never scraped before `begin`, which lies in the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class Share:
     requests: float
     codes: Mapping[str, float]
     buckets: Mapping[float, float]
+    assumed: float = 0.0
+    """Requests a second before its first scrape, which are in no code."""
+    unknown: float = 0.0
+    """As many a second at most, of one that was scraped once only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +98,33 @@ class TargetWindow:
 
     @property
     def untold(self) -> InstanceWindow | None:
-        """A gateway that is back after a silence and was scraped once since: what it does now nobody knows."""
+        """A gateway that was scraped once, at all or since a silence, and has no like: what it does now nobody knows."""
         return next(
-            (share.window for share in self.shares if share.codes and share.window.seconds <= 0), None
+            (
+                share.window
+                for share in self.shares
+                if (share.codes and share.window.seconds <= 0) or (share.unknown and not self._typical)
+            ),
+            None,
         )
+
+    @property
+    def _typical(self) -> float:
+        """Requests a second of a gateway that answers; 0 where none can be compared with itself."""
+        known = [s.requests for s in self.shares if s.window.standing is Standing.ANSWERED and not s.unknown]
+        return sum(known) / len(known) if known else 0.0
 
     @property
     def rate(self) -> float:
         """Requests a second. A gateway that Prometheus fails to scrape counts as the larger of its own last rate and the mean of
-        the others: a partial outage never lowers it."""
-        answered = [s.requests for s in self.shares if s.window.standing is Standing.ANSWERED]
-        typical = sum(answered) / len(answered) if answered else 0.0
-        silent = [s.requests for s in self.shares if s.window.standing is Standing.SILENT]
-        departed = [s.requests for s in self.shares if s.window.standing is Standing.DEPARTED]
-        return sum(answered) + sum(departed) + sum(max(own, typical) for own in silent)
+        the others: a partial outage never lowers it. One that was scraped once counts as that mean, or as all that it shows."""
+        typical = self._typical
+        return sum(
+            max(share.requests, typical)
+            if share.window.standing is Standing.SILENT
+            else share.requests + min(share.unknown, typical)
+            for share in self.shares
+        )
 
 
 def instance_windows(
@@ -132,10 +152,11 @@ def instance_windows(
         times = scrapes[instance, replica]
         before = [time for time in times if time <= end - seconds]
         begin, span = (before or times[:1])[-1], seconds
-        if standing is not Standing.DEPARTED and (before or instance in earlier):
+        young = not before and instance not in earlier
+        if standing is not Standing.DEPARTED and not young:
             # One that is back after a silence is no younger than it was: its rate is of the time since then.
             span = end - begin
-        windows.append(InstanceWindow(instance, replica, standing, begin, end, span, newest))
+        windows.append(InstanceWindow(instance, replica, standing, begin, end, span, newest, young))
     return windows
 
 
@@ -168,6 +189,7 @@ def target_windows(
     counted = {(window.instance, window.replica): window for window in windows}
     codes: dict[tuple[Target, Instance], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     buckets: dict[tuple[Target, Instance], dict[float, float]] = defaultdict(lambda: defaultdict(float))
+    first: dict[tuple[Target, Instance], float] = defaultdict(float)
     seen: set[Target] = set()
     for one in series:
         if one.instance not in known:
@@ -180,16 +202,17 @@ def target_windows(
         rate = increase(one.samples, window.begin, window.end) / (window.seconds or 1.0)
         if one.bound is None:
             codes[one.target, one.instance][one.code] += rate
+            first[one.target, one.instance] += _at(one.samples, window.begin)
         else:
             buckets[one.target, one.instance][one.bound] += rate
     return {
         target: TargetWindow(
             [
-                Share(
+                _share(
                     window,
-                    sum(codes[target, window.instance].values()),
-                    dict(codes[target, window.instance]),
-                    dict(buckets[target, window.instance]),
+                    codes[target, window.instance],
+                    buckets[target, window.instance],
+                    first[target, window.instance],
                 )
                 for window in windows
                 if window.standing is Standing.ANSWERED or codes[target, window.instance]
@@ -199,6 +222,26 @@ def target_windows(
         )
         for target in targets
     }
+
+
+def _share(
+    window: InstanceWindow, codes: Mapping[str, float], buckets: Mapping[float, float], first: float
+) -> Share:
+    """`first`: what a gateway's counters showed in its first scrape."""
+    since, compared = sum(codes.values()), window.end - window.begin
+    assumed = unknown = 0.0
+    if window.young and window.standing is not Standing.DEPARTED:
+        most = first / window.seconds
+        if compared > 0:
+            assumed = min(most, since * (window.seconds - compared) / compared)
+        else:
+            unknown = most
+    return Share(window, since + assumed, dict(codes), dict(buckets), assumed, unknown)
+
+
+def _at(samples: Samples, second: float) -> float:
+    """The counter by then; not there yet, it was zero."""
+    return next((value for time, value in reversed(samples) if time <= second), 0.0)
 
 
 def _shown(samples: Samples, window: InstanceWindow) -> bool:

@@ -123,7 +123,7 @@ def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:
         (
             standing(Standing.ANSWERED, seconds=0.0),
             Reason.WARMING_UP,
-            "gateway istio/10.0.0.1:15090 is seen again",
+            "gateway istio/10.0.0.1:15090 was scraped once so far",
         ),
         (
             shown(replace(BUSY, stranger=("istio", "10.0.0.9:15090"))),
@@ -212,5 +212,6 @@ def test_the_trace_tells_each_gateway() -> None:
             "window_seconds": 30.0,
             "requests_per_second": 2.0,
             "by_code": {"200": 1.9, "503": 0.1},
+            "assumed_before_its_first_scrape": 0.0,
         }
     ]

@@ -13,6 +13,7 @@ from telemetry.gateways.window import (
     Standing,
     Target,
     TargetSeries,
+    TargetWindow,
     covered,
     increase,
     instance_windows,
@@ -81,7 +82,39 @@ def test_what_was_there_at_the_first_scrape_has_a_past_that_nobody_knows() -> No
     young = [30.0, 35.0, 40.0]
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): young}
     found = [series(A, [(time, 7.0) for time in TIMES]), series(B, counted(young, 3.0, 1e6))]
-    assert rate(scrapes, found) == pytest.approx(3.0 * 10 / 30)
+    assert rate(scrapes, found) == pytest.approx(3.0)
+
+
+def test_a_gateway_that_began_in_the_window_did_no_more_before_its_first_scrape_than_it_shows() -> None:
+    born = [30.0, 35.0, 40.0]
+    found = [series(B, [(30.0, 20.0), (35.0, 35.0), (40.0, 50.0)])]
+    assert rate({(A, ONE): TIMES, (B, ONE): born}, found) == pytest.approx(50 / 30)
+
+
+def test_a_gateway_that_replaces_the_only_one_leaves_no_gap_that_looks_idle() -> None:
+    """Ten requests a second: the old one's last scrape was at 10, and the new one, born at 12, has served 260 by 38."""
+    old = [-5.0, 0.0, 5.0, 10.0]
+    gone = series(A, counted(old, 10.0))
+
+    def told(*scraped: float, at: float) -> TargetWindow:
+        scrapes: Scrapes = {(A, ONE): old, (B, ONE): scraped}
+        windows = instance_windows(scrapes, frozenset(), frozenset(), at, SECONDS, FRESH)
+        found = [gone, series(B, [(time, 10.0 * (time - 12)) for time in scraped])]
+        return target_windows(windows, found, [TRITON])[TRITON]
+
+    once = told(38.0, at=41.0)
+    assert once.untold is not None
+    assert once.untold.instance == B
+    twice = told(38.0, 43.0, at=44.0)
+    assert twice.rate == pytest.approx(10.0)
+    assert twice.untold is None
+
+
+def test_a_gateway_that_was_scraped_once_counts_as_the_others_and_no_more_than_it_shows() -> None:
+    scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): [40.0]}
+    busy = series(A, counted(TIMES, 2.0))
+    assert rate(scrapes, [busy, series(B, [(40.0, 1e6)])]) == pytest.approx(4.0)
+    assert rate(scrapes, [busy, series(B, [(40.0, 15.0)])]) == pytest.approx(2.5)
 
 
 def test_a_restarted_gateway_counts_from_zero() -> None:
@@ -159,11 +192,10 @@ def test_a_gateway_that_fails_its_scrapes_never_lowers_the_rate() -> None:
 
 
 def test_a_gateway_that_is_back_after_a_silence_counts_as_before_and_not_for_the_time_since_alone() -> None:
-    """Its samples from before are out of reach, and its counters are not young."""
+    """Its samples from before are out of reach."""
     back = [35.0, 40.0]
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): back}
     found = [series(A, [(time, 5.0) for time in TIMES]), series(B, counted(back, 6.0, 1e6))]
-    assert rate(scrapes, found) == pytest.approx(1.0)  # a young one: 30 in 30 s
     assert rate(scrapes, found, earlier=frozenset([B])) == pytest.approx(6.0)
 
 
