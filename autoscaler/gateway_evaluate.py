@@ -19,12 +19,12 @@ from autoscaler.selector import Operator, Selector
 from autoscaler.signal import GatewayQuantile, GatewayRate, Signal
 from telemetry.gateways.queries import GatewayNames, instance_name
 from telemetry.gateways.reading import GatewayReading
-from telemetry.gateways.window import Instance, Share, Standing, Target, TargetWindow
+from telemetry.gateways.window import Instance, Share, Target, TargetWindow
 from telemetry.one_line import bounded
 
 _MAX_MESSAGE = 300
 _ONE = (Operator.EQUALS, Operator.DOUBLE_EQUALS, Operator.IN)
-_FAILS = "Prometheus fails to scrape it"
+_STALE = "Prometheus has no fresh sample of it; see its 'up'"
 LABEL = "workload"
 
 
@@ -105,7 +105,7 @@ def _age(
     """Seconds since the oldest of the gateways' newest scrapes. Raises Refusal where that is too long ago."""
     kind = view.names.kind
     if target in reading.lost:
-        raise _not_seen(reading.lost[target], _FAILS)
+        raise _not_seen(reading.lost[target], _STALE)
     oldest = window.oldest
     if oldest is None:
         raise Refusal(
@@ -114,8 +114,7 @@ def _age(
         )
     age = max(0.0, now - (oldest.newest + reading.ahead))
     if age > view.max_age:
-        told = _FAILS if oldest.standing is Standing.SILENT else "its newest sample in Prometheus is too old"
-        raise _not_seen(oldest.instance, view.failure or told)
+        raise _not_seen(oldest.instance, view.failure or _STALE)
     return age
 
 
@@ -132,6 +131,12 @@ def _value(
     age: float,
 ) -> Value:
     kind = view.names.kind
+    if reading.unkept:
+        raise Refusal(
+            Reason.FAMILY_ABSENT,
+            f"Prometheus has no 'up' of any {kind.kind} gateway by {', '.join(view.names.instance_labels)}: one that falls silent "
+            "could not be told from one that is gone; let it keep 'up', or see gateway.instance_labels",
+        )
     if not reading.covered[signal.window]:
         raise Refusal(
             Reason.WARMING_UP,

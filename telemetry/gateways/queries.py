@@ -51,22 +51,21 @@ def earlier_query(names: GatewayNames, seconds: float) -> str:
     return f"group by ({by}) (last_over_time({_presence(names)}[{REMEMBERED}] offset {_ms(seconds)}))"
 
 
-def silent_query(names: GatewayNames, seconds: float) -> str:
-    """Gateways that were scraped in these last `seconds`, and that Prometheus fails to scrape now."""
+def targets_query(names: GatewayNames, seconds: float) -> str:
+    """Gateways that were scraped in these last `seconds`, and are among Prometheus' targets: one that it has dropped has no `up`,
+    while that of one that it fails to scrape is 0, and that of a Prometheus that died stays as it was for five minutes."""
     by = ", ".join(names.instance_labels)
-    return f"{_failing(names)} and on ({by}) last_over_time({_presence(names)}[{_ms(seconds)}])"
+    return f"group by ({by}) ({_up(names)} and on ({by}) last_over_time({_presence(names)}[{_ms(seconds)}]))"
 
 
 def lost_queries(names: GatewayNames) -> Sequence[str]:
-    """Gateways that told of a target in the last hour, and that Prometheus fails to scrape now: one row for each of both."""
+    """Gateways that told of a target in the last hour, and are among Prometheus' targets: one row for each of both."""
     kind, by = names.kind, ", ".join(names.instance_labels)
     queries = []
     for patterns in kind.targets:
         told = _select(kind.requests, _target_matchers(names, patterns), kind.matchers, names.matchers)
         both = ", ".join(dict.fromkeys((*names.instance_labels, *patterns)))
-        queries.append(
-            f"group by ({both}) (last_over_time({told}[{REMEMBERED}])) and on ({by}) {_failing(names)}"
-        )
+        queries.append(f"group by ({both}) (last_over_time({told}[{REMEMBERED}])) and on ({by}) {_up(names)}")
     return queries
 
 
@@ -192,8 +191,8 @@ def _presence(names: GatewayNames) -> str:
     return _select(names.kind.presence, names.kind.instances, names.matchers)
 
 
-def _failing(names: GatewayNames) -> str:
-    return f"({_select('up', names.matchers)} == 0)"
+def _up(names: GatewayNames) -> str:
+    return _select("up", names.matchers)
 
 
 def _bound(le: str) -> float:

@@ -23,8 +23,8 @@ class Told:
     at: float
     ahead: float
     scrapes: Scrapes
-    silent: frozenset[Instance]
-    """Those that Prometheus fails to scrape now."""
+    kept: frozenset[Instance]
+    """Those that are among Prometheus' targets, whether it can scrape them or not."""
     earlier: frozenset[Instance]
     """Those that it scraped before all that `scrapes` tells."""
     series: Sequence[TargetSeries]
@@ -32,7 +32,7 @@ class Told:
     listed: frozenset[tuple[Target, Instance]]
     """Which gateway shows now that it knows which target, before there is a request."""
     lost: Sequence[tuple[Target, Instance]]
-    """Who told of a target within the hour, and is not scraped now."""
+    """Who told of a target within the hour, and is among Prometheus' targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ class GatewayReading:
     """Requests that wait for an answer now, where the gateway tells."""
     without_buckets: frozenset[Target] = field(default_factory=frozenset)
     lost: Mapping[Target, Instance] = field(default_factory=dict)
-    """A gateway that told of the target, and that Prometheus has failed to scrape for longer than what was read."""
+    """A gateway that told of the target, is kept as a target, and has no sample in what was read."""
+    unkept: bool = False
+    """Gateways answer, and Prometheus shows of none that it is a target: none would be silent, only gone."""
 
 
 def make_reading(
@@ -57,10 +59,10 @@ def make_reading(
 ) -> GatewayReading:
     """For windows of these seconds; a gateway is there if it was scraped within `fresh_seconds`."""
     instances = {
-        seconds: instance_windows(told.scrapes, told.silent, told.earlier, told.at, seconds, fresh_seconds)
+        seconds: instance_windows(told.scrapes, told.kept, told.earlier, told.at, seconds, fresh_seconds)
         for seconds in windows
     }
-    there = {instance for instance, _ in told.scrapes}
+    there = {instance for instance, _ in told.scrapes} | {one.instance for one in told.series}
     answering = {
         window.instance
         for found in instances.values()
@@ -78,4 +80,5 @@ def make_reading(
         active=told.active,
         without_buckets=frozenset(targets) - with_buckets,
         lost={target: instance for target, instance in told.lost if instance not in there},
+        unkept=bool(answering) and not told.kept,
     )

@@ -27,7 +27,7 @@ from telemetry.gateways.queries import (
     read_series,
     read_told,
     series_queries,
-    silent_query,
+    targets_query,
 )
 from telemetry.gateways.reading import GatewayReading, Told, make_reading
 from telemetry.gateways.window import Instance, Scrapes, Target, TargetSeries
@@ -145,7 +145,7 @@ class GatewaySource:
         scrapes = await asking.scrapes(presence_query(self.names, longest))
         try:
             async with asyncio.TaskGroup() as group:
-                silent = group.create_task(asking.instances(silent_query(self.names, longest)))
+                scraped = group.create_task(asking.instances(targets_query(self.names, longest)))
                 earlier = group.create_task(asking.instances(earlier_query(self.names, longest)))
                 lost = [group.create_task(asking.told(query)) for query in lost_queries(self.names)]
                 families = [
@@ -170,7 +170,7 @@ class GatewaySource:
             asking.at,
             self._queries.our_second(0.0),
             scrapes,
-            silent.result(),
+            scraped.result(),
             earlier.result(),
             series,
             {target: number for task in active for target, number in task.result().items()},

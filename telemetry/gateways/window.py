@@ -33,9 +33,9 @@ class Target(NamedTuple):
 class Standing(StrEnum):
     ANSWERED = "answered"
     SILENT = "silent"
-    """Prometheus fails to scrape it."""
+    """It is among Prometheus' targets, and has no fresh sample."""
     DEPARTED = "departed"
-    """Prometheus does not scrape it any more."""
+    """Prometheus has dropped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class TargetWindow:
 
     @property
     def rate(self) -> float:
-        """Requests a second. A gateway that Prometheus fails to scrape counts as the larger of its own last rate and the mean of
+        """Requests a second. A gateway that is silent counts as the larger of its own last rate and the mean of
         the others: a partial outage never lowers it. One that was scraped once counts as that mean, or as all that it shows."""
         typical = self._typical
         return sum(
@@ -129,14 +129,14 @@ class TargetWindow:
 
 def instance_windows(
     scrapes: Scrapes,
-    silent: frozenset[Instance],
+    kept: frozenset[Instance],
     earlier: frozenset[Instance],
     at: float,
     seconds: float,
     fresh_seconds: float,
 ) -> Sequence[InstanceWindow]:
-    """A window of `seconds` for each gateway that was scraped lately, by one Prometheus alone where several scrape it. `silent`:
-    those that Prometheus fails to scrape at `at`; `earlier`: those that it scraped before all that `scrapes` tells."""
+    """A window of `seconds` for each gateway that was scraped lately, by one Prometheus alone where several scrape it. `kept`:
+    those that are among Prometheus' targets at `at`; `earlier`: those that it scraped before all that `scrapes` tells."""
     found: dict[Instance, list[tuple[bool, float, Replica]]] = defaultdict(list)
     for (instance, replica), times in scrapes.items():
         if times:
@@ -144,10 +144,8 @@ def instance_windows(
     windows = []
     for instance, seen in sorted(found.items()):
         _, newest, replica = max(seen)
-        if newest >= at - fresh_seconds:
-            standing = Standing.ANSWERED
-        else:
-            standing = Standing.SILENT if instance in silent else Standing.DEPARTED
+        absent = Standing.SILENT if instance in kept else Standing.DEPARTED
+        standing = Standing.ANSWERED if newest >= at - fresh_seconds else absent
         end = at if standing is Standing.DEPARTED else newest
         times = scrapes[instance, replica]
         before = [time for time in times if time <= end - seconds]

@@ -245,7 +245,7 @@ async def _stays_while_blind(gated: Gated, replicas: int) -> None:
     await gated.envoy.kill()
     await fleet.hpa.syncs(BLIND_SYNCS, error="internal")
     message = (await fleet.ask(SIGNAL))["message"]
-    lost = f"gateway envoy/{gated.envoy.address} is not seen (Prometheus fails to scrape it)"
+    lost = f"gateway envoy/{gated.envoy.address} is not seen (Prometheus has no fresh sample of it; see its 'up')"
     assert (lost if replicas else "no envoy gateway is seen") in message, message
     assert (gated.wanted, fleet.hpa.moves) == (replicas, before), fleet.hpa.story()
     await gated.envoy.start()

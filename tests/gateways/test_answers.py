@@ -113,12 +113,12 @@ def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:
         (
             standing(Standing.SILENT, ahead=NOW - 101.0),
             Reason.NOT_ANSWERING,
-            "is not seen (Prometheus fails to scrape it)",
+            "is not seen (Prometheus has no fresh sample of it; see its 'up')",
         ),
         (
             replace(VIEW, reading=replace(READING, lost={TRITON: ("istio", "10.0.0.2:15090")})),
             Reason.NOT_ANSWERING,
-            "gateway istio/10.0.0.2:15090 is not seen (Prometheus fails to scrape it)",
+            "gateway istio/10.0.0.2:15090 is not seen (Prometheus has no fresh sample of it; see its 'up')",
         ),
         (
             standing(Standing.ANSWERED, seconds=0.0),
@@ -129,6 +129,11 @@ def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:
             shown(replace(BUSY, stranger=("istio", "10.0.0.9:15090"))),
             Reason.NO_SERIES,
             "istio/10.0.0.9:15090 counts requests for 'triton-svc' and shows no istio_build",
+        ),
+        (
+            replace(VIEW, reading=replace(READING, unkept=True)),
+            Reason.FAMILY_ABSENT,
+            "Prometheus has no 'up' of any istio gateway by job, instance: one that falls silent could not be told from one",
         ),
         (replace(VIEW, reading=replace(READING, covered={30.0: False})), Reason.WARMING_UP, "is not covered"),
     ],

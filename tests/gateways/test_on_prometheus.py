@@ -54,6 +54,11 @@ def histogram(
     ]
 
 
+def up(job: str, instance: str, scrapes: Sequence[int] = SCRAPES, until: int = NOW) -> list[str]:
+    """1 up to `until`, and 0 from there on."""
+    return line("up", {"job": job, "instance": instance}, [(at, float(at <= until)) for at in scrapes])
+
+
 def istio() -> list[str]:
     proxy = {"job": "envoy-stats", "instance": "10.205.225.116:15090", "namespace": "istio-system"}
     source = {
@@ -88,6 +93,7 @@ def istio() -> list[str]:
     total, buckets = "istio_requests_total", "istio_request_duration_milliseconds_bucket"
     born = SCRAPES[-1:]
     return [
+        *up("envoy-stats", "10.205.225.116:15090"),
         *line("istio_build", {**proxy, "component": "proxy", "tag": "1.20.3"}, [(at, 1) for at in SCRAPES]),
         *line(total, served, counter(30, 1000)),
         *line(total, refused, [(at, 6) for at in born]),
@@ -105,7 +111,7 @@ def istio() -> list[str]:
 
 
 def envoy() -> list[str]:
-    """Two, of which Prometheus fails to scrape one since 45 s."""
+    """Three, of which Prometheus fails to scrape the second since 45 s. The third's Prometheus died then, and all samples ended."""
     lines = []
     for instance, each, scrapes in (("10.0.0.1:9901", 15, SCRAPES), ("10.0.0.2:9901", 45, SCRAPES[:-3])):
         proxy = {"job": "envoy", "instance": instance}
@@ -135,8 +141,13 @@ def envoy() -> list[str]:
         ]
     sidecar = {"job": "sidecars", "instance": "10.0.0.3:9901", "envoy_cluster_name": "elsewhere"}
     lines += line("envoy_cluster_membership_total", sidecar, [(at, 2) for at in SCRAPES])
-    failing = {"job": "envoy", "instance": "10.0.0.2:9901"}
-    return [*lines, *line("up", failing, [(at, float(at <= SCRAPES[-4])) for at in SCRAPES])]
+    for instance, scrapes in (("10.0.0.1:9901", SCRAPES), ("10.0.0.4:9901", SCRAPES[:-3])):
+        proxy = {"job": "envoy", "instance": instance}
+        sharded = {**proxy, "envoy_cluster_name": "sharded", "envoy_response_code": "200"}
+        lines += line("envoy_cluster_upstream_rq", sharded, counter(30, 10, scrapes))
+    lines += line("envoy_server_live", proxy, [(at, 1) for at in scrapes])
+    lines += up("envoy", "10.0.0.1:9901") + up("envoy", "10.0.0.2:9901", until=SCRAPES[-4])
+    return lines + up("envoy", "10.0.0.4:9901", SCRAPES[:-3])
 
 
 def ingress_nginx() -> list[str]:
@@ -155,6 +166,7 @@ def ingress_nginx() -> list[str]:
     }
     family = "nginx_ingress_controller_request_duration_seconds_bucket"
     return [
+        *up("ingress-nginx", "10.42.0.9:10254"),
         *line(
             "nginx_ingress_controller_build_info",
             {**scraped, "release": "v1.15.1"},
@@ -246,7 +258,10 @@ async def test_envoy_with_one_that_prometheus_fails_to_scrape(prometheus: Promet
     assert rate.sample_age_seconds == pytest.approx(47, abs=1)
     told = (await Asked(prometheus, gateway, later=17.0).answers())["request_rate"]
     assert isinstance(told, NoData)
-    assert told.message == "gateway envoy/10.0.0.2:9901 is not seen (Prometheus fails to scrape it)"
+    assert (
+        told.message
+        == "gateway envoy/10.0.0.2:9901 is not seen (Prometheus has no fresh sample of it; see its 'up')"
+    )
 
 
 async def test_a_gateway_that_fails_for_longer_than_is_read_is_not_forgotten(
@@ -255,7 +270,28 @@ async def test_a_gateway_that_fails_for_longer_than_is_read_is_not_forgotten(
     asked = Asked(prometheus, workloads("envoy", ("triton", "inference/triton")), later=120.0)
     told = (await asked.answers())["request_rate"]
     assert isinstance(told, NoData)
-    assert "10.0.0.2:9901 is not seen (Prometheus fails to scrape it)" in told.message
+    assert "10.0.0.2:9901 is not seen (Prometheus has no fresh sample of it; see its 'up')" in told.message
+
+
+async def test_gateways_of_a_prometheus_that_died_are_not_gone(prometheus: PrometheusServer) -> None:
+    """One of two shards behind Thanos or Mimir: its `up` is 1 for five minutes more. Half of the traffic is not gone."""
+    gateway = workloads("envoy", ("sharded", "sharded"))
+    answers = await Asked(prometheus, gateway).answers("sharded")
+    rate = answers["request_rate"]
+    assert isinstance(rate, Value)
+    assert rate.value == pytest.approx(4.0)
+    told = (await Asked(prometheus, gateway, later=17.0).answers("sharded"))["request_rate"]
+    assert isinstance(told, NoData)
+    assert "is not seen (Prometheus has no fresh sample of it; see its 'up')" in told.message
+
+
+async def test_gateways_without_an_up_could_not_be_missed(prometheus: PrometheusServer) -> None:
+    gateway = workloads("istio", ("triton", "triton")).replace(
+        "{kind", "{instance_labels: [job, component], kind"
+    )
+    told = (await Asked(prometheus, gateway).answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert "Prometheus has no 'up' of any istio gateway by job, component" in told.message
 
 
 async def test_ingress_nginx(prometheus: PrometheusServer) -> None:

@@ -27,9 +27,9 @@ SERVED = {**PROXY, "destination_service": "triton.inference.svc.cluster.local", 
 _PRESENT = 'istio_build{component="proxy"}'
 _REQUESTS = 'istio_requests_total{destination_service=~"triton[.]inference[.]svc[.].+",reporter="source"}'
 EXPECTED = (
-    f"(up{{}} == 0) and on (job, instance) last_over_time({_PRESENT}[105000ms])",
+    f"group by (job, instance) (up{{}} and on (job, instance) last_over_time({_PRESENT}[105000ms]))",
     f"group by (job, instance) (last_over_time({_PRESENT}[1h] offset 105000ms))",
-    f"group by (job, instance, destination_service) (last_over_time({_REQUESTS}[1h])) and on (job, instance) (up{{}} == 0)",
+    f"group by (job, instance, destination_service) (last_over_time({_REQUESTS}[1h])) and on (job, instance) up{{}}",
 )
 
 

@@ -42,10 +42,10 @@ def series(
 def rate(
     scrapes: Scrapes,
     found: Sequence[TargetSeries],
-    silent: frozenset[Instance] = frozenset(),
+    kept: frozenset[Instance] = frozenset(),
     earlier: frozenset[Instance] = frozenset(),
 ) -> float:
-    windows = instance_windows(scrapes, silent, earlier, AT, SECONDS, FRESH)
+    windows = instance_windows(scrapes, kept, earlier, AT, SECONDS, FRESH)
     return target_windows(windows, found, [TRITON])[TRITON].rate
 
 
@@ -188,7 +188,7 @@ def test_a_gateway_that_fails_its_scrapes_never_lowers_the_rate() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): [-20.0, -15.0, *lost]}
     for theirs, expected in ((6.0, 8.0), (1.0, 4.0)):
         found = [series(A, counted(TIMES, 2.0)), series(B, counted([-20.0, -15.0, *lost], theirs))]
-        assert rate(scrapes, found, silent=frozenset([B])) == pytest.approx(expected)
+        assert rate(scrapes, found, kept=frozenset([B])) == pytest.approx(expected)
 
 
 def test_a_gateway_that_is_back_after_a_silence_counts_as_before_and_not_for_the_time_since_alone() -> None:
