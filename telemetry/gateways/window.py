@@ -203,21 +203,19 @@ def target_windows(
             first[one.target, one.instance] += _at(one.samples, window.begin)
         else:
             buckets[one.target, one.instance][one.bound] += rate
+    # One for all targets: in a mesh each of thousands of proxies answers, and tells of a few.
+    nothing = {window.instance: Share(window, 0.0, {}, {}) for window in windows}
+
+    def shares(target: Target) -> Iterable[Share]:
+        for window in windows:
+            key = target, window.instance
+            if key in codes:
+                yield _share(window, codes[key], buckets[key], first[key])
+            elif window.standing is Standing.ANSWERED:
+                yield nothing[window.instance]
+
     return {
-        target: TargetWindow(
-            [
-                _share(
-                    window,
-                    codes[target, window.instance],
-                    buckets[target, window.instance],
-                    first[target, window.instance],
-                )
-                for window in windows
-                if window.standing is Standing.ANSWERED or codes[target, window.instance]
-            ],
-            target in seen,
-            strangers.get(target),
-        )
+        target: TargetWindow(list(shares(target)), target in seen, strangers.get(target))
         for target in targets
     }
 

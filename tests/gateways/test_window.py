@@ -218,6 +218,17 @@ def test_a_gateway_that_never_told_of_the_target_and_fails_its_scrapes_is_none_o
     assert told.oldest.newest == 40.0
 
 
+def test_what_a_gateway_does_not_tell_is_kept_once_for_all_targets() -> None:
+    """A mesh of 5,000 proxies and 100 workloads: half a million shares of nothing were 120 MB and 4 s each tick."""
+    windows = instance_windows(
+        {(A, ONE): TIMES, (B, ONE): TIMES}, frozenset(), frozenset(), AT, SECONDS, FRESH
+    )
+    others = [Target("inference", f"w{number}", f"w{number}") for number in range(20)]
+    told = target_windows(windows, [series(A, counted(TIMES, 2.0))], [TRITON, *others])
+    assert len({id(share) for window in told.values() for share in window.shares}) == 3
+    assert all(len(window.shares) == 2 for window in told.values())
+
+
 def test_standings() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): TIMES[:3]}
     alone = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
