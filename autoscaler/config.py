@@ -1,6 +1,6 @@
 """The daemon's configuration: one YAML file, checked whole before anything starts."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,6 +13,7 @@ from autoscaler.prometheus_section import PrometheusSection
 from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
+from telemetry.gateways.kind import GatewayKind
 from telemetry.gateways.source import GatewaySettings
 from telemetry.gpu_reader import GpuSettings
 from telemetry.index_reader import IndexSettings
@@ -267,11 +268,13 @@ def keep_server(new: Config, old: Config) -> tuple[Config, tuple[str, ...]]:
     return new.model_copy(update={"server": old.server}), changed
 
 
-def read_config(path: Path, gateways: Collection[str] | None = None) -> Config:
+def read_config(path: Path, gateways: Mapping[str, GatewayKind] | None = None) -> Config:
     """The file; `gateways` are the kinds that there are, None where nobody knows. Raises InvalidFileError with every mistake."""
     return read_located(Config, path, gateways)
 
 
-def parse_config(text: str, file: str = "configuration", gateways: Collection[str] | None = None) -> Config:
+def parse_config(
+    text: str, file: str = "configuration", gateways: Mapping[str, GatewayKind] | None = None
+) -> Config:
     """The same from text. Raises InvalidFileError."""
     return parse_located(Config, text, file, gateways)

@@ -12,11 +12,12 @@ from telemetry.gateways.kind import (
     Matchers,
     TargetPatterns,
     check_patterns,
+    target_pattern,
 )
 from telemetry.gateways.queries import UP, GatewayNames
 from telemetry.gateways.window import Target
 
-_Name = Annotated[str, Field(min_length=1, max_length=253)]
+_Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 def _known_kind(kind: str, info: ValidationInfo) -> str:
@@ -83,6 +84,25 @@ class GatewaySection(Section):
         for key in keys:
             if keys.count(key) > 1:
                 raise ValueError(f"workload {'/'.join(key)} is given twice; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _gateways_tell_workloads_apart(self, info: ValidationInfo) -> Self:
+        """What one series counts can be of one workload alone."""
+        kind = (info.context or {}).get(self.kind)
+        told: dict[tuple[tuple[str, str], ...], GatewayWorkload] = {}
+        for patterns in self.names(kind, "").kind.targets if kind else ():
+            for each in self.workloads:
+                _, _, service = target = each.target()
+                named = tuple(
+                    (label, target_pattern(text, target.namespace, service))
+                    for label, text in patterns.items()
+                )
+                if (other := told.setdefault(named, each)) is not each:
+                    raise ValueError(
+                        f"the gateway calls both {other.namespace}/{other.workload} and {each.namespace}/{each.workload} "
+                        f"{service!r} and cannot tell their requests apart; give each its own service, or keep one"
+                    )
         return self
 
     def names(self, kind: GatewayKind, matchers: str) -> GatewayNames:

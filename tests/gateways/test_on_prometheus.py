@@ -172,6 +172,18 @@ def ingress_nginx() -> list[str]:
             {**scraped, "release": "v1.15.1"},
             [(at, 1) for at in SCRAPES],
         ),
+        *line(
+            "nginx_ingress_controller_requests",
+            # With honor_labels, and nothing exported.
+            {
+                "job": "ingress-nginx",
+                "instance": "10.42.0.9:10254",
+                "namespace": "inference",
+                "service": "honoured",
+                "status": "200",
+            },
+            counter(15),
+        ),
         *line("nginx_ingress_controller_requests", {**of, "status": "200"}, counter(20)),
         *line("nginx_ingress_controller_requests", {**of, "status": "503"}, counter(10)),
         *line(
@@ -300,6 +312,13 @@ async def test_ingress_nginx(prometheus: PrometheusServer) -> None:
     assert numbers(answers) == pytest.approx([2.0, 440.0, 488.0])
 
 
+async def test_ingress_nginx_whose_labels_are_honoured(prometheus: PrometheusServer) -> None:
+    told = await Asked(prometheus, workloads("ingress-nginx", ("honoured", "honoured"))).answers("honoured")
+    rate = told["request_rate"]
+    assert isinstance(rate, Value)
+    assert rate.value == pytest.approx(1.0)
+
+
 async def test_a_name_that_no_gateway_shows_is_no_data_though_this_process_saw_it(
     prometheus: PrometheusServer,
 ) -> None:
@@ -360,7 +379,7 @@ async def test_requests_that_are_counted_where_no_gateway_is_said_to_be_are_no_z
 async def test_queries_are_as_many_for_one_workload_as_for_twenty(prometheus: PrometheusServer) -> None:
     one = Asked(prometheus, workloads("istio", ("triton", "triton")))
     twenty = Asked(
-        prometheus, workloads("istio", *((f"w{n}", "triton" if n else "before") for n in range(20)))
+        prometheus, workloads("istio", *((f"w{n}", f"s{n}" if n else "before") for n in range(20)))
     )
     await one.answers()
     await twenty.answers("w1")

@@ -88,6 +88,14 @@ WORKLOADS = "  workloads: [{namespace: a, workload: b}]\n"
             "gateway:\n  kind: istio\n  workloads: [{namespace: a, workload: b}, {namespace: a, workload: b}]\n",
             "workload a/b is given twice",
         ),
+        (
+            "gateway:\n  kind: envoy\n  workloads: [{namespace: a, workload: x, service: s}, {namespace: b, workload: s}]\n",
+            "c.yaml:3:1: gateway: the gateway calls both a/x and b/s 's' and cannot tell their requests apart",
+        ),
+        (
+            'gateway:\n  kind: envoy\n  workloads: [{namespace: a, workload: x, service: "s\\n"}]\n',
+            "c.yaml:5:43: service: ",
+        ),
         ("gateway:\n  kind: istio\n" + WORKLOADS + "  matchers: reporter=source\n", "c.yaml:6:3: matchers: "),
         (
             "gateway:\n  kind: istio\n" + WORKLOADS + "  target: {svc: triton}\n",
@@ -107,6 +115,11 @@ def test_each_mistake_is_told_at_its_place(text: str, said: str) -> None:
     with pytest.raises(InvalidFileError) as refused:
         parse(text)
     assert said in str(refused.value), str(refused.value)
+
+
+def test_the_same_service_of_two_namespaces_is_told_apart_where_the_gateway_says_the_namespace() -> None:
+    both = "  workloads: [{namespace: a, workload: x, service: s}, {namespace: b, workload: s}]\n"
+    assert parse("gateway:\n  kind: istio\n" + both).gateway is not None
 
 
 def test_a_gateway_needs_a_prometheus() -> None:

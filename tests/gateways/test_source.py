@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from telemetry.gateways.kind import load_gateways
-from telemetry.gateways.queries import MAX_SERIES, GatewayNames
+from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_series
 from telemetry.gateways.source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
 from telemetry.gateways.window import Target
 from telemetry.prometheus import PrometheusError, PrometheusSource
@@ -147,6 +147,25 @@ async def test_a_prometheus_in_trouble_is_asked_less_often() -> None:
         waits.append(found._circuit.wait(0.0))
     assert waits == [15.0, 15.0, 30.0, 60.0, 60.0]
     assert len(source.asked) == 5, "a tick ends with its first failure"
+
+
+def test_the_controllers_own_labels_name_no_workload() -> None:
+    """A workload that has the namespace and the name of the controller's metrics Service is not everybody's backend."""
+    kind = load_gateways(rules_dir() / "gateways")["ingress-nginx"]
+    names = GatewayNames(kind, (Target("ingress-nginx", "metrics", "metrics"),))
+    scraped = {
+        "job": "i",
+        "instance": "a",
+        "namespace": "ingress-nginx",
+        "service": "metrics",
+        "status": "200",
+    }
+    of_others = RawSeries(
+        {**scraped, "exported_namespace": "inference", "exported_service": "triton"}, ((1.0, 2.0),)
+    )
+    own = RawSeries(scraped, ((1.0, 2.0),))
+    found = read_series(names, kind.requests, Matrix((of_others, own), (), 1))
+    assert [(one.target.workload, one.code) for one in found] == [("metrics", "200")]
 
 
 def test_a_matrix_is_read_without_what_is_no_number_and_without_native_histograms() -> None:
