@@ -131,6 +131,12 @@ def _value(
     age: float,
 ) -> Value:
     kind = view.names.kind
+    if target in reading.twice:
+        raise Refusal(
+            Reason.UNKNOWN_LABEL,
+            f"{instance_name(reading.twice[target])} is scraped more than once and would count twice: let gateway.instance_labels "
+            "tell gateways apart, and gateway.replica_labels the Prometheus servers that scrape them",
+        )
     if reading.unkept:
         raise Refusal(
             Reason.FAMILY_ABSENT,

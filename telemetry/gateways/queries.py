@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isnan, nan
 from typing import Final
 
@@ -95,6 +96,25 @@ def read_scrapes(names: GatewayNames, matrix: Matrix) -> Scrapes:
         key = names.instance(series.labels), names.replica(series.labels)
         times.setdefault(key, set()).update(at for at, _ in series.samples)
     return {key: sorted(found) for key, found in times.items()}
+
+
+def read_twice(names: GatewayNames, matrix: Matrix) -> frozenset[Instance]:
+    """Gateways that were scraped by two at a time whom no label of `replica_labels` tells apart, or two gateways whom none of
+    `instance_labels` does: their samples are of other moments. Series of one scrape are of one moment, and follow each other."""
+    spans: dict[tuple[Instance, Replica], list[frozenset[float]]] = {}
+    for series in matrix.series:
+        key = names.instance(series.labels), names.replica(series.labels)
+        spans.setdefault(key, []).append(frozenset(at for at, _ in series.samples))
+    return frozenset(
+        instance for (instance, _), found in spans.items() if any(_differ(*pair) for pair in pairwise(found))
+    )
+
+
+def _differ(one: frozenset[float], other: frozenset[float]) -> bool:
+    if not one or not other:
+        return False
+    begin, end = max(min(one), min(other)), min(max(one), max(other))
+    return any(begin <= at <= end for at in one ^ other)
 
 
 def read_series(names: GatewayNames, family: str, matrix: Matrix) -> Sequence[TargetSeries]:

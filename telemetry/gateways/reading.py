@@ -23,6 +23,8 @@ class Told:
     at: float
     ahead: float
     scrapes: Scrapes
+    twice: frozenset[Instance]
+    """Names that stand for two gateways, or for one that two Prometheus servers scrape which no label tells apart."""
     kept: frozenset[Instance]
     """Those that are among Prometheus' targets, whether it can scrape them or not."""
     earlier: frozenset[Instance]
@@ -50,6 +52,8 @@ class GatewayReading:
     without_buckets: frozenset[Target] = field(default_factory=frozenset)
     lost: Mapping[Target, Instance] = field(default_factory=dict)
     """A gateway that told of the target, is kept as a target, and has no sample in what was read."""
+    twice: Mapping[Target, Instance] = field(default_factory=dict)
+    """A name that tells of the target, and counts its requests more than once."""
     unkept: bool = False
     """Gateways answer, and Prometheus shows of none that it is a target: none would be silent, only gone."""
 
@@ -80,5 +84,6 @@ def make_reading(
         active=told.active,
         without_buckets=frozenset(targets) - with_buckets,
         lost={target: instance for target, instance in told.lost if instance not in there},
+        twice={one.target: one.instance for one in told.series if one.instance in told.twice},
         unkept=bool(answering) and not told.kept,
     )

@@ -26,6 +26,7 @@ from telemetry.gateways.queries import (
     read_scrapes,
     read_series,
     read_told,
+    read_twice,
     series_queries,
     targets_query,
 )
@@ -142,7 +143,7 @@ class GatewaySource:
         asking = _Asking(self.names, self._queries, present.at - settings.delay, deadline)
         # First when each was scraped: what arrives meanwhile is then in the families, and read up to these times alone.
         longest = max(self._windows) + settings.max_age + settings.scrape_interval
-        scrapes = await asking.scrapes(presence_query(self.names, longest))
+        scrapes, twice = await asking.scrapes(presence_query(self.names, longest))
         try:
             async with asyncio.TaskGroup() as group:
                 scraped = group.create_task(asking.instances(targets_query(self.names, longest)))
@@ -170,6 +171,7 @@ class GatewaySource:
             asking.at,
             self._queries.our_second(0.0),
             scrapes,
+            twice,
             scraped.result(),
             earlier.result(),
             series,
@@ -191,8 +193,11 @@ class _Asking:
         self._queries = queries
         self._deadline = deadline
 
-    async def scrapes(self, promql: str) -> Scrapes:
-        return await self._raw(promql, partial(read_scrapes, self._names))
+    async def scrapes(self, promql: str) -> tuple[Scrapes, frozenset[Instance]]:
+        def read(matrix: Matrix) -> tuple[Scrapes, frozenset[Instance]]:
+            return read_scrapes(self._names, matrix), read_twice(self._names, matrix)
+
+        return await self._raw(promql, read)
 
     async def series(self, family: str, promql: str) -> Sequence[TargetSeries]:
         return await self._raw(promql, partial(read_series, self._names, family))

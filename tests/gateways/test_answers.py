@@ -131,6 +131,11 @@ def test_requests_that_wait_at_the_gateway_are_not_idle() -> None:
             "istio/10.0.0.9:15090 counts requests for 'triton-svc' and shows no istio_build",
         ),
         (
+            replace(VIEW, reading=replace(READING, twice={TRITON: ("istio", "10.0.0.1:15090")})),
+            Reason.UNKNOWN_LABEL,
+            "istio/10.0.0.1:15090 is scraped more than once and would count twice: let gateway.instance_labels",
+        ),
+        (
             replace(VIEW, reading=replace(READING, unkept=True)),
             Reason.FAMILY_ABSENT,
             "Prometheus has no 'up' of any istio gateway by job, instance: one that falls silent could not be told from one",

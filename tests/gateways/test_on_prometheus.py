@@ -146,6 +146,13 @@ def envoy() -> list[str]:
         sharded = {**proxy, "envoy_cluster_name": "sharded", "envoy_response_code": "200"}
         lines += line("envoy_cluster_upstream_rq", sharded, counter(30, 10, scrapes))
     lines += line("envoy_server_live", proxy, [(at, 1) for at in scrapes])
+    for server, later in (("p0", 0), ("p1", -7)):
+        proxy = {"job": "paired", "instance": "10.0.0.5:9901", "prometheus": server}
+        times = [at + later for at in SCRAPES]
+        paired = {**proxy, "envoy_cluster_name": "paired", "envoy_response_code": "200"}
+        lines += line("envoy_server_live", proxy, [(at, 1) for at in times])
+        lines += line("up", proxy, [(at, 1) for at in times])
+        lines += line("envoy_cluster_upstream_rq", paired, counter(15, 10, times))
     lines += up("envoy", "10.0.0.1:9901") + up("envoy", "10.0.0.2:9901", until=SCRAPES[-4])
     return lines + up("envoy", "10.0.0.4:9901", SCRAPES[:-3])
 
@@ -304,6 +311,19 @@ async def test_gateways_without_an_up_could_not_be_missed(prometheus: Prometheus
     told = (await Asked(prometheus, gateway).answers())["request_rate"]
     assert isinstance(told, NoData)
     assert "Prometheus has no 'up' of any istio gateway by job, component" in told.message
+
+
+async def test_a_gateway_that_two_prometheus_servers_scrape_counts_once_or_is_an_error(
+    prometheus: PrometheusServer,
+) -> None:
+    gateway = workloads("envoy", ("triton", "paired"))
+    told = (await Asked(prometheus, gateway).answers())["request_rate"]
+    assert isinstance(told, NoData)
+    assert "paired/10.0.0.5:9901 is scraped more than once" in told.message
+    named = gateway.replace("{kind", "{replica_labels: [prometheus], kind")
+    rate = (await Asked(prometheus, named).answers())["request_rate"]
+    assert isinstance(rate, Value)
+    assert rate.value == pytest.approx(1.0)
 
 
 async def test_ingress_nginx(prometheus: PrometheusServer) -> None:

@@ -1,13 +1,13 @@
 """Ticks: what fails leaves the last reading and is told, and a Prometheus in trouble is asked less often."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from telemetry.gateways.kind import load_gateways
-from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_series
+from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_series, read_twice
 from telemetry.gateways.source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
 from telemetry.gateways.window import Target
 from telemetry.prometheus import PrometheusError, PrometheusSource
@@ -147,6 +147,31 @@ async def test_a_prometheus_in_trouble_is_asked_less_often() -> None:
         waits.append(found._circuit.wait(0.0))
     assert waits == [15.0, 15.0, 30.0, 60.0, 60.0]
     assert len(source.asked) == 5, "a tick ends with its first failure"
+
+
+def presence(shift: float = 0.0, scrapes: Sequence[float] = TIMES, **labels: str) -> RawSeries:
+    return RawSeries({**PROXY, **labels}, tuple((at + shift, 1.0) for at in scrapes))
+
+
+@pytest.mark.parametrize(
+    ("series", "twice"),
+    [
+        ([presence(), presence(7.0, prometheus="p1")], True),
+        ([presence(), presence(7.0, replica="p1")], False),
+        ([presence(), presence(7.0, cluster="eu2")], True),
+        ([presence(), presence(tag="1.2")], False),
+        ([presence(0, TIMES[:3], tag="1.1"), presence(0, TIMES[3:], tag="1.2")], False),
+    ],
+    ids=[
+        "two servers that no label tells apart",
+        "two that one does",
+        "two clusters",
+        "two series of one page",
+        "an upgrade",
+    ],
+)
+def test_a_gateway_that_counts_twice_is_seen_by_its_scrapes(series: list[RawSeries], twice: bool) -> None:
+    assert bool(read_twice(NAMES, Matrix(tuple(series), (), 1))) == twice
 
 
 def test_the_controllers_own_labels_name_no_workload() -> None:
