@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isnan, nan
+from math import isfinite, isnan, nan
 from typing import Final
 
 from telemetry.gateways.kind import GatewayKind, target_pattern
@@ -155,14 +155,11 @@ def read_told(names: GatewayNames, vector: Vector) -> frozenset[tuple[Target, In
     return frozenset((target, instance) for target, instance in told if target is not None)
 
 
-def read_numbers(names: GatewayNames, vector: Vector) -> Mapping[Target, float]:
-    """By target, summed over all gateways; a target that no row names is not among them."""
-    naming, found = _Naming(names), dict[Target, float]()
-    for labels, number in vector.rows:
-        target = naming.target(labels)
-        if target is not None:
-            found[target] = found.get(target, 0.0) + number
-    return found
+def read_numbers(names: GatewayNames, vector: Vector) -> Sequence[tuple[Target, float]]:
+    """One for each gateway; a target that no row names is not among them, and neither is what is no number."""
+    naming = _Naming(names)
+    told = ((naming.target(labels), number) for labels, number in vector.rows if isfinite(number))
+    return [(target, number) for target, number in told if target is not None]
 
 
 class _Naming:

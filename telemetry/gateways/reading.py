@@ -30,7 +30,8 @@ class Told:
     earlier: frozenset[Instance]
     """Those that it scraped before all that `scrapes` tells."""
     series: Sequence[TargetSeries]
-    active: Mapping[Target, float]
+    active: Sequence[tuple[Target, float]]
+    """Requests that wait for an answer now, of each gateway that tells."""
     listed: frozenset[tuple[Target, Instance]]
     """Which gateway shows now that it knows which target, before there is a request."""
     lost: Sequence[tuple[Target, Instance]]
@@ -48,7 +49,7 @@ class GatewayReading:
     listed: frozenset[Target]
     """Targets that a gateway which answers lists now."""
     active: Mapping[Target, float]
-    """Requests that wait for an answer now, where the gateway tells."""
+    """Requests that wait for an answer now at all gateways, where they tell."""
     without_buckets: frozenset[Target] = field(default_factory=frozenset)
     lost: Mapping[Target, Instance] = field(default_factory=dict)
     """A gateway that told of the target, is kept as a target, and has no sample in what was read."""
@@ -73,6 +74,9 @@ def make_reading(
         for window in found
         if window.standing is Standing.ANSWERED
     }
+    active: dict[Target, float] = {}
+    for target, number in told.active:
+        active[target] = active.get(target, 0.0) + number
     with_buckets = {one.target for one in told.series if one.bound is not None}
     return GatewayReading(
         ahead=told.ahead,
@@ -81,7 +85,7 @@ def make_reading(
             seconds: target_windows(found, told.series, targets) for seconds, found in instances.items()
         },
         listed=frozenset(target for target, instance in told.listed if instance in answering),
-        active=told.active,
+        active=active,
         without_buckets=frozenset(targets) - with_buckets,
         lost={target: instance for target, instance in told.lost if instance not in there},
         twice={one.target: one.instance for one in told.series if one.instance in told.twice},

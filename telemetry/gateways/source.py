@@ -6,7 +6,7 @@ of another moment. What fails leaves the last reading, whose samples grow too ol
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -175,7 +175,7 @@ class GatewaySource:
             scraped.result(),
             earlier.result(),
             series,
-            {target: number for task in active for target, number in task.result().items()},
+            [each for task in active for each in task.result()],
             frozenset(each for task in listed for each in task.result()),
             [each for task in lost for each in sorted(task.result())],
         )
@@ -208,8 +208,7 @@ class _Asking:
     async def told(self, promql: str) -> frozenset[tuple[Target, Instance]]:
         return await self._row(promql, partial(read_told, self._names))
 
-    async def numbers(self, promql: str) -> Mapping[Target, float]:
-        """By target; a target that no row names is not among them."""
+    async def numbers(self, promql: str) -> Sequence[tuple[Target, float]]:
         return await self._row(promql, partial(read_numbers, self._names))
 
     async def _raw(self, promql: str, read: Callable[[Matrix], _Read]) -> _Read:

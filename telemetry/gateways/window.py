@@ -191,7 +191,7 @@ def target_windows(
     seen: set[Target] = set()
     for one in series:
         if one.instance not in known:
-            strangers.setdefault(one.target, one.instance)
+            strangers[one.target] = min(one.instance, strangers.get(one.target, one.instance))
         window = counted.get((one.instance, one.replica))
         if window is None or not one.samples:
             continue

@@ -1,13 +1,15 @@
 """Ticks: what fails leaves the last reading and is told, and a Prometheus in trouble is asked less often."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from telemetry.gateways.kind import load_gateways
-from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_series, read_twice
+from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_numbers, read_series, read_twice
+from telemetry.gateways.reading import Told, make_reading
 from telemetry.gateways.source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
 from telemetry.gateways.window import Target
 from telemetry.prometheus import PrometheusError, PrometheusSource
@@ -147,6 +149,28 @@ async def test_a_prometheus_in_trouble_is_asked_less_often() -> None:
         waits.append(found._circuit.wait(0.0))
     assert waits == [15.0, 15.0, 30.0, 60.0, 60.0]
     assert len(source.asked) == 5, "a tick ends with its first failure"
+
+
+def test_requests_that_wait_are_summed_over_gateways_and_ways_of_naming_a_target() -> None:
+    told = Told(
+        NOW,
+        0.0,
+        {},
+        frozenset(),
+        frozenset(),
+        frozenset(),
+        [],
+        [(TRITON, 2.0), (TRITON, 0.0)],
+        frozenset(),
+        [],
+    )
+    assert make_reading(told, [TRITON], [30.0], 31.0).active == {TRITON: 2.0}
+
+
+def test_a_gauge_that_is_no_number_is_missing() -> None:
+    labels = {"destination_service": "triton.inference.svc.cluster.local"}
+    rows = Vector(NOW, [labels] * 2, [math.nan, 3.0], (), 1)
+    assert read_numbers(NAMES, rows) == [(TRITON, 3.0)]
 
 
 def presence(shift: float = 0.0, scrapes: Sequence[float] = TIMES, **labels: str) -> RawSeries:

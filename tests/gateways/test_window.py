@@ -229,6 +229,13 @@ def test_what_a_gateway_does_not_tell_is_kept_once_for_all_targets() -> None:
     assert all(len(window.shares) == 2 for window in told.values())
 
 
+def test_a_stranger_is_the_same_one_in_whatever_order_its_series_come() -> None:
+    windows = instance_windows({(A, ONE): TIMES}, frozenset(), frozenset(), AT, SECONDS, FRESH)
+    others = [series(("envoy", name), counted(TIMES, 1.0)) for name in ("c", "b", "d")]
+    for found in (others, others[::-1]):
+        assert target_windows(windows, found, [TRITON])[TRITON].stranger == B
+
+
 def test_standings() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES, (B, ONE): TIMES[:3]}
     alone = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
