@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Final, TypeVar
 
 import structlog
@@ -41,6 +42,8 @@ from telemetry.prometheus_vector import Vector
 NOT_ASKED: Final = "Prometheus was not asked yet"
 IN_PART: Final = "Prometheus answers in part, perhaps without all gateways"
 
+WENT_BACK: Final = "Prometheus shows samples older than those it had before; did its clock go back?"
+
 _Read = TypeVar("_Read")
 _Expected = PrometheusError | TooManySeries
 
@@ -68,6 +71,10 @@ class GatewaySettings:
         return 2 * max(self.interval, self.scrape_interval)
 
 
+class WentBack(Exception):
+    """What Prometheus calls its present was read before: it is the past, in which a fleet that is busy now may have been idle."""
+
+
 class GatewaySource:
     """Reads until cancelled; `reading` is what is known now, `failure` why the last tick told nothing, in words."""
 
@@ -91,6 +98,7 @@ class GatewaySource:
         self._on_tick = on_tick
         self._queries = PrometheusQueries(source, clock)
         self._circuit = Circuit(settings.interval)
+        self._newest = -inf  # of all samples that were read, by Prometheus' clock
 
     @property
     def interval(self) -> float:
@@ -116,6 +124,8 @@ class GatewaySource:
             self._fail("timeout", f"Prometheus does not answer: {SAID['timeout']}", "the tick took too long")
         except TooManySeries as error:
             self._fail("too_many_series", str(error), str(error))
+        except WentBack:
+            self._fail("went_back", WENT_BACK, WENT_BACK)
         else:
             self._circuit.succeeded()
             self.failure = IN_PART if reading is None else None
@@ -135,7 +145,7 @@ class GatewaySource:
         log.warning("gateway_tick_failed", reason=outcome, detail=detail[:300])
 
     async def _read(self, deadline: float) -> GatewayReading | None:
-        """None where an answer was in part. Raises PrometheusError, TimeoutError, TooManySeries."""
+        """None where an answer was in part. Raises PrometheusError, TimeoutError, TooManySeries, WentBack."""
         kind, settings = self.names.kind, self.settings
         present = await self._queries.present("vector(time())", deadline)
         if present.at is None:
@@ -144,6 +154,12 @@ class GatewaySource:
         # First when each was scraped: what arrives meanwhile is then in the families, and read up to these times alone.
         longest = max(self._windows) + settings.max_age + settings.scrape_interval
         scrapes, twice = await asking.scrapes(presence_query(self.names, longest))
+        newest = max((times[-1] for times in scrapes.values() if times), default=self._newest)
+        if (
+            newest < self._newest - settings.fresh_seconds
+        ):  # one of two servers that are asked in turn may be behind
+            raise WentBack
+        self._newest = max(self._newest, newest)
         try:
             async with asyncio.TaskGroup() as group:
                 scraped = group.create_task(asking.instances(targets_query(self.names, longest)))

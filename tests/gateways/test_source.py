@@ -10,7 +10,7 @@ import pytest
 from telemetry.gateways.kind import load_gateways
 from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_numbers, read_series, read_twice
 from telemetry.gateways.reading import Told, make_reading
-from telemetry.gateways.source import IN_PART, NOT_ASKED, GatewaySettings, GatewaySource
+from telemetry.gateways.source import IN_PART, NOT_ASKED, WENT_BACK, GatewaySettings, GatewaySource
 from telemetry.gateways.window import Target
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_matrix import Matrix, RawSeries, parse_matrix
@@ -44,25 +44,28 @@ class Canned(PrometheusSource):
         self.fails: PrometheusError | None = None
         self.warnings: tuple[str, ...] = ()
         self.proxies = 1
+        self.back = 0.0
+        """By how many seconds its clock was set back; its samples of then are as they were."""
 
     async def vector(self, promql: str, at: float | None, read: Callable[[Vector], Any], **more: Any) -> Any:
         self._note(promql)
         if promql == "vector(time())":
             assert at is None
-            return read(Vector(NOW + 2, [{}], [NOW + 2], (), 1))
+            return read(Vector(NOW + 2 - self.back, [{}], [NOW + 2 - self.back], (), 1))
         assert promql in EXPECTED, promql
         return read(Vector(None, [], [], self.warnings, 1))
 
     async def matrix(self, promql: str, at: float, read: Callable[[Matrix], Any], **more: Any) -> Any:
         self._note(promql)
-        assert at == NOW + 1  # its present less delay
+        assert at == NOW + 1 - self.back  # its present less delay
         family = promql.partition("{")[0]
+        times = [time - self.back for time in TIMES]
         series: list[RawSeries] = []
         if family == "istio_build":
-            each = tuple((time, 1.0) for time in TIMES)
+            each = tuple((time, 1.0) for time in times)
             series = [RawSeries({**PROXY, "pod": str(n)}, each) for n in range(self.proxies)]
         elif family == "istio_requests_total":
-            series = [RawSeries(SERVED, tuple((time, 2 * time) for time in TIMES))]
+            series = [RawSeries(SERVED, tuple((time, 2 * time if not self.back else 7.0) for time in times))]
         else:
             assert family == "istio_request_duration_milliseconds_bucket", promql
         return read(Matrix(tuple(series), (), 1))
@@ -117,6 +120,20 @@ async def test_a_failure_is_told_and_leaves_the_last_reading(reason: Any, said: 
     assert rate(found) == pytest.approx(2.0)
     assert found.failure == said
     assert [report.outcome for report in reports] == ["ok", reason]
+
+
+async def test_a_clock_that_was_set_back_shows_a_past_that_is_not_taken_for_the_present() -> None:
+    """Prometheus refuses samples older than those it has, and for as long answers with those of the hour before: a quiet one."""
+    source = Canned()
+    found = gateways(source)
+    await found.tick()
+    source.back = 3600.0
+    await found.tick()
+    assert rate(found) == pytest.approx(2.0), "the reading from before, which grows too old"
+    assert found.failure == WENT_BACK
+    source.back = 10.0
+    await found.tick()
+    assert found.failure is None, "another server that is a little behind"
 
 
 async def test_an_answer_in_part_is_not_taken() -> None:
