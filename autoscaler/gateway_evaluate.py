@@ -166,16 +166,17 @@ def _value(
             "is that what it calls the workload? see gateway.workloads; if it is, one request is enough",
         )
     waiting = reading.active.get(target, 0.0)
-    if window.rate == 0 and waiting > 0:
+    rate = window.rate
+    if rate == 0 and waiting > 0:
         raise Refusal(
             Reason.STALLED, f"requests for {target.service!r} wait at the gateway and none is answered"
         )
     labels = {"source": "prometheus", "gateway": kind.kind}
-    number = window.rate
-    if isinstance(signal.formula, GatewayQuantile) and window.rate > 0:
+    number = rate
+    if isinstance(signal.formula, GatewayQuantile) and rate > 0:
         number, bounds = _quantile(signal.formula.quantile, view, reading, target, window)
         labels |= bounds
-    idle = window.rate == 0
+    idle = rate == 0
     return Value(
         (signal.idle or 0.0) if idle else number,
         age,
@@ -195,7 +196,7 @@ def _quantile(
             f"Prometheus has no {view.names.kind.buckets} for {target.service!r}: no request was passed on yet, or it is not "
             "scraped as a classic histogram (native ones are not read)",
         )
-    found = pool_quantile([_points(share.buckets) for share in window.shares], quantile)
+    found = pool_quantile([_points(buckets) for buckets in window.histograms], quantile)
     if found is None:
         raise Refusal(
             Reason.NO_SUCCESS,
@@ -210,7 +211,7 @@ def _quantile(
 
 
 def _points(buckets: Mapping[float, float]) -> Points:
-    """One gateway's histogram; without its count, which only the last bucket tells, it says nothing."""
+    """One histogram; without its count, which only the last bucket tells, it says nothing."""
     bounds = sorted(buckets)
     if len(bounds) < 2 or bounds[-1] != inf:
         return Points(0.0, [])

@@ -69,12 +69,11 @@ class InstanceWindow:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one gateway did for a target: requests a second, and by bound (milliseconds) how many a second took no more."""
+    """What one gateway did for a target: requests a second, and by code."""
 
     window: InstanceWindow
     requests: float
     codes: Mapping[str, float]
-    buckets: Mapping[float, float]
     assumed: float = 0.0
     """Requests a second before its first scrape, which are in no code."""
     unknown: float = 0.0
@@ -87,6 +86,8 @@ class TargetWindow:
 
     shares: Sequence[Share]
     seen: bool
+    histograms: Sequence[Mapping[float, float]] = ()
+    """By bound (milliseconds) how many requests a second took no more; one of all gateways that have the same bounds."""
     stranger: Instance | None = None
     """Tells of the target, and is none of the gateways: what it counted is in no share."""
 
@@ -204,25 +205,37 @@ def target_windows(
         else:
             buckets[one.target, one.instance][one.bound] += rate
     # One for all targets: in a mesh each of thousands of proxies answers, and tells of a few.
-    nothing = {window.instance: Share(window, 0.0, {}, {}) for window in windows}
+    nothing = {window.instance: Share(window, 0.0, {}) for window in windows}
 
     def shares(target: Target) -> Iterable[Share]:
         for window in windows:
             key = target, window.instance
             if key in codes:
-                yield _share(window, codes[key], buckets[key], first[key])
+                yield _share(window, codes[key], first[key])
             elif window.standing is Standing.ANSWERED:
                 yield nothing[window.instance]
 
+    def histograms(target: Target) -> Iterable[Mapping[float, float]]:
+        return _pooled(buckets[key] for window in windows if (key := (target, window.instance)) in buckets)
+
     return {
-        target: TargetWindow(list(shares(target)), target in seen, strangers.get(target))
+        target: TargetWindow(
+            list(shares(target)), target in seen, list(histograms(target)), strangers.get(target)
+        )
         for target in targets
     }
 
 
-def _share(
-    window: InstanceWindow, codes: Mapping[str, float], buckets: Mapping[float, float], first: float
-) -> Share:
+def _pooled(histograms: Iterable[Mapping[float, float]]) -> Iterable[Mapping[float, float]]:
+    found: dict[frozenset[float], dict[float, float]] = {}
+    for one in histograms:
+        sums = found.setdefault(frozenset(one), dict.fromkeys(one, 0.0))
+        for bound, count in one.items():
+            sums[bound] += count
+    return found.values()
+
+
+def _share(window: InstanceWindow, codes: Mapping[str, float], first: float) -> Share:
     """`first`: what a gateway's counters showed in its first scrape."""
     since, compared = sum(codes.values()), window.end - window.begin
     assumed = unknown = 0.0
@@ -232,7 +245,7 @@ def _share(
             assumed = min(most, since * (window.seconds - compared) / compared)
         else:
             unknown = most
-    return Share(window, since + assumed, dict(codes), dict(buckets), assumed, unknown)
+    return Share(window, since + assumed, dict(codes), assumed, unknown)
 
 
 def _at(samples: Samples, second: float) -> float:

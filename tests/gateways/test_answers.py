@@ -24,9 +24,9 @@ NAMES = GatewayNames(load_gateways(rules_dir() / "gateways")["istio"], (TRITON,)
 NOW = 1000.0
 SEEN = InstanceWindow(("istio", "10.0.0.1:15090"), ("",), Standing.ANSWERED, 10.0, 40.0, 30.0, 40.0)
 BUCKETS = {10.0: 0.0, 100.0: 1.8, 1000.0: 2.0, inf: 2.0}
-BUSY = TargetWindow([Share(SEEN, 2.0, {"200": 1.9, "503": 0.1}, BUCKETS)], seen=True)
-FLAT = TargetWindow([Share(SEEN, 0.0, {"200": 0.0}, dict.fromkeys(BUCKETS, 0.0))], seen=True)
-ABSENT = TargetWindow([Share(SEEN, 0.0, {}, {})], seen=False)
+BUSY = TargetWindow([Share(SEEN, 2.0, {"200": 1.9, "503": 0.1})], True, [BUCKETS])
+FLAT = TargetWindow([Share(SEEN, 0.0, {"200": 0.0})], True, [dict.fromkeys(BUCKETS, 0.0)])
+ABSENT = TargetWindow([Share(SEEN, 0.0, {})], seen=False)
 READING = GatewayReading(NOW - 45.0, {30.0: True}, {30.0: {TRITON: BUSY}}, frozenset(), {})
 """Its newest scrape was 5 s ago."""
 VIEW = GatewayView(NAMES, READING, None, max_age=60.0)
@@ -194,14 +194,15 @@ def test_a_quantile_is_of_the_pooled_histogram_with_its_bounds() -> None:
 
 def test_a_quantile_of_gateways_with_other_buckets_is_of_all_their_requests() -> None:
     other = replace(SEEN, instance=("istio", "10.0.0.2:15090"))
-    two = TargetWindow([*BUSY.shares, Share(other, 2.0, {"200": 2.0}, {50.0: 2.0, inf: 2.0})], seen=True)
+    shares = [*BUSY.shares, Share(other, 2.0, {"200": 2.0})]
+    two = TargetWindow(shares, True, [BUCKETS, {50.0: 2.0, inf: 2.0}])
     told = answer(shown(two), signal=P95)
     assert isinstance(told, Value)
     assert told.value == pytest.approx(100.0)  # 3.8 of 4
 
 
 def test_a_quantile_without_durations_is_no_data() -> None:
-    without = TargetWindow([replace(BUSY.shares[0], buckets={})], seen=True)
+    without = replace(BUSY, histograms=())
     absent = answer(shown(without, without_buckets=frozenset([TRITON])), signal=P95)
     refused = answer(shown(without), signal=P95)
     assert isinstance(absent, NoData)

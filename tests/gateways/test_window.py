@@ -1,6 +1,7 @@
 """Windows over gateways' raw samples: resets, births, restarts, departures, several Prometheus servers."""
 
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -234,6 +235,21 @@ def test_a_stranger_is_the_same_one_in_whatever_order_its_series_come() -> None:
     others = [series(("envoy", name), counted(TIMES, 1.0)) for name in ("c", "b", "d")]
     for found in (others, others[::-1]):
         assert target_windows(windows, found, [TRITON])[TRITON].stranger == B
+
+
+def test_histograms_of_the_same_bounds_are_one_and_others_stay_apart() -> None:
+    """A question sorts what is left: one of 2,000 proxies' histograms took 140 ms of the event loop."""
+    c: Instance = ("envoy", "c")
+    windows = instance_windows(
+        {(each, ONE): TIMES for each in (A, B, c)}, frozenset(), frozenset(), AT, SECONDS, FRESH
+    )
+    found = [
+        TargetSeries(TRITON, instance, ONE, counted(TIMES, per_second), bound=bound)
+        for instance, bounds in ((A, (10.0, inf)), (B, (10.0, inf)), (c, (50.0, inf)))
+        for bound, per_second in zip(bounds, (1.0, 2.0), strict=True)
+    ]
+    told = target_windows(windows, found, [TRITON])[TRITON]
+    assert told.histograms == [{10.0: 2.0, inf: 4.0}, {50.0: 1.0, inf: 2.0}]
 
 
 def test_standings() -> None:
