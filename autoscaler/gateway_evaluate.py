@@ -61,7 +61,9 @@ def evaluate_gateway(
     if not explain or view is None or window is None:
         return answer
     newest = max((share.window.newest for share in window.shares), default=0.0)
-    return replace(answer, trace=[_trace(share, newest) for share in window.shares])
+    return replace(
+        answer, trace=[_trace(*one, newest) for one in zip(window.shares, window.contributions, strict=True)]
+    )
 
 
 def _target(view: GatewayView | None, namespace: str, selector: Selector) -> Target:
@@ -222,7 +224,7 @@ def _points(buckets: Mapping[float, float]) -> Points:
     )
 
 
-def _trace(share: Share, newest: float) -> Mapping[str, Any]:
+def _trace(share: Share, contribution: float, newest: float) -> Mapping[str, Any]:
     window = share.window
     return {
         "gateway": instance_name(window.instance),
@@ -231,9 +233,9 @@ def _trace(share: Share, newest: float) -> Mapping[str, Any]:
         "counted": True,
         "behind_seconds": round(newest - window.newest, 3),
         "window_seconds": round(window.seconds, 3),
-        "requests_per_second": share.requests,
+        "requests_per_second": sum(share.codes.values()),
         "by_code": dict(share.codes),
-        "assumed_before_its_first_scrape": share.assumed,
+        "contribution": contribution,
     }
 
 

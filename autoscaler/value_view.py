@@ -61,7 +61,7 @@ def _printable(line: str) -> str:
 
 
 def _gateways(gateways: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line a gateway, with what it counted by code."""
+    """A line a gateway, with what it counted by code, and what it counts as in the total where that is another number."""
     return [
         f"gateway {one.get('gateway')}: {one.get('standing')}, {_number(one.get('requests_per_second'))} requests/s over "
         f"{_number(one.get('window_seconds'), 's')} ("
@@ -70,6 +70,11 @@ def _gateways(gateways: Sequence[Mapping[str, Any]]) -> list[str]:
             or "none"
         )
         + ")"
+        + (
+            f", counts as {_number(one.get('contribution'))}"
+            if _number(one.get("contribution")) != _number(one.get("requests_per_second"))
+            else ""
+        )
         for one in gateways
     ]
 

@@ -73,9 +73,8 @@ class Share:
 
     window: InstanceWindow
     requests: float
+    """Those that are assumed before its first scrape are among them, and in no code."""
     codes: Mapping[str, float]
-    assumed: float = 0.0
-    """Requests a second before its first scrape, which are in no code."""
     unknown: float = 0.0
     """As many a second at most, of one that was scraped once only."""
 
@@ -116,16 +115,22 @@ class TargetWindow:
         return sum(known) / len(known) if known else 0.0
 
     @property
-    def rate(self) -> float:
-        """Requests a second. A gateway that is silent counts as the larger of its own last rate and the mean of
-        the others: a partial outage never lowers it. One that was scraped once counts as that mean, or as all that it shows."""
+    def contributions(self) -> Sequence[float]:
+        """What each share counts as, in requests a second. A gateway that is silent counts as the larger of its own last rate and
+        the mean of the others: a partial outage never lowers the sum. One that was scraped once counts as that mean, or as all that
+        it shows."""
         typical = self._typical
-        return sum(
+        return [
             max(share.requests, typical)
             if share.window.standing is Standing.SILENT
             else share.requests + min(share.unknown, typical)
             for share in self.shares
-        )
+        ]
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return sum(self.contributions)
 
 
 def instance_windows(
@@ -245,7 +250,7 @@ def _share(window: InstanceWindow, codes: Mapping[str, float], first: float) -> 
             assumed = min(most, since * (window.seconds - compared) / compared)
         else:
             unknown = most
-    return Share(window, since + assumed, dict(codes), assumed, unknown)
+    return Share(window, since + assumed, dict(codes), unknown)
 
 
 def _at(samples: Samples, second: float) -> float:

@@ -150,11 +150,19 @@ def test_a_gateways_trace_is_a_line_a_gateway() -> None:
         "window_seconds": 30.0,
         "requests_per_second": 2.2,
         "by_code": {"200": 2.0, "503": 0.2},
+        "contribution": 2.2,
     }
-    trace = {"signal": "triton_gateway_request_rate", "state": "value", "value": 2.2, "pods": [gateway]}
+    silent = {**gateway, "standing": "silent", "requests_per_second": 1.0, "by_code": {"200": 1.0}}
+    trace = {
+        "signal": "triton_gateway_request_rate",
+        "state": "value",
+        "value": 4.4,
+        "pods": [gateway, silent],
+    }
     assert render_trace(trace).splitlines()[1:] == [
-        "2.2",
+        "4.4",
         "gateway envoy/10.0.0.1:9901: answered, 2.2 requests/s over 30s (200 2, 503 0.2)",
+        "gateway envoy/10.0.0.1:9901: silent, 1 requests/s over 30s (200 1), counts as 2.2",
     ]
 
 

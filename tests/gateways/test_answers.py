@@ -223,6 +223,22 @@ def test_the_trace_tells_each_gateway() -> None:
             "window_seconds": 30.0,
             "requests_per_second": 2.0,
             "by_code": {"200": 1.9, "503": 0.1},
-            "assumed_before_its_first_scrape": 0.0,
+            "contribution": 2.0,
         }
     ]
+
+
+def test_the_contributions_of_a_trace_make_the_value() -> None:
+    """One that answers, a silent one that counts as the first, and a young one of whose requests a part is assumed."""
+    shares = [
+        BUSY.shares[0],
+        Share(replace(SEEN, standing=Standing.SILENT), 1.0, {"200": 1.0}),
+        Share(replace(SEEN, young=True, begin=35.0), 3.0, {"200": 0.5}),
+    ]
+    view, selector = shown(replace(BUSY, shares=shares)), parse_selector("workload=triton")
+    told = evaluate_gateway(RATE, view, "inference", selector, NOW, explain=True)
+    assert isinstance(told, Value)
+    mean = (2.0 + 3.0) / 2
+    assert [row["contribution"] for row in told.trace] == [2.0, mean, 3.0]
+    assert told.value == sum(row["contribution"] for row in told.trace)
+    assert [row["requests_per_second"] for row in told.trace] == [2.0, 1.0, 0.5]
