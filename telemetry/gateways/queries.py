@@ -15,7 +15,7 @@ from telemetry.prometheus_vector import Vector
 MAX_SERIES: Final = 50_000
 """Of one answer: about 5 MB. More is a selection that is too wide, such as each sidecar of a mesh as a gateway."""
 REMEMBERED: Final = "1h"
-"""A gateway that told of no request for so long counts as gone, though Prometheus still tries to scrape it."""
+"""A gateway that told of no request for so long is forgotten by who did not see it then, though Prometheus still tries to scrape it."""
 UP: Final = ("job", "instance")
 """The labels that `up` shares with what the scraped page shows."""
 
@@ -68,6 +68,13 @@ def lost_queries(names: GatewayNames) -> Sequence[str]:
         both = ", ".join(dict.fromkeys((*names.instance_labels, *patterns)))
         queries.append(f"group by ({both}) (last_over_time({told}[{REMEMBERED}])) and on ({by}) {_up(names)}")
     return queries
+
+
+def kept_query(names: GatewayNames, instances: Iterable[Instance]) -> str:
+    """Which of these gateways are among Prometheus' targets."""
+    labels, values = names.instance_labels, zip(*sorted(instances), strict=True)
+    told = (f'{label}=~"{_any_of(map(re.escape, each))}"' for label, each in zip(labels, values, strict=True))
+    return f"group by ({', '.join(labels)}) ({_select('up', ','.join(told), names.matchers)})"
 
 
 def series_queries(names: GatewayNames, family: str, seconds: float) -> Sequence[str]:
@@ -198,10 +205,14 @@ class _Naming:
 def _target_matchers(names: GatewayNames, patterns: Mapping[str, str]) -> str:
     told = []
     for label, text in patterns.items():
-        each = dict.fromkeys(target_pattern(text, t.namespace, t.service) for t in names.targets)
-        regex = "|".join(each).replace("\\", "\\\\").replace('"', '\\"')
-        told.append(f'{label}=~"{regex}"')
+        each = (target_pattern(text, t.namespace, t.service) for t in names.targets)
+        told.append(f'{label}=~"{_any_of(each)}"')
     return ",".join(told)
+
+
+def _any_of(patterns: Iterable[str]) -> str:
+    """As it stands between the quotes of a matcher."""
+    return "|".join(dict.fromkeys(patterns)).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _presence(names: GatewayNames) -> str:

@@ -35,7 +35,7 @@ class Told:
     listed: frozenset[tuple[Target, Instance]]
     """Which gateway shows now that it knows which target, before there is a request."""
     lost: Sequence[tuple[Target, Instance]]
-    """Who told of a target within the hour, and is among Prometheus' targets."""
+    """Who told of a target, is among Prometheus' targets, and has no scrape in `scrapes`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from telemetry.gateways.queries import (
     TooManySeries,
     earlier_query,
     gauge_queries,
+    kept_query,
     lost_queries,
     presence_query,
     read_instances,
@@ -98,6 +99,7 @@ class GatewaySource:
         self._on_tick = on_tick
         self._queries = PrometheusQueries(source, clock)
         self._circuit = Circuit(settings.interval)
+        self._lost: frozenset[tuple[Target, Instance]] = frozenset()
         self._newest = -inf  # of all samples that were read, by Prometheus' clock
 
     @property
@@ -181,8 +183,12 @@ class GatewaySource:
         except* (PrometheusError, TooManySeries) as errors:
             raise _first(errors) from None
         series = [one for task in families for one in task.result()]
+        without_scrape = await self._without_scrape(
+            asking, {each for task in lost for each in task.result()}, scrapes
+        )
         if asking.in_part:
             return None
+        self._lost = without_scrape
         told = Told(
             asking.at,
             self._queries.our_second(0.0),
@@ -193,10 +199,23 @@ class GatewaySource:
             series,
             [each for task in active for each in task.result()],
             frozenset(each for task in listed for each in task.result()),
-            [each for task in lost for each in sorted(task.result())],
+            sorted(without_scrape),
         )
         targets, fresh = self.names.targets, settings.fresh_seconds
         return await asyncio.to_thread(make_reading, told, targets, self._windows, fresh)
+
+    async def _without_scrape(
+        self, asking: "_Asking", told: Collection[tuple[Target, Instance]], scrapes: Scrapes
+    ) -> frozenset[tuple[Target, Instance]]:
+        """Who told of a target within the hour and has no scrape in what is read; and who was so at the last tick, however long ago
+        it told: while Prometheus tries to scrape a gateway, nobody knows that it has no requests."""
+        forgotten = self._lost.difference(told)
+        kept: frozenset[Instance] = frozenset()
+        if forgotten:
+            kept = await asking.instances(kept_query(self.names, {instance for _, instance in forgotten}))
+        scraped = {instance for instance, _ in scrapes}
+        lost = {*told, *((target, instance) for target, instance in forgotten if instance in kept)}
+        return frozenset((target, instance) for target, instance in lost if instance not in scraped)
 
 
 class _Asking:

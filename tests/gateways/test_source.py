@@ -34,6 +34,8 @@ EXPECTED = (
     f"group by (job, instance, destination_service) (last_over_time({_REQUESTS}[1h])) and on (job, instance) up{{}}",
 )
 
+STILL_KEPT = r'group by (job, instance) (up{job=~"envoy\\-stats",instance=~"10\\.0\\.0\\.2:15090"})'
+
 
 class Canned(PrometheusSource):
     """Answers the queries of a tick, and fails the test at any other."""
@@ -44,6 +46,10 @@ class Canned(PrometheusSource):
         self.fails: PrometheusError | None = None
         self.warnings: tuple[str, ...] = ()
         self.proxies = 1
+        self.lost: Sequence[dict[str, str]] = ()
+        """What the query for the last hour answers."""
+        self.kept: Sequence[dict[str, str]] = ()
+        """The targets that a lost one is still among."""
         self.back = 0.0
         """By how many seconds its clock was set back; its samples of then are as they were."""
 
@@ -52,8 +58,13 @@ class Canned(PrometheusSource):
         if promql == "vector(time())":
             assert at is None
             return read(Vector(NOW + 2 - self.back, [{}], [NOW + 2 - self.back], (), 1))
-        assert promql in EXPECTED, promql
-        return read(Vector(None, [], [], self.warnings, 1))
+        told: Sequence[dict[str, str]] = ()
+        if promql == STILL_KEPT:
+            told = self.kept
+        else:
+            assert promql in EXPECTED, promql
+            told = self.lost if promql == EXPECTED[2] else ()
+        return read(Vector(None, list(told), [1.0] * len(told), self.warnings, 1))
 
     async def matrix(self, promql: str, at: float, read: Callable[[Matrix], Any], **more: Any) -> Any:
         self._note(promql)
@@ -134,6 +145,30 @@ async def test_a_clock_that_was_set_back_shows_a_past_that_is_not_taken_for_the_
     source.back = 10.0
     await found.tick()
     assert found.failure is None, "another server that is a little behind"
+
+
+async def test_a_gateway_that_is_not_scraped_for_more_than_the_hour_is_lost_until_it_is_no_target() -> None:
+    """It may serve all the while: without it the rate would fall, and pods with it."""
+    source = Canned()
+    found = gateways(source)
+    away = {"job": "envoy-stats", "instance": "10.0.0.2:15090"}
+    source.lost = [{**away, "destination_service": SERVED["destination_service"]}]
+    source.kept = [away]
+
+    async def lost() -> bool:
+        await found.tick()
+        assert found.reading is not None
+        return found.reading.lost.get(TRITON) == ("envoy-stats", "10.0.0.2:15090")
+
+    assert await lost()
+    source.lost = []
+    assert await lost()
+    assert await lost()
+    assert source.asked.count(STILL_KEPT) == 2
+    source.kept = []
+    assert not await lost()
+    assert not await lost()
+    assert source.asked.count(STILL_KEPT) == 3
 
 
 async def test_an_answer_in_part_is_not_taken() -> None:
