@@ -66,6 +66,8 @@ def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Sna
     owners = find_owners(kubelet.holdings, known.values())
     problems = [*nvml.problems, *kubelet.problems]
     if nvml.answers:
+        if not known and not nvml.problems:
+            problems.append(Problem("no_gpu"))
         problems += _gone(known, nvml)
         problems += [Problem("unknown_device", detail=f"a pod holds {device}") for device in owners.unknown]
         problems += _not_offered(nvml.gpus, kubelet.offered)

@@ -230,6 +230,14 @@ async def test_without_a_library_it_lives_and_says_so(tmp_path: Path) -> None:
         assert (await agent.get("/livez"))[0] == 200
 
 
+async def test_a_driver_that_names_no_gpu_is_told(tmp_path: Path) -> None:
+    """As in a container to which the runtime gave the library and no GPU (NVIDIA_VISIBLE_DEVICES=none)."""
+    async with running_agent(tmp_path, table([])) as agent:
+        assert await agent.problems() == {("no_gpu", "")}
+        agent.nvml(table(WHOLE))
+        await eventually(_is(agent.problems, set()), seconds=SECONDS)
+
+
 async def test_a_gpu_that_may_not_be_looked_at_is_told_alone(tmp_path: Path) -> None:
     gpus = [FakeGpu(0, codes={"nvmlDeviceGetHandleByIndex_v2": 4}), FakeGpu(1)]
     async with running_agent(tmp_path, table(gpus)) as agent:

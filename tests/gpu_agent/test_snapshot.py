@@ -94,6 +94,13 @@ def test_with_no_driver_no_gpu_is_lost() -> None:
     assert take_snapshot(before, blind, FromKubelet()).problems == (Problem("no_driver"),)
 
 
+def test_a_driver_that_names_no_gpu_is_told() -> None:
+    """On a node that was chosen for its GPUs silence would read as GPUs that nobody uses."""
+    assert take_snapshot(Snapshot(), FromNvml(), FromKubelet()).problems == (Problem("no_gpu"),)
+    refused = FromNvml(problems=[Problem("no_permission", "0")])
+    assert take_snapshot(Snapshot(), refused, FromKubelet()).problems == (Problem("no_permission", "0"),)
+
+
 def test_a_gpu_that_hangs_is_not_lost_as_well() -> None:
     before = take_snapshot(Snapshot(), FromNvml([PLAIN]), FromKubelet())
     hangs = FromNvml(problems=[Problem("nvml_hangs", "0")])
