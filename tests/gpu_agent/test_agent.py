@@ -163,6 +163,27 @@ async def test_a_lost_gpu_is_told_and_has_no_values_but_its_owner(
         )
 
 
+async def test_a_gpu_that_answers_with_an_unknown_error_is_seen_again_after_a_reset(tmp_path: Path) -> None:
+    """So some drivers answer for one that fell off the bus ("Unable to determine the device handle": NVIDIA/dcgm-exporter#604)."""
+    lost = replace(WHOLE[0], codes={"nvmlDeviceGetHandleByIndex_v2": 999})
+    async with running_agent(tmp_path, table([lost, WHOLE[1]])) as agent:
+        assert await agent.problems() == {("nvml_error", "0")}
+        agent.nvml(table(WHOLE))
+        await eventually(_is(agent.problems, set()), seconds=SECONDS)
+
+
+async def test_an_open_nvml_that_fails_is_opened_anew(tmp_path: Path) -> None:
+    """As when the driver is loaded again beneath it."""
+    async with running_agent(tmp_path, table(WHOLE)) as agent:
+        agent.nvml(table(WHOLE, count=9))
+        await eventually(_is(agent.problems, {("no_driver", "")}), seconds=SECONDS)
+        assert await agent.values("triton_gpu_memory_used_bytes") == {}
+        agent.nvml(table(WHOLE))
+        await eventually(_is(agent.problems, set()), seconds=SECONDS)
+        watched = lambda: agent.values("triton_gpu_xid_watched", "gpu")  # noqa: E731
+        await eventually(_is(watched, {("0",): 1, ("1",): 1}), seconds=SECONDS)
+
+
 async def test_a_gpu_that_is_not_even_named_any_more_is_lost(tmp_path: Path) -> None:
     async with running_agent(tmp_path, table(WHOLE)) as agent:
         agent.nvml(table(WHOLE[:1]))
