@@ -2,9 +2,16 @@
 
 import asyncio
 import socket
+from math import isnan
 from pathlib import Path
 
 import click
+
+
+def _number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if isnan(value):  # neither below a range nor above it
+        raise click.BadParameter("nan is no number of seconds")
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +34,7 @@ def main() -> None:
     default=5.0,
     show_default=True,
     type=click.FloatRange(1, 300),
+    callback=_number,
     metavar="SECONDS",
     help="Between two looks.",
 )

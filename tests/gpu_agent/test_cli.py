@@ -1,9 +1,7 @@
 import subprocess
 import sys
 
-from click.testing import CliRunner
-
-from telemetry.gpu_agent.cli import main
+import pytest
 
 
 def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
@@ -28,8 +26,18 @@ def test_a_port_that_is_taken_is_said_without_a_traceback() -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_an_interval_out_of_range_is_a_usage_error() -> None:
-    assert CliRunner().invoke(main, ["serve", "--interval", "0"]).exit_code == 2
+@pytest.mark.parametrize("interval", ["0", "301", "nan"])
+def test_an_interval_out_of_range_is_a_usage_error(interval: str) -> None:
+    """NaN is in no range and outside none: it would look without a pause, and find every look too old."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "telemetry.gpu_agent", "serve", "--no-owners", "--interval", interval],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert "--interval" in ended.stderr
 
 
 def test_where_the_extra_is_not_installed_it_names_it() -> None:
