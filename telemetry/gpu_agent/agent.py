@@ -19,6 +19,7 @@ from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConn
 from telemetry.gpu_agent.families import device_families, problem_family
 from telemetry.gpu_agent.nvml import Nvml
 from telemetry.gpu_agent.pod_resources import PodResources
+from telemetry.gpu_agent.problems import MEANING
 from telemetry.gpu_agent.sampler import Sampler, changes
 from telemetry.gpu_agent.snapshot import Snapshot
 from telemetry.plain_port import Condition, add_plain_routes
@@ -152,13 +153,25 @@ class Agent(Collector):
     def _tell(self, snapshot: Snapshot) -> None:
         began, ended = changes(self._snapshot.problems, snapshot.problems)
         for problem in began:
-            log.warning("a problem began", problem=problem.kind, gpu=problem.gpu, detail=str(problem))
+            log.warning(
+                "a problem began",
+                problem=problem.kind,
+                gpu=problem.gpu,
+                detail=problem.detail,
+                means=MEANING[problem.kind],
+            )
         for problem in ended:
             log.info("a problem ended", problem=problem.kind, gpu=problem.gpu)
         for at, count in snapshot.xids.items():
             if new := count - self._snapshot.xids.get(at, 0):
                 log.warning(
-                    "XID", xid=at.code, count=new, gpu=at.index, uuid=at.device.uuid, owner=str(at.owner)
+                    "XID",
+                    xid=at.code,
+                    count=new,
+                    gpu=str(at.index),
+                    uuid=at.device.uuid,
+                    gpu_instance=at.device.instance,
+                    owner=str(at.owner or "no container alone"),
                 )
         if not self._taken or len(snapshot.gpus) != len(self._snapshot.gpus):
             log.info("GPUs seen", count=len(snapshot.gpus))

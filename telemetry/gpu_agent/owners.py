@@ -24,6 +24,9 @@ class Owner:
     pod: str
     container: str
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.pod}/{self.container}"
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:

@@ -1,5 +1,6 @@
 """The agent as a process, between NVML's ABI and the kubelet's protocol: what NVML and the kubelet say is what Prometheus gets."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from telemetry.gpu_agent.problems import MEANING
 from tests.gpu_agent.agent import SECONDS, running_agent
 from tests.gpu_agent.fake_kubelet import FakeContainer, FakeKubelet
 from tests.gpu_agent.fake_nvml import GIB, FakeGpu, FakeMig, FakeXid, table
@@ -203,6 +205,28 @@ async def test_an_xid_counts_for_who_held_the_gpu_when_it_came(tmp_path: Path, k
         kubelet.containers = [replace(TRITON, pod="triton-1")]
         await agent.new_look()
         assert await agent.values("triton_gpu_xid_total", "gpu", "xid", "pod") == wanted
+
+
+async def test_the_log_says_what_began_what_it_means_and_whom_it_met(
+    tmp_path: Path, kubelet: FakeKubelet
+) -> None:
+    kubelet.containers = [TRITON]
+    async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:
+        lost = replace(WHOLE[1], codes={"nvmlDeviceGetHandleByIndex_v2": 15})
+        agent.nvml(table([WHOLE[0], lost], xids=[FakeXid(1, 0, 31)]))
+        await eventually(_is(agent.problems, {("gpu_lost", "1")}), seconds=SECONDS)
+        counted = lambda: agent.values("triton_gpu_xid_total", "xid")  # noqa: E731
+        await eventually(_is(counted, {("31",): 1}), seconds=SECONDS)
+        said = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line[:1] == "{"]
+    [began] = [each for each in said if each["event"] == "a problem began"]
+    assert began.items() >= {
+        "problem": "gpu_lost",
+        "gpu": "1",
+        "detail": "asking NVML: GPU is lost",
+        "means": MEANING["gpu_lost"],
+    }.items()
+    [xid] = [each for each in said if each["event"] == "XID"]
+    assert xid.items() >= {"xid": 31, "gpu": "0", "owner": "inference/triton-0/triton"}.items()
 
 
 async def test_an_xid_of_a_mig_instance_names_it(tmp_path: Path) -> None:
