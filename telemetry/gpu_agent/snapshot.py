@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from telemetry.gpu_agent.devices import Gpu
 from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, Owners, find_owners, is_nvidia
@@ -9,6 +10,10 @@ from telemetry.gpu_agent.problems import Problem
 
 Xid = tuple[int, int | None, int]
 """(GPU's index, GPU instance or None, XID code)."""
+
+
+MOST_XIDS: Final = 1000
+"""Counts that are kept, those whose last error is the latest: each pod with an error has its own, and pods come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Snapshot:
     watched: frozenset[str] = frozenset()
     """UUIDs of GPUs whose XIDs are seen."""
     xids: Mapping[XidOf, int] = field(default_factory=dict)
-    """Since the agent began. The owner is the one of that time, so a count never moves to who gets the GPU next."""
+    """Since the agent began, the latest last. The owner is the one of that time, so a count never moves to who gets the GPU next."""
     known: Mapping[str, Gpu] = field(default_factory=dict)
     """Every GPU seen since the agent began as it was last, by UUID: whose a lost one is can still be told."""
 
@@ -76,13 +81,13 @@ def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Sna
     for (index, instance, code), count in nvml.xids.items():
         if (gpu := by_index.get(index)) is not None:
             at = _xid_of(gpu, instance, code, before.owners, owners)
-            xids[at] = xids.get(at, 0) + count
+            xids[at] = xids.pop(at, 0) + count  # the latest is the last
     return Snapshot(
         gpus=sorted(nvml.gpus, key=lambda gpu: gpu.index),
         owners=owners,
         problems=_once(problems),
         watched=frozenset(gpu.uuid for gpu in nvml.gpus if gpu.index in nvml.watched),
-        xids=xids,
+        xids=dict([*xids.items()][-MOST_XIDS:]),
         known=known,
     )
 

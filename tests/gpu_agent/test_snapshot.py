@@ -6,7 +6,7 @@ from telemetry.gpu_agent.devices import Gpu, GpuInstance, mig_profile, throttled
 from telemetry.gpu_agent.families import device_families
 from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, find_owners
 from telemetry.gpu_agent.problems import Problem
-from telemetry.gpu_agent.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
+from telemetry.gpu_agent.snapshot import MOST_XIDS, FromKubelet, FromNvml, Snapshot, take_snapshot
 
 PLAIN = Gpu(0, "GPU-0a", minor=3)
 SLICED = Gpu(1, "GPU-1b", minor=1, mig=True, instances=(GpuInstance(5, "1g.10gb", ("MIG-x", "MIG-y"), None),))
@@ -113,6 +113,18 @@ def test_an_xid_counts_for_who_held_the_gpu_at_the_look_before() -> None:
     after = take_snapshot(before, FromNvml([PLAIN], xids={(0, None, 79): 2}), _holds(TWO))
     later = take_snapshot(after, FromNvml([PLAIN], xids={(0, None, 79): 1}), _holds(TWO))
     assert {at.owner: count for at, count in later.xids.items()} == {ONE: 2, TWO: 1}
+
+
+def test_xids_of_ever_new_pods_are_kept_by_the_latest() -> None:
+    """A job whose every pod has an error would else be one more series for ever, in the agent and in Prometheus."""
+    snapshot = Snapshot()
+    for pod in range(MOST_XIDS + 1):
+        held = _holds(Owner("a", f"job-{pod}", "main"))
+        snapshot = take_snapshot(snapshot, FromNvml([PLAIN]), held)
+        again = {(0, None, 43): 1} if pod == 0 else {(0, None, 31): 1}
+        snapshot = take_snapshot(snapshot, FromNvml([PLAIN], xids=again), held)
+    assert len(snapshot.xids) == MOST_XIDS
+    assert {at.code for at in snapshot.xids} == {31}, "the oldest has gone"
 
 
 def test_a_gpu_in_mig_mode_is_offered_by_its_instances() -> None:
