@@ -2,6 +2,7 @@
 
 import asyncio
 import signal as os_signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -34,7 +35,8 @@ _LIVE_SECONDS: Final = 30.0
 class Settings:
     node: str
     """The label `node` of every series: the Kubernetes node's name."""
-    address: str
+    address: str | None
+    """None: every address of the pod, of IPv4 and of IPv6."""
     port: int
     interval: float
     """Seconds between two looks."""
@@ -93,9 +95,14 @@ class Agent(Collector):
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None  # noqa: S101 -- set up above
-        listener = await asyncio.get_running_loop().create_server(
-            BoundedConnections(runner.server), self._settings.address, self._settings.port
-        )
+        connections = BoundedConnections(runner.server)
+        address, port = self._settings.address, self._settings.port
+        loop = asyncio.get_running_loop()
+        if address is None and socket.has_dualstack_ipv6():
+            every = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+            listener = await loop.create_server(connections, sock=every)
+        else:
+            listener = await loop.create_server(connections, address or "0.0.0.0", port)  # noqa: S104
         stack.callback(listener.close)
         log.info(
             "serving", node=self._settings.node, port=self._settings.port, interval=self._settings.interval

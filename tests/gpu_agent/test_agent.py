@@ -219,12 +219,15 @@ async def test_the_log_says_what_began_what_it_means_and_whom_it_met(
         await eventually(_is(counted, {("31",): 1}), seconds=SECONDS)
         said = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line[:1] == "{"]
     [began] = [each for each in said if each["event"] == "a problem began"]
-    assert began.items() >= {
-        "problem": "gpu_lost",
-        "gpu": "1",
-        "detail": "asking NVML: GPU is lost",
-        "means": MEANING["gpu_lost"],
-    }.items()
+    assert (
+        began.items()
+        >= {
+            "problem": "gpu_lost",
+            "gpu": "1",
+            "detail": "asking NVML: GPU is lost",
+            "means": MEANING["gpu_lost"],
+        }.items()
+    )
     [xid] = [each for each in said if each["event"] == "XID"]
     assert xid.items() >= {"xid": 31, "gpu": "0", "owner": "inference/triton-0/triton"}.items()
 
