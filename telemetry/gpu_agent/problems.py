@@ -23,7 +23,7 @@ MEANING: Final[dict[ProblemKind, str]] = {
     "no_driver": "libnvidia-ml.so.1 or the kernel module is not there: the runtime class gives no GPUs, or the node has no driver",
     "driver_mismatch": "the library is of another driver version than the kernel module: the driver was upgraded under this pod; "
     "start it again",
-    "no_gpu": "NVML works and names no GPU: the runtime gives this container the driver alone, or the node's GPUs are with another driver",
+    "no_gpu": "NVML works and names no GPU: the runtime gives this container the driver alone, or the GPUs are with another driver",
     "no_permission": "NVML refuses what it is asked: the container lacks the device, or the right to look at MIG instances",
     "gpu_lost": "the GPU is off the bus or gone: it needs a reset, or the node a restart",
     "gpu_needs_reset": "the GPU does not work before it is reset",

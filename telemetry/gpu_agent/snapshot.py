@@ -60,7 +60,7 @@ class Snapshot:
     watched: frozenset[str] = frozenset()
     """UUIDs of GPUs whose XIDs are seen."""
     xids: Mapping[XidOf, int] = field(default_factory=dict)
-    """Since the agent began, the latest last. The owner is the one of that time, so a count never moves to who gets the GPU next."""
+    """Since the agent began, the latest last. The owner is the one of that time: a count never moves to who gets the GPU next."""
     known: Mapping[str, Gpu] = field(default_factory=dict)
     """Every GPU seen since the agent began as it was last, by UUID: whose a lost one is can still be told."""
 

@@ -121,8 +121,8 @@ def test_xids_of_ever_new_pods_are_kept_by_the_latest() -> None:
     for pod in range(MOST_XIDS + 1):
         held = _holds(Owner("a", f"job-{pod}", "main"))
         snapshot = take_snapshot(snapshot, FromNvml([PLAIN]), held)
-        again = {(0, None, 43): 1} if pod == 0 else {(0, None, 31): 1}
-        snapshot = take_snapshot(snapshot, FromNvml([PLAIN], xids=again), held)
+        xid = (0, None, 43 if pod == 0 else 31)
+        snapshot = take_snapshot(snapshot, FromNvml([PLAIN], xids={xid: 1}), held)
     assert len(snapshot.xids) == MOST_XIDS
     assert {at.code for at in snapshot.xids} == {31}, "the oldest has gone"
 
