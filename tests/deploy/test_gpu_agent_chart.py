@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from click.testing import CliRunner
 from telemetry.gpu_agent.cli import main
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
-from tests.deploy.helm import CHART, CUSTOM_KINDS, NAMESPACE, Helm, of_kind
+from tests.deploy.helm import CHART, CHECKOUT, CUSTOM_KINDS, NAMESPACE, Helm, of_kind
 from tests.deploy.test_install import deleted, kubectl
 
 NAME = "triton-gpu-agent"
+LOOKED_FOR_BY = ("docs/operations.md", "deploy/gpu-agent.yaml", "deploy/chart/templates/NOTES.txt")
+"""Where a person is told how to look for a dcgm-exporter, when Helm does not."""
 in_the_session = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -220,6 +223,10 @@ async def test_beside_a_dcgm_exporter_it_stays_off_and_says_so(
         off = await _dry_run(helm, control_plane)
         assert "kind: DaemonSet" not in off.partition("NOTES:")[0]
         assert "triton-gpu-agent is off: monitoring/exporter is a dcgm-exporter" in off
+        for told in LOOKED_FOR_BY:
+            [look] = re.findall(r"kubectl (get daemonsets .+) \| grep (\S+)", (CHECKOUT / told).read_text())
+            listed = await kubectl(control_plane, *look[0].split())
+            assert [line for line in listed.output.splitlines() if look[1] in line], told
         both = await _dry_run(helm, control_plane, "--set", "gpuAgent.besideDcgmExporter=true")
         assert "kind: DaemonSet" in both
     finally:
@@ -240,7 +247,7 @@ async def _dry_run(helm: Helm, control_plane: ControlPlane, *options: str) -> st
 
 def _daemon_set(name: str, labels: Mapping[str, str]) -> Object:
     selector = {"exporter": "yes"}
-    container = {"name": "main", "image": "exporter"}
+    container = {"name": "main", "image": "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.2-4.8.1-distroless"}
     template = {"metadata": {"labels": selector}, "spec": {"containers": [container]}}
     return {
         "apiVersion": "apps/v1",
