@@ -36,6 +36,10 @@ MEANING: Final[dict[ProblemKind, str]] = {
     "not_offered": "the kubelet offers other GPUs to pods but not this one: its plugin holds it for unhealthy or leaves it out",
 }
 
+OWNERS_UNKNOWN: Final[frozenset[ProblemKind]] = frozenset(
+    {"pod_resources_unreachable", "pod_resources_forbidden", "pod_resources_error"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

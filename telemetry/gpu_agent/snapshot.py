@@ -6,7 +6,7 @@ from typing import Final
 
 from telemetry.gpu_agent.devices import Gpu
 from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, Owners, find_owners, is_nvidia
-from telemetry.gpu_agent.problems import Problem
+from telemetry.gpu_agent.problems import OWNERS_UNKNOWN, Problem
 
 Xid = tuple[int, int | None, int]
 """(GPU's index, GPU instance or None, XID code)."""
@@ -80,7 +80,7 @@ def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Sna
     xids = dict(before.xids)
     for (index, instance, code), count in nvml.xids.items():
         if (gpu := by_index.get(index)) is not None:
-            at = _xid_of(gpu, instance, code, before.owners, owners)
+            at = _xid_of(gpu, instance, code, before, owners)
             xids[at] = xids.pop(at, 0) + count  # the latest is the last
     return Snapshot(
         gpus=sorted(nvml.gpus, key=lambda gpu: gpu.index),
@@ -119,11 +119,13 @@ def _not_offered(gpus: Iterable[Gpu], offered: Sequence[tuple[str, str]] | None)
     ]
 
 
-def _xid_of(gpu: Gpu, instance: int | None, code: int, then: Owners, now: Owners) -> XidOf:
-    """An error often ends its pod at once: who held the device at the look before is asked first."""
+def _xid_of(gpu: Gpu, instance: int | None, code: int, before: Snapshot, now: Owners) -> XidOf:
+    """An error often ends its pod at once: who held the device at the look before is asked first, and who holds it now only where
+    that look knew that nobody did."""
     device = DeviceKey(gpu.uuid, instance)
     profile = next((each.profile for each in gpu.instances if each.number == instance), "")
-    held = then if then.by_device.get(device) else now
+    told = not any(problem.kind in OWNERS_UNKNOWN for problem in before.problems)
+    held = now if told and not before.owners.by_device.get(device) else before.owners
     return XidOf(device, gpu.index, profile, held.only(device), code)
 
 

@@ -263,7 +263,9 @@ async def test_it_leaves_a_node_while_the_gpu_operator_changes_its_driver_or_mig
 
     await api.apply([{"apiVersion": "v1", "kind": "Node", "metadata": metadata}, daemon_set])
     try:
-        await api.patch("v1", "Node", node, {"spec": {"taints": None}})  # which a new one has until it is ready
+        await api.patch(
+            "v1", "Node", node, {"spec": {"taints": None}}
+        )  # which a new one has until it is ready
         pod = await becomes(1)
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}}
         binding |= {"target": {"kind": "Node", "name": node}}

@@ -115,6 +115,15 @@ def test_an_xid_counts_for_who_held_the_gpu_at_the_look_before() -> None:
     assert {at.owner: count for at, count in later.xids.items()} == {ONE: 2, TWO: 1}
 
 
+def test_an_xid_is_nobodys_where_its_holder_was_not_known() -> None:
+    """Who holds the GPU now may have got it since. Of a GPU that was known to be free, who has it now had the error."""
+    blind = FromKubelet(problems=[Problem("pod_resources_unreachable")])
+    error = FromNvml([PLAIN], xids={(0, None, 79): 1})
+    for before, owner in ((blind, None), (FromKubelet(), TWO)):
+        then = take_snapshot(Snapshot(), FromNvml([PLAIN]), before)
+        assert [at.owner for at in take_snapshot(then, error, _holds(TWO)).xids] == [owner]
+
+
 def test_xids_of_ever_new_pods_are_kept_by_the_latest() -> None:
     """A job whose every pod has an error would else be one more series for ever, in the agent and in Prometheus."""
     snapshot = Snapshot()
