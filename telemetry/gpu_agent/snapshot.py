@@ -67,7 +67,9 @@ class Snapshot:
 
 def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Snapshot:
     """The snapshot after `before`."""
-    known = {**before.known, **{gpu.uuid: gpu for gpu in nvml.gpus}}
+    seen = {gpu.uuid: gpu for gpu in nvml.gpus}
+    # Those that answer come last: numbers that one had which is gone are theirs now.
+    known = {uuid: gpu for uuid, gpu in before.known.items() if uuid not in seen} | seen
     owners = find_owners(kubelet.holdings, known.values())
     problems = [*nvml.problems, *kubelet.problems]
     if nvml.answers:
@@ -76,7 +78,7 @@ def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Sna
         problems += _gone(known, nvml)
         problems += [Problem("unknown_device", detail=f"a pod holds {device}") for device in owners.unknown]
         problems += _not_offered(nvml.gpus, kubelet.offered)
-    by_index = {gpu.index: gpu for gpu in known.values()} | {gpu.index: gpu for gpu in nvml.gpus}
+    by_index = {gpu.index: gpu for gpu in known.values()}
     xids = dict(before.xids)
     for (index, instance, code), count in nvml.xids.items():
         if (gpu := by_index.get(index)) is not None:
@@ -93,9 +95,10 @@ def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Sna
 
 
 def _gone(known: Mapping[str, Gpu], nvml: FromNvml) -> list[Problem]:
-    """GPUs that were there and that NVML does not even name any more. One whose index has a problem of its own is told by that."""
+    """GPUs that were there and that NVML does not even name any more. One is told already by a problem of its index, if nobody else
+    answers there."""
     seen = {gpu.uuid for gpu in nvml.gpus}
-    told = {problem.gpu for problem in nvml.problems}
+    told = {problem.gpu for problem in nvml.problems} - {str(gpu.index) for gpu in nvml.gpus}
     return [
         Problem("gpu_lost", str(gpu.index), f"{gpu.uuid} was there and is not any more")
         for gpu in known.values()

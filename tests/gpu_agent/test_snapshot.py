@@ -107,6 +107,26 @@ def test_a_gpu_that_hangs_is_not_lost_as_well() -> None:
     assert take_snapshot(before, hangs, FromKubelet()).problems == (Problem("nvml_hangs", "0"),)
 
 
+def test_a_gpu_that_is_gone_is_told_whoever_has_its_numbers_now() -> None:
+    """NVML counts anew without it when it is opened again: index and minor number are another GPU's then, with its own problems."""
+    first, second = Gpu(0, "GPU-0a", minor=1), Gpu(1, "GPU-1b", minor=0)
+    before = take_snapshot(Snapshot(), FromNvml([first, second]), FromKubelet())
+    moved = Gpu(0, "GPU-0a", minor=0)
+    refused = Problem("no_permission", "0")
+    by_minor = FromKubelet([Holding(ONE, (("nvidia.com/gpu", "nvidia0"),))])
+    after = take_snapshot(before, FromNvml([moved], [refused]), by_minor)
+    assert [(problem.kind, problem.gpu) for problem in after.problems] == [
+        ("no_permission", "0"),
+        ("gpu_lost", "1"),
+    ]
+    assert after.owners.by_device == {DeviceKey("GPU-0a"): [ONE]}
+    other = take_snapshot(before, FromNvml([Gpu(0, "GPU-1b", minor=0)], [refused]), FromKubelet())
+    assert [(problem.kind, problem.gpu) for problem in other.problems] == [
+        ("no_permission", "0"),
+        ("gpu_lost", "0"),
+    ]
+
+
 def test_an_xid_counts_for_who_held_the_gpu_at_the_look_before() -> None:
     """It often ends its pod at once; the pod that gets the GPU next has had none."""
     before = take_snapshot(Snapshot(), FromNvml([PLAIN]), _holds(ONE))
