@@ -76,7 +76,10 @@ def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Sna
         if not known and not nvml.problems:
             problems.append(Problem("no_gpu"))
         problems += _gone(known, nvml)
-        problems += [Problem("unknown_device", detail=f"a pod holds {device}") for device in owners.unknown]
+        problems += [
+            Problem("unknown_device", detail=f"{owner} holds {device}")
+            for device, owner in owners.unknown[:1]
+        ]
         problems += _not_offered(nvml.gpus, kubelet.offered)
     by_index = {gpu.index: gpu for gpu in known.values()}
     xids = dict(before.xids)

@@ -51,7 +51,9 @@ def test_only_nvidias_devices_can_be_unknown() -> None:
     holding = Holding(
         ONE, (("example.com/nic", "eth0"), ("nvidia.com/gpu", "GPU-z"), ("nvidia.com/hostdev", "h0"))
     )
-    assert find_owners([holding], [PLAIN]).unknown == ["GPU-z"]
+    assert find_owners([holding], [PLAIN]).unknown == [("GPU-z", ONE)]
+    [told] = take_snapshot(Snapshot(), FromNvml([PLAIN]), FromKubelet([holding])).problems
+    assert str(told) == "unknown_device: a/one/triton holds GPU-z"
 
 
 @pytest.mark.parametrize(
