@@ -50,7 +50,7 @@ GPU_AGENT = f"""\
 {HEADER}# triton-gpu-agent on each node with nvidia.com/gpu.present=true, in a namespace of its own: its pods mount the kubelet's
 # pod-resources folder and run as root (docs/security.md), which no stricter Pod Security Standard allows. Where a dcgm-exporter
 # runs you have its numbers already:
-#   kubectl get daemonsets -A -l app.kubernetes.io/name=dcgm-exporter
+#   kubectl get daemonsets -A -o wide | grep dcgm-exporter
 # Remove runtimeClassName where your cluster has no RuntimeClass `nvidia`.
 #   kubectl apply -f deploy/gpu-agent.yaml
 # To uninstall: kubectl delete -f deploy/gpu-agent.yaml

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal as os_signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -19,6 +20,7 @@ from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConn
 from telemetry.gpu_agent.families import device_families, problem_family
 from telemetry.gpu_agent.nvml import Nvml
 from telemetry.gpu_agent.pod_resources import PodResources
+from telemetry.gpu_agent.problems import MEANING
 from telemetry.gpu_agent.sampler import Sampler, changes
 from telemetry.gpu_agent.snapshot import Snapshot
 from telemetry.plain_port import Condition, add_plain_routes
@@ -33,7 +35,8 @@ _LIVE_SECONDS: Final = 30.0
 class Settings:
     node: str
     """The label `node` of every series: the Kubernetes node's name."""
-    address: str
+    address: str | None
+    """None: every address of the pod, of IPv4 and of IPv6."""
     port: int
     interval: float
     """Seconds between two looks."""
@@ -92,9 +95,14 @@ class Agent(Collector):
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None  # noqa: S101 -- set up above
-        listener = await asyncio.get_running_loop().create_server(
-            BoundedConnections(runner.server), self._settings.address, self._settings.port
-        )
+        connections = BoundedConnections(runner.server)
+        address, port = self._settings.address, self._settings.port
+        loop = asyncio.get_running_loop()
+        if address is None and socket.has_dualstack_ipv6():
+            every = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+            listener = await loop.create_server(connections, sock=every)
+        else:
+            listener = await loop.create_server(connections, address or "0.0.0.0", port)  # noqa: S104
         stack.callback(listener.close)
         log.info(
             "serving", node=self._settings.node, port=self._settings.port, interval=self._settings.interval
@@ -152,13 +160,25 @@ class Agent(Collector):
     def _tell(self, snapshot: Snapshot) -> None:
         began, ended = changes(self._snapshot.problems, snapshot.problems)
         for problem in began:
-            log.warning("a problem began", problem=problem.kind, gpu=problem.gpu, detail=str(problem))
+            log.warning(
+                "a problem began",
+                problem=problem.kind,
+                gpu=problem.gpu,
+                detail=problem.detail,
+                means=MEANING[problem.kind],
+            )
         for problem in ended:
             log.info("a problem ended", problem=problem.kind, gpu=problem.gpu)
         for at, count in snapshot.xids.items():
             if new := count - self._snapshot.xids.get(at, 0):
                 log.warning(
-                    "XID", xid=at.code, count=new, gpu=at.index, uuid=at.device.uuid, owner=str(at.owner)
+                    "XID",
+                    xid=at.code,
+                    count=new,
+                    gpu=str(at.index),
+                    uuid=at.device.uuid,
+                    gpu_instance=at.device.instance,
+                    owner=str(at.owner or "no container alone"),
                 )
         if not self._taken or len(snapshot.gpus) != len(self._snapshot.gpus):
             log.info("GPUs seen", count=len(snapshot.gpus))

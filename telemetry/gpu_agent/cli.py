@@ -2,9 +2,16 @@
 
 import asyncio
 import socket
+from math import isnan
 from pathlib import Path
 
 import click
+
+
+def _number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if isnan(value):  # neither below a range nor above it
+        raise click.BadParameter("nan is no number of seconds")
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,13 +27,14 @@ def main() -> None:
     default=socket.gethostname,
     help="This node's name in Kubernetes, the label `node` of every series. [env: NODE_NAME; default: the host's name]",
 )
-@click.option("--address", default="0.0.0.0", show_default=True, help="Where to serve.")  # noqa: S104
+@click.option("--address", help="Where to serve.  [default: every address, of IPv4 and IPv6]")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
     "--interval",
     default=5.0,
     show_default=True,
     type=click.FloatRange(1, 300),
+    callback=_number,
     metavar="SECONDS",
     help="Between two looks.",
 )
@@ -40,7 +48,9 @@ def main() -> None:
 @click.option(
     "--no-owners", is_flag=True, help="Ask no kubelet: series have no namespace, pod and container."
 )
-def serve(node: str, address: str, port: int, interval: float, pod_resources: Path, no_owners: bool) -> None:
+def serve(
+    node: str, address: str | None, port: int, interval: float, pod_resources: Path, no_owners: bool
+) -> None:
     """Serve /metrics, /livez and /readyz until a signal comes."""
     try:
         from telemetry.gpu_agent.agent import Settings
@@ -60,4 +70,5 @@ def serve(node: str, address: str, port: int, interval: float, pod_resources: Pa
     try:
         asyncio.run(run(settings))
     except OSError as error:
-        raise click.ClickException(f"cannot serve on {address}:{port}: {error.strerror or error}") from None
+        where = f"port {port}" if address is None else f"{address}:{port}"
+        raise click.ClickException(f"cannot serve on {where}: {error.strerror or error}") from None

@@ -26,7 +26,6 @@ _NO_INSTANCE: Final = frozenset({2, 6})
 """INVALID_ARGUMENT, NOT_FOUND: there is no MIG device with this index."""
 _GPU_IS_GONE: Final = frozenset({1, 9, 15, 16})
 """UNINITIALIZED, DRIVER_NOT_LOADED, GPU_IS_LOST, RESET_REQUIRED: there is no use in asking on."""
-_UNINITIALIZED: Final = 1
 
 
 def load_pynvml() -> ModuleType:
@@ -67,8 +66,7 @@ class Nvml:
                 self._open = True
             return int(self._pynvml.nvmlDeviceGetCount())
         except self._pynvml.NVMLError as error:
-            if error.value == _UNINITIALIZED:
-                self._open = False
+            self.close()  # the driver may be loaded again, of which an NVML that stays open never hears
             raise NvmlRefusedError(_problem(error, "", "opening NVML")) from None
 
     def close(self) -> None:

@@ -24,6 +24,9 @@ class Owner:
     pod: str
     container: str
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.pod}/{self.container}"
+
 
 @dataclass(frozen=True, slots=True)
 class Holding:
@@ -46,8 +49,8 @@ class DeviceKey:
 class Owners:
     by_device: Mapping[DeviceKey, Sequence[Owner]] = field(default_factory=dict)
     """Each container that holds the device or a share of it, once, in order."""
-    unknown: Sequence[str] = ()
-    """Device ids of NVIDIA's resources that match nothing."""
+    unknown: Sequence[tuple[str, Owner]] = ()
+    """Device ids of NVIDIA's resources that match nothing, with who holds them, in order."""
 
     def only(self, device: DeviceKey) -> Owner | None:
         """The container that alone holds the device; None where none or several do."""
@@ -64,7 +67,7 @@ def find_owners(holdings: Iterable[Holding], gpus: Iterable[Gpu]) -> Owners:
             if (key := index.find(resource, device)) is not None:
                 found.setdefault(key, set()).add(holding.owner)
             elif is_nvidia(resource):
-                unknown.add(device)
+                unknown.add((device, holding.owner))
     return Owners({key: sorted(owners) for key, owners in found.items()}, sorted(unknown))
 
 

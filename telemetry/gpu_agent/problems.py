@@ -6,6 +6,7 @@ from typing import Final, Literal
 ProblemKind = Literal[
     "no_driver",
     "driver_mismatch",
+    "no_gpu",
     "no_permission",
     "gpu_lost",
     "gpu_needs_reset",
@@ -22,6 +23,7 @@ MEANING: Final[dict[ProblemKind, str]] = {
     "no_driver": "libnvidia-ml.so.1 or the kernel module is not there: the runtime class gives no GPUs, or the node has no driver",
     "driver_mismatch": "the library is of another driver version than the kernel module: the driver was upgraded under this pod; "
     "start it again",
+    "no_gpu": "NVML works and names no GPU: the runtime gives this container the driver alone, or the GPUs are with another driver",
     "no_permission": "NVML refuses what it is asked: the container lacks the device, or the right to look at MIG instances",
     "gpu_lost": "the GPU is off the bus or gone: it needs a reset, or the node a restart",
     "gpu_needs_reset": "the GPU does not work before it is reset",
@@ -33,6 +35,10 @@ MEANING: Final[dict[ProblemKind, str]] = {
     "unknown_device": "a container holds a device that NVML does not show here, so its owner stands nowhere",
     "not_offered": "the kubelet offers other GPUs to pods but not this one: its plugin holds it for unhealthy or leaves it out",
 }
+
+OWNERS_UNKNOWN: Final[frozenset[ProblemKind]] = frozenset(
+    {"pod_resources_unreachable", "pod_resources_forbidden", "pod_resources_error"}
+)
 
 
 @dataclass(frozen=True, slots=True)

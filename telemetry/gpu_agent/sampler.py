@@ -18,7 +18,8 @@ _SECONDS: Final = 2.0
 """For one GPU, and for opening NVML. The first opening may take longer, where nothing keeps the GPUs initialised: it goes on, and
 a later look finds it done."""
 _LOOKS_BETWEEN_OPENINGS: Final = 12
-"""While a GPU is lost: NVML sees one that was reset only after it was opened anew, and misses errors meanwhile."""
+"""While a GPU is missing: NVML sees one that was reset only after it was opened anew, and misses errors meanwhile."""
+_MISSING: Final = frozenset({"gpu_lost", "gpu_needs_reset", "no_gpu", "no_driver", "driver_mismatch"})
 
 
 class Sampler:
@@ -33,7 +34,7 @@ class Sampler:
         self._watch: XidWatch | None = None
         self._counted: Counter[Xid] = Counter()
         """XIDs that no snapshot has yet."""
-        self._lost_looks = 0
+        self._looks_missing = 0
 
     async def look(self, before: Snapshot) -> Snapshot:
         """The snapshot after `before`; within about 5 s."""
@@ -41,7 +42,7 @@ class Sampler:
             nvml = group.create_task(self._ask_nvml())
             kubelet = group.create_task(self._ask_kubelet())
         snapshot = take_snapshot(before, nvml.result(), kubelet.result())
-        await self._reopen_for_lost(snapshot)
+        await self._reopen_for_missing(snapshot)
         return snapshot
 
     async def _ask_kubelet(self) -> FromKubelet:
@@ -90,20 +91,27 @@ class Sampler:
         except NvmlRefusedError as error:
             return error.problem
 
-    async def _reopen_for_lost(self, snapshot: Snapshot) -> None:
-        kinds = {problem.kind for problem in snapshot.problems}
-        self._lost_looks = self._lost_looks + 1 if kinds & {"gpu_lost", "gpu_needs_reset"} else 0
-        if self._lost_looks % _LOOKS_BETWEEN_OPENINGS or not self._lost_looks or "nvml_hangs" in kinds:
+    async def _reopen_for_missing(self, snapshot: Snapshot) -> None:
+        self._looks_missing = self._looks_missing + 1 if _is_missing(snapshot) else 0
+        hangs = any(problem.kind == "nvml_hangs" for problem in snapshot.problems)
+        if self._looks_missing % _LOOKS_BETWEEN_OPENINGS or not self._looks_missing or hangs:
             return
-        watch, self._watch = self._watch, None
-        with suppress(HangsError):  # which the next look tells
-            await self._main.call(lambda: self._close(watch), seconds=2 * _SECONDS)
-        if watch is not None:
-            self._counted.update(watch.take()[0])
+        with suppress(HangsError):  # which the next look tells; it also takes what a watch counted that ended
+            await self._main.call(lambda: self._close(self._watch), seconds=2 * _SECONDS)
 
     def _close(self, watch: XidWatch | None) -> None:
         if watch is None or watch.stop():
             self._nvml.close()
+
+
+def _is_missing(snapshot: Snapshot) -> bool:
+    """Whether a GPU does not answer that might when NVML is opened anew: some drivers call a lost one an unknown error."""
+    answered = {str(gpu.index) for gpu in snapshot.gpus}
+    return any(
+        problem.kind in _MISSING
+        or (problem.kind == "nvml_error" and problem.gpu != "" and problem.gpu not in answered)
+        for problem in snapshot.problems
+    )
 
 
 def changes(before: Sequence[Problem], after: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from telemetry.gpu_agent.devices import Gpu
 from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, Owners, find_owners, is_nvidia
-from telemetry.gpu_agent.problems import Problem
+from telemetry.gpu_agent.problems import OWNERS_UNKNOWN, Problem
 
 Xid = tuple[int, int | None, int]
 """(GPU's index, GPU instance or None, XID code)."""
+
+
+MOST_XIDS: Final = 1000
+"""Counts that are kept, those whose last error is the latest: each pod with an error has its own, and pods come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +60,48 @@ class Snapshot:
     watched: frozenset[str] = frozenset()
     """UUIDs of GPUs whose XIDs are seen."""
     xids: Mapping[XidOf, int] = field(default_factory=dict)
-    """Since the agent began. The owner is the one of that time, so a count never moves to who gets the GPU next."""
+    """Since the agent began, the latest last. The owner is the one of that time: a count never moves to who gets the GPU next."""
     known: Mapping[str, Gpu] = field(default_factory=dict)
     """Every GPU seen since the agent began as it was last, by UUID: whose a lost one is can still be told."""
 
 
 def take_snapshot(before: Snapshot, nvml: FromNvml, kubelet: FromKubelet) -> Snapshot:
     """The snapshot after `before`."""
-    known = {**before.known, **{gpu.uuid: gpu for gpu in nvml.gpus}}
+    seen = {gpu.uuid: gpu for gpu in nvml.gpus}
+    # Those that answer come last: numbers that one had which is gone are theirs now.
+    known = {uuid: gpu for uuid, gpu in before.known.items() if uuid not in seen} | seen
     owners = find_owners(kubelet.holdings, known.values())
     problems = [*nvml.problems, *kubelet.problems]
     if nvml.answers:
+        if not known and not nvml.problems:
+            problems.append(Problem("no_gpu"))
         problems += _gone(known, nvml)
-        problems += [Problem("unknown_device", detail=f"a pod holds {device}") for device in owners.unknown]
+        problems += [
+            Problem("unknown_device", detail=f"{owner} holds {device}")
+            for device, owner in owners.unknown[:1]
+        ]
         problems += _not_offered(nvml.gpus, kubelet.offered)
-    by_index = {gpu.index: gpu for gpu in known.values()} | {gpu.index: gpu for gpu in nvml.gpus}
+    by_index = {gpu.index: gpu for gpu in known.values()}
     xids = dict(before.xids)
     for (index, instance, code), count in nvml.xids.items():
         if (gpu := by_index.get(index)) is not None:
-            at = _xid_of(gpu, instance, code, before.owners, owners)
-            xids[at] = xids.get(at, 0) + count
+            at = _xid_of(gpu, instance, code, before, owners)
+            xids[at] = xids.pop(at, 0) + count  # the latest is the last
     return Snapshot(
         gpus=sorted(nvml.gpus, key=lambda gpu: gpu.index),
         owners=owners,
         problems=_once(problems),
         watched=frozenset(gpu.uuid for gpu in nvml.gpus if gpu.index in nvml.watched),
-        xids=xids,
+        xids=dict([*xids.items()][-MOST_XIDS:]),
         known=known,
     )
 
 
 def _gone(known: Mapping[str, Gpu], nvml: FromNvml) -> list[Problem]:
-    """GPUs that were there and that NVML does not even name any more. One whose index has a problem of its own is told by that."""
+    """GPUs that were there and that NVML does not even name any more. One is told already by a problem of its index, if nobody else
+    answers there."""
     seen = {gpu.uuid for gpu in nvml.gpus}
-    told = {problem.gpu for problem in nvml.problems}
+    told = {problem.gpu for problem in nvml.problems} - {str(gpu.index) for gpu in nvml.gpus}
     return [
         Problem("gpu_lost", str(gpu.index), f"{gpu.uuid} was there and is not any more")
         for gpu in known.values()
@@ -112,11 +125,13 @@ def _not_offered(gpus: Iterable[Gpu], offered: Sequence[tuple[str, str]] | None)
     ]
 
 
-def _xid_of(gpu: Gpu, instance: int | None, code: int, then: Owners, now: Owners) -> XidOf:
-    """An error often ends its pod at once: who held the device at the look before is asked first."""
+def _xid_of(gpu: Gpu, instance: int | None, code: int, before: Snapshot, now: Owners) -> XidOf:
+    """An error often ends its pod at once: who held the device at the look before is asked first, and who holds it now only where
+    that look knew that nobody did."""
     device = DeviceKey(gpu.uuid, instance)
     profile = next((each.profile for each in gpu.instances if each.number == instance), "")
-    held = then if then.by_device.get(device) else now
+    told = not any(problem.kind in OWNERS_UNKNOWN for problem in before.problems)
+    held = now if told and not before.owners.by_device.get(device) else before.owners
     return XidOf(device, gpu.index, profile, held.only(device), code)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from click.testing import CliRunner
 from telemetry.gpu_agent.cli import main
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
-from tests.deploy.helm import CHART, CUSTOM_KINDS, NAMESPACE, Helm, of_kind
+from tests.deploy.helm import CHART, CHECKOUT, CUSTOM_KINDS, NAMESPACE, Helm, of_kind
 from tests.deploy.test_install import deleted, kubectl
+from tests.local_process import eventually
 
 NAME = "triton-gpu-agent"
+LOOKED_FOR_BY = ("docs/operations.md", "deploy/gpu-agent.yaml", "deploy/chart/templates/NOTES.txt")
+"""Where a person is told how to look for a dcgm-exporter, when Helm does not."""
 in_the_session = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -220,6 +224,10 @@ async def test_beside_a_dcgm_exporter_it_stays_off_and_says_so(
         off = await _dry_run(helm, control_plane)
         assert "kind: DaemonSet" not in off.partition("NOTES:")[0]
         assert "triton-gpu-agent is off: monitoring/exporter is a dcgm-exporter" in off
+        for told in LOOKED_FOR_BY:
+            [look] = re.findall(r"kubectl (get daemonsets .+) \| grep (\S+)", (CHECKOUT / told).read_text())
+            listed = await kubectl(control_plane, *look[0].split())
+            assert [line for line in listed.output.splitlines() if look[1] in line], told
         both = await _dry_run(helm, control_plane, "--set", "gpuAgent.besideDcgmExporter=true")
         assert "kind: DaemonSet" in both
     finally:
@@ -227,6 +235,48 @@ async def test_beside_a_dcgm_exporter_it_stays_off_and_says_so(
     on = await _dry_run(helm, control_plane)
     assert "kind: DaemonSet" in on
     assert "triton-gpu-agent runs on nodes with these labels: nvidia.com/gpu.present=true" in on
+
+
+@in_the_session
+@pytest.mark.parametrize("label", ["nvidia.com/gpu.deploy.client", "nvidia.com/gpu.deploy.device-plugin"])
+@pytest.mark.parametrize("paused", ["paused-for-driver-upgrade", "paused-for-mig-change"])
+async def test_it_leaves_a_node_while_the_gpu_operator_changes_its_driver_or_mig(
+    helm: Helm, control_plane: ControlPlane, label: str, paused: str
+) -> None:
+    """The operator evicts no DaemonSet but those that go by these labels (NVIDIA/gpu-operator#2570): who stays holds the driver,
+    which then cannot be unloaded. A node without the labels has its agent all the same."""
+    api, node = control_plane.api, "gpu-node"
+    namespace = await control_plane.create_namespace("gpu-agent-affinity")
+    daemon_set = of_kind(helm.template(agent(namespace=namespace, runtimeClassName="")), "DaemonSet", NAME)
+    daemon_set["spec"]["template"]["spec"] |= {
+        "serviceAccountName": "default",
+        "terminationGracePeriodSeconds": 0,  # no kubelet is there to end it
+    }
+    metadata = {"name": node, "labels": {"nvidia.com/gpu.present": "true"}}
+
+    async def becomes(count: int) -> str:
+        async def reached() -> bool:
+            return len(await api.list("v1", "Pod", namespace)) == count
+
+        await eventually(reached, seconds=30)
+        return next((pod["metadata"]["name"] for pod in await api.list("v1", "Pod", namespace)), "")
+
+    await api.apply([{"apiVersion": "v1", "kind": "Node", "metadata": metadata}, daemon_set])
+    try:
+        await api.patch(
+            "v1", "Node", node, {"spec": {"taints": None}}
+        )  # which a new one has until it is ready
+        pod = await becomes(1)
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}}
+        binding |= {"target": {"kind": "Node", "name": node}}
+        await api.call("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/binding", binding)
+        for value, count in ((paused, 0), ("true", 1)):
+            await api.patch("v1", "Node", node, {"metadata": {"labels": {label: value}}})
+            await becomes(count)
+    finally:
+        await api.delete("apps/v1", "DaemonSet", NAME, namespace)
+        await becomes(0)
+        await api.delete("v1", "Node", node)
 
 
 async def _dry_run(helm: Helm, control_plane: ControlPlane, *options: str) -> str:
@@ -240,7 +290,7 @@ async def _dry_run(helm: Helm, control_plane: ControlPlane, *options: str) -> st
 
 def _daemon_set(name: str, labels: Mapping[str, str]) -> Object:
     selector = {"exporter": "yes"}
-    container = {"name": "main", "image": "exporter"}
+    container = {"name": "main", "image": "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.2-4.8.1-distroless"}
     template = {"metadata": {"labels": selector}, "spec": {"containers": [container]}}
     return {
         "apiVersion": "apps/v1",

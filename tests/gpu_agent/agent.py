@@ -3,7 +3,7 @@
 import ctypes
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -132,3 +132,12 @@ async def running_agent(
         running = process.running
         await process.stop(seconds=10)
         assert running, process.log_tail()
+
+
+def becomes(told: Callable[[], Awaitable[object]], wanted: object) -> Callable[[], Awaitable[bool]]:
+    """A condition for `eventually`."""
+
+    async def reached() -> bool:
+        return await told() == wanted
+
+    return reached

@@ -3,7 +3,8 @@
  *     FUNCTION DEVICE CODE VALUES...        DEVICE: -, gpuN or gpuN/migM; CODE: an nvmlReturn_t, or `hang`
  *     event NUMBER gpuN XID GPU_INSTANCE    handed out once, in order of NUMBER; GPU_INSTANCE -1: none
  *     nvmlEventSetWait_v2 - CODE            where there is this line, every wait fails
- * A GPU whose handle was once refused as lost (15) stays lost until NVML was shut down and opened again, as with the real one.
+ * A GPU whose handle was once refused as lost (15) or unknown (999) stays so until NVML was shut down and opened again, as with the
+ * real one; so does a count that was once refused.
  * It is read again when it changes; lines that begin with the last NUMBER handed out are not handed out again. */
 #include <pthread.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ typedef struct {
 #define UNINITIALIZED 1
 #define TIMEOUT 10
 #define LOST 15
+#define UNKNOWN 999
 #define XID_EVENT 8ULL
 #define MOST 4096
 
@@ -42,7 +44,7 @@ static Line lines[MOST];
 static int line_count;
 static struct timespec read_at;
 static Device gpus[16], migs[16][8];
-static int opened, handed_out, lost[16];
+static int opened, handed_out, uncounted, lost[16];
 
 static void fail(const char *what, const char *device) {
     fprintf(stderr, "fake NVML: unexpected call: %s %s\n", what, device);
@@ -107,7 +109,7 @@ nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
         for (int mig = 0; mig < 8; mig++) sprintf(migs[gpu][mig].name, "gpu%d/mig%d", gpu, mig);
     }
     nvmlReturn_t code = answer("nvmlInit", "-", values);
-    if (!code && __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST) == 1) memset(lost, 0, sizeof lost);
+    if (!code && __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST) == 1) { uncounted = 0; memset(lost, 0, sizeof lost); }
     return code;
 }
 nvmlReturn_t nvmlShutdown(void) {
@@ -118,7 +120,9 @@ nvmlReturn_t nvmlShutdown(void) {
 const char *nvmlErrorString(nvmlReturn_t result) { return result == 15 ? "GPU is lost" : "an error of the fake"; }
 nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *count) {
     OPEN_OR_RETURN;
-    return number("nvmlDeviceGetCount_v2", 0, count);
+    nvmlReturn_t code = number("nvmlDeviceGetCount_v2", 0, count);
+    if (code) uncounted = code;
+    return uncounted;
 }
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *device) {
     char values[160];
@@ -126,8 +130,8 @@ nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *dev
     if (index >= 16) fail("nvmlDeviceGetHandleByIndex_v2", "index");
     *device = &gpus[index];
     nvmlReturn_t code = answer("nvmlDeviceGetHandleByIndex_v2", gpus[index].name, values);
-    if (code == LOST) lost[index] = 1;
-    return lost[index] ? LOST : code;
+    if (code == LOST || code == UNKNOWN) lost[index] = code;
+    return lost[index] ? lost[index] : code;
 }
 nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length) {
     char values[160];

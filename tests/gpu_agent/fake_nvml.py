@@ -113,10 +113,15 @@ class FakeXid:
 
 
 def table(
-    gpus: Sequence[FakeGpu], *, init: int | str = 0, xids: Sequence[FakeXid] = (), wait: int | None = None
+    gpus: Sequence[FakeGpu],
+    *,
+    init: int | str = 0,
+    count: int = 0,
+    xids: Sequence[FakeXid] = (),
+    wait: int | None = None,
 ) -> str:
-    """`wait`: what each wait for events returns."""
-    lines = [f"nvmlInit - {init}", f"nvmlDeviceGetCount_v2 - 0 {len(gpus)}"]
+    """`count`: what asking for the number of GPUs returns. `wait`: what each wait for events returns."""
+    lines = [f"nvmlInit - {init}", f"nvmlDeviceGetCount_v2 - {count} {len(gpus)}"]
     lines += [line for gpu in gpus for line in gpu.lines()]
     lines += [f"event {xid.number} gpu{xid.gpu} {xid.code} {xid.gpu_instance}" for xid in xids]
     lines += [] if wait is None else [f"nvmlEventSetWait_v2 - {wait}"]

@@ -6,7 +6,7 @@ from telemetry.gpu_agent.devices import Gpu, GpuInstance, mig_profile, throttled
 from telemetry.gpu_agent.families import device_families
 from telemetry.gpu_agent.owners import DeviceIndex, DeviceKey, Holding, Owner, find_owners
 from telemetry.gpu_agent.problems import Problem
-from telemetry.gpu_agent.snapshot import FromKubelet, FromNvml, Snapshot, take_snapshot
+from telemetry.gpu_agent.snapshot import MOST_XIDS, FromKubelet, FromNvml, Snapshot, take_snapshot
 
 PLAIN = Gpu(0, "GPU-0a", minor=3)
 SLICED = Gpu(1, "GPU-1b", minor=1, mig=True, instances=(GpuInstance(5, "1g.10gb", ("MIG-x", "MIG-y"), None),))
@@ -51,7 +51,9 @@ def test_only_nvidias_devices_can_be_unknown() -> None:
     holding = Holding(
         ONE, (("example.com/nic", "eth0"), ("nvidia.com/gpu", "GPU-z"), ("nvidia.com/hostdev", "h0"))
     )
-    assert find_owners([holding], [PLAIN]).unknown == ["GPU-z"]
+    assert find_owners([holding], [PLAIN]).unknown == [("GPU-z", ONE)]
+    [told] = take_snapshot(Snapshot(), FromNvml([PLAIN]), FromKubelet([holding])).problems
+    assert str(told) == "unknown_device: a/one/triton holds GPU-z"
 
 
 @pytest.mark.parametrize(
@@ -94,10 +96,37 @@ def test_with_no_driver_no_gpu_is_lost() -> None:
     assert take_snapshot(before, blind, FromKubelet()).problems == (Problem("no_driver"),)
 
 
+def test_a_driver_that_names_no_gpu_is_told() -> None:
+    """On a node that was chosen for its GPUs silence would read as GPUs that nobody uses."""
+    assert take_snapshot(Snapshot(), FromNvml(), FromKubelet()).problems == (Problem("no_gpu"),)
+    refused = FromNvml(problems=[Problem("no_permission", "0")])
+    assert take_snapshot(Snapshot(), refused, FromKubelet()).problems == (Problem("no_permission", "0"),)
+
+
 def test_a_gpu_that_hangs_is_not_lost_as_well() -> None:
     before = take_snapshot(Snapshot(), FromNvml([PLAIN]), FromKubelet())
     hangs = FromNvml(problems=[Problem("nvml_hangs", "0")])
     assert take_snapshot(before, hangs, FromKubelet()).problems == (Problem("nvml_hangs", "0"),)
+
+
+def test_a_gpu_that_is_gone_is_told_whoever_has_its_numbers_now() -> None:
+    """NVML counts anew without it when it is opened again: index and minor number are another GPU's then, with its own problems."""
+    first, second = Gpu(0, "GPU-0a", minor=1), Gpu(1, "GPU-1b", minor=0)
+    before = take_snapshot(Snapshot(), FromNvml([first, second]), FromKubelet())
+    moved = Gpu(0, "GPU-0a", minor=0)
+    refused = Problem("no_permission", "0")
+    by_minor = FromKubelet([Holding(ONE, (("nvidia.com/gpu", "nvidia0"),))])
+    after = take_snapshot(before, FromNvml([moved], [refused]), by_minor)
+    assert [(problem.kind, problem.gpu) for problem in after.problems] == [
+        ("no_permission", "0"),
+        ("gpu_lost", "1"),
+    ]
+    assert after.owners.by_device == {DeviceKey("GPU-0a"): [ONE]}
+    other = take_snapshot(before, FromNvml([Gpu(0, "GPU-1b", minor=0)], [refused]), FromKubelet())
+    assert [(problem.kind, problem.gpu) for problem in other.problems] == [
+        ("no_permission", "0"),
+        ("gpu_lost", "0"),
+    ]
 
 
 def test_an_xid_counts_for_who_held_the_gpu_at_the_look_before() -> None:
@@ -106,6 +135,27 @@ def test_an_xid_counts_for_who_held_the_gpu_at_the_look_before() -> None:
     after = take_snapshot(before, FromNvml([PLAIN], xids={(0, None, 79): 2}), _holds(TWO))
     later = take_snapshot(after, FromNvml([PLAIN], xids={(0, None, 79): 1}), _holds(TWO))
     assert {at.owner: count for at, count in later.xids.items()} == {ONE: 2, TWO: 1}
+
+
+def test_an_xid_is_nobodys_where_its_holder_was_not_known() -> None:
+    """Who holds the GPU now may have got it since. Of a GPU that was known to be free, who has it now had the error."""
+    blind = FromKubelet(problems=[Problem("pod_resources_unreachable")])
+    error = FromNvml([PLAIN], xids={(0, None, 79): 1})
+    for before, owner in ((blind, None), (FromKubelet(), TWO)):
+        then = take_snapshot(Snapshot(), FromNvml([PLAIN]), before)
+        assert [at.owner for at in take_snapshot(then, error, _holds(TWO)).xids] == [owner]
+
+
+def test_xids_of_ever_new_pods_are_kept_by_the_latest() -> None:
+    """A job whose every pod has an error would else be one more series for ever, in the agent and in Prometheus."""
+    snapshot = Snapshot()
+    for pod in range(MOST_XIDS + 1):
+        held = _holds(Owner("a", f"job-{pod}", "main"))
+        snapshot = take_snapshot(snapshot, FromNvml([PLAIN]), held)
+        xid = (0, None, 43 if pod == 0 else 31)
+        snapshot = take_snapshot(snapshot, FromNvml([PLAIN], xids={xid: 1}), held)
+    assert len(snapshot.xids) == MOST_XIDS
+    assert {at.code for at in snapshot.xids} == {31}, "the oldest has gone"
 
 
 def test_a_gpu_in_mig_mode_is_offered_by_its_instances() -> None:
