@@ -14,7 +14,7 @@ from autoscaler.selection import POD_LABELS, ROW_LABELS, Settings
 from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
 from telemetry.gateway_source import GatewaySettings
-from telemetry.gpu_reader import GpuSettings
+from telemetry.gpu_exporters.prometheus_reader import GpuSettings
 from telemetry.index_reader import IndexSettings
 from telemetry.located_yaml import parse_located, read_located
 from telemetry.model_config import ModelFacts

@@ -29,7 +29,7 @@ from autoscaler.selection import (
 )
 from autoscaler.selector import Selector
 from autoscaler.signal import Pods, Quantile, Ratio, Signal, Total
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
 from telemetry.two_sources import PROMETHEUS

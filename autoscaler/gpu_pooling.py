@@ -15,9 +15,9 @@ from autoscaler.pooling import Refusal
 from autoscaler.selection import ROW_LABELS, SelectedPod, Settings, Standing, select_pods
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
-from telemetry.gpu_devices import Device, DeviceKey
-from telemetry.gpu_exporter import Remedies
-from telemetry.gpu_snapshot import GpuSnapshot, memory_of, utilization_of
+from telemetry.gpu_exporters.devices import Device, DeviceKey
+from telemetry.gpu_exporters.exporter import Remedies
+from telemetry.gpu_exporters.snapshot import GpuSnapshot, memory_of, utilization_of
 from telemetry.pod_state import PodState
 from telemetry.prometheus_pages import PodName
 from telemetry.target import Phase

@@ -11,9 +11,9 @@ from autoscaler.evaluate import evaluate
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.value_view import render_trace
-from telemetry.gpu_devices import Device, DeviceKey, MemoryPoint
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.devices import Device, DeviceKey, MemoryPoint
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.pod_state import PodState
 from telemetry.prometheus_pages import PodName
 from telemetry.rules_dir import rules_dir

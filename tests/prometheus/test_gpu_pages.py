@@ -25,9 +25,9 @@ from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.signal import load_signals
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_reader import GpuReader, GpuSettings
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.prometheus_reader import GpuReader, GpuSettings
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.http_body import scrape_session
 from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 import structlog
 
 from telemetry.exposition import Series, SeriesTable, parse_in_blocks
-from telemetry.gpu_devices import Device, GpuSeries, read_devices
-from telemetry.gpu_exporter import GpuExporter
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.devices import Device, GpuSeries, read_devices
+from telemetry.gpu_exporters.exporter import GpuExporter
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.http_body import FAILURES, Pages, say_failure
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import object_path

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_scrape import NOT_ASKED, ExporterPods, ExporterTargets, GpuScraper
-from telemetry.gpu_snapshot import utilization_of
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.scraper import NOT_ASKED, ExporterPods, ExporterTargets, GpuScraper
+from telemetry.gpu_exporters.snapshot import utilization_of
 from telemetry.http_body import StatusError
 from telemetry.listwatch import EventType
 from telemetry.pods import Pod

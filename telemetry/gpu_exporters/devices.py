@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from telemetry.gpu_exporter import GpuExporter, GpuFamily, OwnerLabels
+from telemetry.gpu_exporters.exporter import GpuExporter, GpuFamily, OwnerLabels
 from telemetry.prometheus_pages import PodName
 
 _ROUNDING: Final = 1.01

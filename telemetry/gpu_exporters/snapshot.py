@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from telemetry.gpu_devices import Device, DeviceKey, MemoryPoint
-from telemetry.gpu_exporter import Remedies
+from telemetry.gpu_exporters.devices import Device, DeviceKey, MemoryPoint
+from telemetry.gpu_exporters.exporter import Remedies
 from telemetry.prometheus_pages import PodName
 
 _Point = TypeVar("_Point", MemoryPoint, tuple[float, float])

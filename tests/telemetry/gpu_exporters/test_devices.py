@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.gpu_devices import Device, DeviceKey, GpuSeries, TargetName, read_devices
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_snapshot import GpuSnapshot, memory_of, merged, utilization_of
+from telemetry.gpu_exporters.devices import Device, DeviceKey, GpuSeries, TargetName, read_devices
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.snapshot import GpuSnapshot, memory_of, merged, utilization_of
 from telemetry.prometheus_pages import PodName
 from telemetry.rules_dir import rules_dir
 
