@@ -163,7 +163,7 @@ def _of_target(
 def _owner_labels(
     series: Sequence[GpuSeries], exporter: GpuExporter, added: Mapping[str, str]
 ) -> OwnerLabels:
-    """Under which labels this target names owners: Prometheus puts `exported_` before all of them, or before none."""
+    """Under which labels this target names owners: Prometheus puts `exported_` before each that the target has itself."""
     for pair in exporter.labels.owners:
         if any(_owner(labels, pair, added) is not None for labels, _ in series):
             return pair
@@ -173,7 +173,7 @@ def _owner_labels(
 def _owner(labels: Mapping[str, str], pair: OwnerLabels, added: Mapping[str, str]) -> PodName | None:
     pod, namespace = labels.get(pair.pod, ""), labels.get(pair.namespace, "")
     own = added.get(pair.pod) == pod and added.get(pair.namespace, "") == namespace
-    return PodName(namespace, pod) if pod and not own else None
+    return PodName(namespace, pod) if pod and namespace and not own else None
 
 
 def _is_number(value: float, exporter: GpuExporter) -> bool:

@@ -1,7 +1,7 @@
 """Pages of GPU exporters, of several versions and sharing modes, through a real Prometheus: numbers as worked out by hand.
 
 A page and what is to come of it stand beside each other in `gpu_pages/`, with where the page is from. All pages are scraped by one
-Prometheus, with and without `honor_labels`, as targets with the labels that the Prometheus operator gives an exporter's pod.
+Prometheus, with and without `honor_labels`, as targets with the labels that usual scrape configurations give an exporter's pod.
 """
 
 import asyncio
@@ -50,10 +50,21 @@ SIGNAL_OF = {"memory": "triton_gpu_memory_used_ratio", "utilization": "triton_gp
 MAX_AGE = 4.0
 
 
+OPERATOR = {
+    "namespace": "gpu-operator",
+    "pod": "nvidia-dcgm-exporter-x7k2p",
+    "container": "exporter",
+    "node": "n1",
+}
+"""What the Prometheus operator gives the series of an exporter's pod."""
+ENDPOINTS = {"namespace": "gpu-operator", "service": "nvidia-dcgm-exporter", "node": "n1"}
+"""What the job kubernetes-service-endpoints of Prometheus' Helm chart gives: a namespace and no pod."""
+POD_ALONE = {"kubernetes_namespace": "gpu-operator", "pod": "nvidia-dcgm-exporter-x7k2p"}
+"""Prometheus renames each label for itself."""
+
+
 def own_labels(case: str, **more: str) -> Mapping[str, str]:
-    """What the operator gives the series of an exporter's pod."""
-    own = {"namespace": "gpu-operator", "pod": "nvidia-dcgm-exporter-x7k2p", "container": "exporter"}
-    return {**own, "node": "n1", "case": case, **more}
+    return {**OPERATOR, "case": case, **more}
 
 
 def settings(case: str) -> GpuSettings:
@@ -100,20 +111,24 @@ def read_case(name: str) -> Case:
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=[False, True], ids=["exported", "honored"]
+    scope="module",
+    loop_scope="module",
+    params=[(OPERATOR, False), (OPERATOR, True), (ENDPOINTS, False), (POD_ALONE, False)],
+    ids=["exported", "honored", "endpoints", "pod_alone"],
 )
 async def server(
     request: pytest.FixtureRequest,
     prometheus_tools: PrometheusTools,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[PrometheusServer]:
+    own, honor_labels = request.param
     async with AsyncExitStack() as stack:
         targets = [
-            Scraped(await stack.enter_async_context(page(read_case(name).page)), own_labels(name))
+            Scraped(await stack.enter_async_context(page(read_case(name).page)), {**own, "case": name})
             for name in CASES
         ]
         folder = tmp_path_factory.mktemp("gpu")
-        started = PrometheusServer(prometheus_tools, folder, targets, honor_labels=request.param)
+        started = PrometheusServer(prometheus_tools, folder, targets, honor_labels=honor_labels)
         await stack.enter_async_context(started)
         await started.until_scraped(3)
         yield started

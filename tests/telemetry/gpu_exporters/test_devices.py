@@ -77,6 +77,14 @@ def test_what_prometheus_adds_names_no_holder() -> None:
     assert [one.owners for one in read_devices(told, EXPORTERS, {})] == [{PodName("prod", "a")}, frozenset()]
 
 
+def test_a_pod_of_the_exporters_namespace_holds_nothing_for_having_the_holders_name() -> None:
+    """A job that gives its targets a namespace and no pod: Prometheus renames the page's namespace alone."""
+    own = {"namespace": "gpu-operator", "service": "dcgm-exporter"}
+    held = device(series(UTIL, (1.0, 50.0), **own, exported_namespace="prod", pod="a"))
+    assert held.owners == {PodName("prod", "a")}
+    assert device(series(UTIL, (1.0, 50.0), **own)).owners == frozenset()
+
+
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0, 101.5, 2147483632.0, 2.0**47, 2.0**63])
 def test_what_is_no_measurement_is_none(wrong: float) -> None:
     assert device(series(UTIL, (1.0, wrong), **held_by("a"))).utilization == ()
