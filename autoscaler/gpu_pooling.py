@@ -109,7 +109,7 @@ def _held(
             "exporters tell of a pod of this name in more than one cluster; narrow gpu.matchers to this one"
         )
         return HeldPod(pod, Standing.SILENT, cause=(Reason.NOT_ANSWERING, told))
-    keys = _present_keys(gpus.held.get(name, ()), target.gpus, gpus, now) or _shown_by_itself(pod, gpus)
+    keys = _present_keys(gpus.held.get(name, {}), target.gpus, gpus, now) or _shown_by_itself(pod, gpus)
     cause = None
     if keys:
         readings = [_reading(signal, formula, gpus.by_key[key], gpus, now) for key in keys]
@@ -132,13 +132,12 @@ def _held(
 
 
 def _present_keys(
-    named: Sequence[DeviceKey], wanted: int | None, gpus: GpuSnapshot, now: float
+    named: Mapping[DeviceKey, float], wanted: int | None, gpus: GpuSnapshot, now: float
 ) -> tuple[DeviceKey, ...]:
-    """Without what an earlier pod of this name held, on a node that tells nothing any more: too old beside what is fresh, or more
-    than the limits give."""
-    newest = {key: max(device.at for device in gpus.by_key[key]) for key in named}
-    fresh = [key for key in named if newest[key] >= now - gpus.max_age]
-    ordered = sorted(fresh or named, key=lambda key: (-newest[key], key))
+    """Without what an earlier pod of this name held, as an exporter has it that tells nothing any more: too old beside what is
+    fresh, or more than the limits give."""
+    fresh = [key for key, at in named.items() if at >= now - gpus.max_age]
+    ordered = sorted(fresh or named, key=lambda key: (-named[key], key))
     return tuple(sorted(ordered[:wanted] if wanted else ordered))
 
 

@@ -150,6 +150,17 @@ def test_what_an_earlier_pod_of_the_name_held_is_not_this_ones() -> None:
     assert value(ask(UTILIZATION, snapshot(replace(before, at=NOW - 70), now), held("a", None))) == 0.25
 
 
+def test_what_a_silent_exporter_said_of_a_pod_does_not_give_it_anothers_gpu() -> None:
+    """The agent fell silent; since then g1 went from pod a to pod b, as dcgm-exporter tells, and a came back on g2."""
+    found = snapshot(
+        gpu("g1", "b", busy=1.0, age=1),
+        gpu("g2", "a", busy=0.25, age=2),
+        gpu("g1", "a", busy=1.0, age=70, exporter="triton-gpu-agent"),
+    )
+    assert value(ask(UTILIZATION, found, held("a", 1))) == 0.25
+    assert value(ask(UTILIZATION, found, held("a", None))) == 0.25
+
+
 def test_a_pod_without_a_gpu_lacks_none() -> None:
     found = snapshot(gpu("g1", "a", busy=0.5))
     assert value(ask(UTILIZATION, found, held("a"), held("cpu", 0))) == 0.5
