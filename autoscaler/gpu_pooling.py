@@ -126,9 +126,16 @@ def _held(
         return HeldPod(pod, Standing.ANSWERED, own)
     if target.gpus == 0 and not keys:
         return None
-    if not keys and (target.phase is Phase.STARTING or now - pod.state.known_since <= gpus.max_age):
+    if not keys and _is_new(pod.state, gpus, now):
         return HeldPod(pod, Standing.NEW)
     return HeldPod(pod, Standing.SILENT, cause=cause or _nobody_tells(gpus))
+
+
+def _is_new(state: PodState, gpus: GpuSnapshot, now: float) -> bool:
+    """Exporters cannot have told of it yet. Of a pod that ran before we began they had the time."""
+    began_in_sight = state.target.born_in_sight or not state.target.ready
+    seen = now - state.known_since
+    return state.target.phase is Phase.STARTING or (began_in_sight and seen <= gpus.max_age)
 
 
 def _present_keys(

@@ -185,12 +185,28 @@ def test_under_four_fifths_of_the_pods_there_is_no_number() -> None:
 
 def test_a_pod_just_started_is_new_and_not_missing() -> None:
     found = snapshot(gpu("g1", "a", busy=0.5))
-    young = held("young", state=pod("young", None, known=5.0))
+    young = held("young", state=pod("young", None, known=5.0, born=True))
     starting = held("starting", state=pod("starting", None, phase=Phase.STARTING, ready=False))
     assert value(ask(UTILIZATION, found, held("a"), young, starting)) == 0.5
     assert no_data(ask(UTILIZATION, found, young))[0] == Reason.STARTING
-    old = held("young", state=pod("young", None, known=500.0))
+    old = held("young", state=pod("young", None, known=500.0, born=True))
     assert no_data(ask(UTILIZATION, found, held("a"), old))[0] == Reason.COVERAGE
+
+
+def test_a_pod_that_ran_before_we_began_is_missing_at_once() -> None:
+    """After a restart every pod is known since then; exporters had all the time before to tell of it."""
+    found = snapshot(gpu("g1", "a", busy=0.1))
+    untold = [held(name, state=pod(name, None, known=2.0)) for name in ("b", "c", "d")]
+    reason, message = no_data(ask(UTILIZATION, found, held("a"), *untold))
+    assert (reason, message.startswith("the GPUs of too few pods are told; pod b: ")) == (
+        Reason.COVERAGE,
+        True,
+    )
+    unasked = snapshot(failure="Prometheus was not asked for them yet")
+    assert no_data(ask(UTILIZATION, unasked, *untold)) == (
+        Reason.NOT_ANSWERING,
+        "pod b: Prometheus was not asked for them yet",
+    )
 
 
 def test_terminating_pods_hold_nothing_any_more() -> None:
