@@ -5,7 +5,7 @@ which nobody tells is *missing*, never left out as if it held none; a pod just s
 device shared by pods counts once, whoever tells of it. As for other means and ratios, under `coverage` of the pods there is none.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ class HeldPod:
 
     pod: SelectedPod
     standing: Standing
-    readings: tuple[Reading, ...] = ()
+    readings: Sequence[Reading] = ()
     cause: tuple[Reason, str] | None = None
 
 
@@ -121,7 +121,7 @@ def _held(
         else:
             unread = next(key for key, reading in zip(keys, readings, strict=True) if reading is None)
             cause = _unread(formula, gpus.by_key[unread], gpus, now)
-    own = tuple(_own_readings(formula, pod))
+    own = _own_readings(formula, pod)
     if own:
         return HeldPod(pod, Standing.ANSWERED, own)
     if target.gpus == 0 and not keys:
@@ -174,14 +174,20 @@ def _reading(
     return None
 
 
-def _own_readings(formula: GpuDevices, pod: SelectedPod) -> Iterator[Reading]:
+def _own_readings(formula: GpuDevices, pod: SelectedPod) -> Sequence[Reading]:
+    """Of all GPUs on the pod's own page, or none: one that a Triton could not read shows a total of 0."""
     own = formula.own_page
     if own is None or pod.standing is not Standing.ANSWERED or pod.window is None:
-        return
+        return ()
+    readings = []
     for row, window in pod.rows.items():
+        if not row.gpu:
+            continue
         used, total = window.mean.get(own.used), window.mean.get(own.total, 0.0)
-        if row.gpu and used is not None and total > 0:
-            yield Reading(DeviceKey(row.gpu, ""), TRITON, used, total, pod.window.at)
+        if used is None or total <= 0:
+            return ()
+        readings.append(Reading(DeviceKey(row.gpu, ""), TRITON, used, total, pod.window.at))
+    return readings
 
 
 def _some_untold(pod: SelectedPod, keys: Sequence[DeviceKey], gpus: GpuSnapshot) -> tuple[Reason, str] | None:

@@ -225,6 +225,13 @@ def test_memory_of_a_pod_that_no_exporter_tells_is_that_of_its_own_page() -> Non
     assert isinstance(ask(UTILIZATION, snapshot(gpu("g1", "a")), own), NoData), "its utilisation is not read"
 
 
+def test_a_gpu_whose_memory_a_triton_could_not_read_is_missing_and_not_left_out() -> None:
+    """Triton sets both numbers to 0 on a read error (triton-inference-server/core: src/metrics.cc)."""
+    own = held("b", 2, state=pod("b", row(), gpu=gpus(g2=(1 * GIB, 4 * GIB), g3=(0, 0))))
+    reason, _ = no_data(ask(MEMORY_SIGNAL, snapshot(gpu("g1", "a")), own))
+    assert reason == Reason.FAMILY_ABSENT
+
+
 def test_a_device_on_a_pods_own_page_is_held_by_it_and_read_from_the_exporter() -> None:
     """Time-slicing without KUBERNETES_VIRTUAL_GPUS names one pod of several; the others' own pages name the device."""
     found = snapshot(gpu("g1", "a", busy=0.9, used=2, usable=4))
