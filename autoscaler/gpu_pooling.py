@@ -196,7 +196,9 @@ def _some_untold(pod: SelectedPod, keys: Sequence[DeviceKey], gpus: GpuSnapshot)
     shared = any(len(gpus.holders[key]) > 1 or any(d.in_parts for d in gpus.by_key[key]) for key in keys)
     if wanted is None or len(keys) >= wanted or shared:
         return None
-    told = f"it holds {wanted} GPUs and exporters tell of {len(keys)}; {_remedies(gpus).not_an_owner}"
+    told = (
+        f"its limits give it {wanted} GPUs and exporters tell of {len(keys)}; {_remedies(gpus).not_an_owner}"
+    )
     return Reason.FAMILY_ABSENT, told
 
 
@@ -218,7 +220,8 @@ def _nobody_tells(gpus: GpuSnapshot) -> tuple[Reason, str]:
         return Reason.FAMILY_ABSENT, gpus.absent
     remedies = _remedies(gpus)
     named = any(device.owners for device in gpus.devices)
-    return Reason.FAMILY_ABSENT, remedies.not_an_owner if named else remedies.no_owners
+    told = f"no exporter names it; {remedies.not_an_owner}" if named else remedies.no_owners
+    return Reason.FAMILY_ABSENT, told
 
 
 def _remedies(gpus: GpuSnapshot) -> Remedies:

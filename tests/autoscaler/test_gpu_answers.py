@@ -117,7 +117,7 @@ def test_one_number_is_never_made_of_two_exporters() -> None:
         (snapshot(), Reason.FAMILY_ABSENT, "let it scrape one of them"),
         (snapshot(failure="Prometheus does not answer: timed out"), Reason.NOT_ANSWERING, "timed out"),
         (snapshot(gpu("g9")), Reason.FAMILY_ABSENT, "--kubernetes"),
-        (snapshot(gpu("g9", "other")), Reason.FAMILY_ABSENT, "KUBERNETES_VIRTUAL_GPUS"),
+        (snapshot(gpu("g9", "other")), Reason.FAMILY_ABSENT, "no exporter names it; see that dcgm-exporter runs"),
         (snapshot(gpu("g1", "a", busy=None)), Reason.FAMILY_ABSENT, "DCGM_FI_PROF_GR_ENGINE_ACTIVE"),
         (snapshot(gpu("g1", "a", age=61)), Reason.NOT_ANSWERING, "too old"),
         (snapshot(gpu("g1", "a", age=61), failure="Prometheus does not answer: x"), Reason.NOT_ANSWERING, "answer: x"),
@@ -137,7 +137,10 @@ def test_an_error_names_the_cause_and_stays_as_it_is_while_the_cause_does(
 def test_a_pod_with_fewer_devices_than_its_limits_is_missing_unless_it_may_hold_parts_of_one() -> None:
     one = gpu("g1", "a", busy=0.5)
     reason, message = no_data(ask(UTILIZATION, snapshot(one), held("a", 2)))
-    assert (reason, "it holds 2 GPUs and exporters tell of 1" in message) == (Reason.FAMILY_ABSENT, True)
+    assert (reason, "its limits give it 2 GPUs and exporters tell of 1" in message) == (
+        Reason.FAMILY_ABSENT,
+        True,
+    )
     assert value(ask(UTILIZATION, snapshot(replace(one, in_parts=True)), held("a", 2))) == 0.5
     shared = gpu("g1", "a", "b", busy=0.5)
     assert value(ask(UTILIZATION, snapshot(shared), held("a", 2))) == 0.5
