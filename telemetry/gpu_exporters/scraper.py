@@ -15,7 +15,7 @@ from telemetry.exposition import Series, SeriesTable, parse_in_blocks
 from telemetry.gpu_exporters.devices import Device, GpuSeries, read_devices
 from telemetry.gpu_exporters.exporter import GpuExporter
 from telemetry.gpu_exporters.snapshot import GpuSnapshot
-from telemetry.http_body import FAILURES, Pages, say_failure
+from telemetry.http_body import FAILURES, TIMED_OUT, Pages, say_failure
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import object_path
 from telemetry.listwatch import EventType, ListWatch
@@ -166,7 +166,7 @@ class GpuScraper:
 
     async def _scrape(self, key: PodKey, url: str) -> str | None:
         """Keeps the page; or why there is none."""
-        async with self._pages.turn(mute=False):
+        async with self._pages.turn(mute=self._failures.get(key) == TIMED_OUT):
             at = self._clock()
             try:
                 async with asyncio.timeout(self._timeout):

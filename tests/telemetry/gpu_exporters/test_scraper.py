@@ -26,8 +26,10 @@ class FakePages:
 
     def __init__(self) -> None:
         self.shown: dict[str, str | Exception] = {}
+        self.turns: list[bool] = []
 
     def turn(self, *, mute: bool) -> AbstractAsyncContextManager[object]:
+        self.turns.append(mute)
         return nullcontext()
 
     async def read(self, url: str, most: int) -> bytes:
@@ -138,6 +140,17 @@ async def test_an_exporter_that_fails_costs_itself_alone() -> None:
     assert await scraped.tick(pages) == {"GPU-1": 0.5}
     assert scraped.reports[-1].outcome == "partial"
     assert scraped.scraper.snapshot.failure is None
+
+
+async def test_an_exporter_that_timed_out_waits_beside_the_others() -> None:
+    """A hundred are asked at once, ten seconds each: 400 nodes that drop packets would make the others' pages too old."""
+    scraped = Round()
+    scraped.group.replace([exporter_pod("mute", "n1"), exporter_pod("here", "n1")])
+    pages = {"mute": TimeoutError(), "here": busy(50)}
+    await scraped.tick(pages)
+    assert scraped.pages.turns == [False, False]
+    await scraped.tick(pages)
+    assert scraped.pages.turns == [False, False, True, False]
 
 
 async def test_an_exporter_that_is_gone_takes_its_pages_along() -> None:
