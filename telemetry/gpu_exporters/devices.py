@@ -9,6 +9,7 @@ What Prometheus adds to a series (its target's own pod) names no holder. Series 
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from telemetry.prometheus_pages import PodName
 
 _ROUNDING: Final = 1.01
 """A profiling field's ratio may come out a little above 1; what is more is no ratio."""
+_ID: Final = re.compile(r"[A-Za-z0-9:/_.-]{1,96}")
+"""Of a GPU or an instance. It is in errors, which people and the HPA's status show: a page must not put lines of its own there."""
 
 
 class GpuSeries(NamedTuple):
@@ -138,10 +141,10 @@ def _of_target(
     pair = _owner_labels(series, exporter, added)
     devices: dict[DeviceKey, _Told] = defaultdict(_Told)
     for labels, points in series:
-        uuid = _first(labels, exporter.labels.uuid)
-        if not uuid:
+        key = DeviceKey(_first(labels, exporter.labels.uuid), _first(labels, exporter.labels.gpu_instance))
+        if not _ID.fullmatch(key.uuid) or (key.gpu_instance and not _ID.fullmatch(key.gpu_instance)):
             continue
-        told = devices[DeviceKey(uuid, _first(labels, exporter.labels.gpu_instance))]
+        told = devices[key]
         last = points[-1][0]
         owner = _owner(labels, pair, added)
         if last >= told.at:

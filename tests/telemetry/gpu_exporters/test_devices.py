@@ -85,6 +85,14 @@ def test_a_pod_of_the_exporters_namespace_holds_nothing_for_having_the_holders_n
     assert device(series(UTIL, (1.0, 50.0), **own)).owners == frozenset()
 
 
+@pytest.mark.parametrize("uuid", ["GPU-1\nALERT", "G" * 1000, "GPU-\u202e1", "", " "])
+def test_what_cannot_be_a_uuid_names_no_device(uuid: str) -> None:
+    """It would be in errors, and so in the HPA's status: lines of its own there, or no room for what to do."""
+    assert read_devices([series(UTIL, (1.0, 50.0), uuid=uuid, **held_by("a"))], EXPORTERS, {}) == []
+    instance = series(UTIL, (1.0, 50.0), GPU_I_ID=uuid or "\n", **held_by("a"))
+    assert read_devices([instance], EXPORTERS, {}) == []
+
+
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0, 101.5, 2147483632.0, 2.0**47, 2.0**63])
 def test_what_is_no_measurement_is_none(wrong: float) -> None:
     assert device(series(UTIL, (1.0, wrong), **held_by("a"))).utilization == ()
