@@ -93,7 +93,8 @@ class GpuReader:
         else:
             self._circuit.succeeded()
             report.outcome = "partial" if in_part else "ok" if devices else "no_samples"
-            known = merged(self.snapshot.devices, devices) if in_part else tuple(devices)
+            since = begun - self._settings.window - self._settings.max_age
+            known = merged(self.snapshot.devices, devices, since) if in_part else tuple(devices)
             self._show(known, None)
         report.seconds = self._clock() - begun
         self._on_tick(report)

@@ -112,8 +112,8 @@ def shifted(device: Device, seconds: float) -> Device:
     )
 
 
-def merged(before: Iterable[Device], now: Iterable[Device]) -> tuple[Device, ...]:
-    """After an answer in part: what it lacks may be there still, until its samples are too old."""
-    found = {(device.exporter, device.key): device for device in before}
+def merged(before: Iterable[Device], now: Iterable[Device], since: float) -> tuple[Device, ...]:
+    """After an answer in part: what it lacks may be there still. One without a sample `since` then would be in no whole one."""
+    found = {(device.exporter, device.key): device for device in before if device.at >= since}
     found |= {(device.exporter, device.key): device for device in now}
     return tuple(found.values())

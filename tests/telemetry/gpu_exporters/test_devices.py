@@ -163,10 +163,12 @@ def test_the_order_of_series_says_nothing(order: list[int]) -> None:
     assert read_devices([shown[at] for at in order], EXPORTERS, {}) == read_devices(shown, EXPORTERS, {})
 
 
-def test_an_answer_in_part_takes_no_device_away_and_a_whole_one_does() -> None:
+def test_an_answer_in_part_takes_no_device_away_until_it_would_be_gone_from_a_whole_one() -> None:
+    """A store that never answers makes every answer one in part: nodes that come and go would add up."""
     first, second = (device(series(UTIL, (1.0, 50.0), uuid=uuid)) for uuid in ("GPU-1", "GPU-2"))
     newer = device(series(UTIL, (2.0, 60.0), uuid="GPU-2"))
-    assert merged((first, second), (newer,)) == (first, newer)
+    assert merged((first, second), (newer,), since=1.0) == (first, newer)
+    assert merged((first, second), (newer,), since=1.5) == (newer,)
 
 
 def test_a_pod_of_one_name_in_two_clusters_is_told() -> None:
