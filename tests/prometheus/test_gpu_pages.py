@@ -19,23 +19,17 @@ from prometheus_client import generate_latest
 
 from autoscaler.answer import Answer, NoData, Value
 from autoscaler.config import parse_config
-from autoscaler.evaluate import evaluate
 from autoscaler.generation import Generation
 from autoscaler.own_metrics import OwnMetrics
-from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
-from autoscaler.signal import load_signals
-from telemetry.gpu_exporters.exporter import load_gpu_exporters
 from telemetry.gpu_exporters.prometheus_reader import GpuReader, GpuSettings
 from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.http_body import scrape_session
-from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
-from telemetry.rules_dir import rules_dir
-from telemetry.target import Phase, PodKey, Target, Workload
 from tests.api.strict_api import StrictApi
 from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
+from tests.prometheus.gpu_questions import EXPORTERS, SIGNAL_OF, SIGNALS, ask, holder
 from tests.prometheus.pages import page
 from tests.prometheus.server import PrometheusServer
 from tests.prometheus.server import Target as Scraped
@@ -44,9 +38,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 PAGES = Path(__file__).parent / "gpu_pages"
 CASES = sorted(file.stem for file in PAGES.glob("*.yaml"))
-SIGNALS = load_signals(rules_dir() / "signals")
-EXPORTERS = load_gpu_exporters(rules_dir() / "gpu_exporters")
-SIGNAL_OF = {"memory": "triton_gpu_memory_used_ratio", "utilization": "triton_gpu_utilization"}
 MAX_AGE = 4.0
 
 
@@ -83,18 +74,6 @@ async def snapshot_of(server: PrometheusServer, case: str) -> GpuSnapshot:
     async with reading(server, case) as reader:
         await reader.tick()
         return reader.snapshot
-
-
-def holder(namespace: str, pod: str, workload: str, gpus: int | None) -> PodState:
-    """A pod that was there long before the exporter's samples, whose own page nobody read."""
-    key = PodKey(namespace, pod, f"uid-{pod}")
-    owner = Workload("Deployment", workload)
-    target = Target(key, None, None, Phase.RUNNING, ready=True, workload=owner, gpus=gpus)
-    return PodState(target, time.monotonic() - 1000.0, failure="not scraped here")
-
-
-def ask(signal: str, pods: list[PodState], snapshot: GpuSnapshot | None) -> Answer:
-    return evaluate(SIGNALS[signal], pods, parse_selector(""), Settings(), time.monotonic(), gpus=snapshot)
 
 
 @dataclass(frozen=True)
