@@ -125,11 +125,15 @@ def read_devices(
             before = newest.get((exporter_name, key))
             if before is None or told.at > before.at:
                 newest[exporter_name, key] = told
-    split = {(name, key.uuid) for name, key in newest if key.gpu_instance}
+    split: dict[tuple[str, str], float] = {}  # GPUs in instances, which count as these, and until when
+    for (exporter_name, key), told in newest.items():
+        if key.gpu_instance:
+            gpu = exporter_name, key.uuid
+            split[gpu] = max(told.at, split.get(gpu, told.at))
     devices = [
         _device(key, told, named[name])
         for (name, key), told in newest.items()
-        if key.gpu_instance or (name, key.uuid) not in split  # a GPU in instances counts as these
+        if key.gpu_instance or told.at > split.get((name, key.uuid), -math.inf)
     ]
     order = list(named)
     return sorted(devices, key=lambda device: (order.index(device.exporter), device.key))

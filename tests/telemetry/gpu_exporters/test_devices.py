@@ -81,6 +81,14 @@ def test_a_pod_of_the_exporters_namespace_holds_nothing_for_having_the_holders_n
     """A job that gives its targets a namespace and no pod: Prometheus renames the page's namespace alone."""
     own = {"namespace": "gpu-operator", "service": "dcgm-exporter"}
     held = device(series(UTIL, (1.0, 50.0), **own, exported_namespace="prod", pod="a"))
+def test_a_gpu_that_is_in_instances_no_more_is_a_gpu_again() -> None:
+    """At the first scrape after MIG was switched off, not when the instances have left the window."""
+    found = read_devices(
+        [series(ACTIVE, (1.0, 0.25), GPU_I_ID="3"), series(UTIL, (2.0, 40.0), **held_by("a"))], EXPORTERS, {}
+    )
+    assert [one.key for one in found if one.owners] == [DeviceKey("GPU-1", "")]
+
+
     assert held.owners == {PodName("prod", "a")}
     assert device(series(UTIL, (1.0, 50.0), **own)).owners == frozenset()
 
