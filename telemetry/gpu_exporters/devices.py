@@ -68,7 +68,7 @@ class Device:
     at: float
     """Of its newest sample, of whatever family."""
     owners: frozenset[PodName]
-    """Pods that hold it, or a part of it, by then."""
+    """Pods that hold it, or a part of it, by then. Where there are any, samples are from when the first of them was named."""
     in_parts: bool
     """It is handed out in parts, of which one pod may hold several."""
     memory: tuple[MemoryPoint, ...]
@@ -98,7 +98,9 @@ class _Told:
     cluster: str = ""
     at: float = -math.inf
     in_parts: bool = False
-    owners: dict[PodName, float] = field(default_factory=dict)  # and when each was last named
+    owners: dict[PodName, tuple[float, float]] = field(
+        default_factory=dict
+    )  # when each was first and last named
     families: dict[str, _Points] = field(default_factory=lambda: defaultdict(_Points))
 
 
@@ -158,7 +160,8 @@ def _of_target(
             told.cluster = labels.get(cluster_label, "")
         told.in_parts |= bool(_first(labels, exporter.labels.part))
         if owner is not None:
-            told.owners[owner] = max(last, told.owners.get(owner, last))
+            first, until = told.owners.get(owner, (points[0][0], last))
+            told.owners[owner] = min(first, points[0][0]), max(until, last)
         family = told.families[labels["__name__"]]
         values = family.of_device if owner is None else family.of_owners
         for at, value in points:
@@ -189,7 +192,8 @@ def _is_number(value: float, exporter: GpuExporter) -> bool:
 
 
 def _device(key: DeviceKey, told: _Told, exporter: GpuExporter) -> Device:
-    owners = frozenset(owner for owner, at in told.owners.items() if at >= told.at)
+    firsts = {owner: first for owner, (first, last) in told.owners.items() if last >= told.at}
+    since = min(firsts.values(), default=-math.inf)
 
     def read(families: Sequence[GpuFamily]) -> dict[float, float]:
         for each in families:
@@ -197,7 +201,7 @@ def _device(key: DeviceKey, told: _Told, exporter: GpuExporter) -> Device:
             if applies and each.family in told.families:
                 values = told.families[each.family].told()
                 if values:
-                    return {at: value * each.scale for at, value in values.items()}
+                    return {at: value * each.scale for at, value in values.items() if at >= since}
         return {}
 
     utilization = {at: min(1.0, v) for at, v in read(exporter.utilization).items() if v <= _ROUNDING}
@@ -214,7 +218,7 @@ def _device(key: DeviceKey, told: _Told, exporter: GpuExporter) -> Device:
         told.node,
         told.cluster,
         told.at,
-        owners,
+        frozenset(firsts),
         told.in_parts,
         tuple(memory),
         tuple(sorted(utilization.items())),

@@ -39,20 +39,33 @@ def test_memory_is_used_and_free_of_the_same_scrape() -> None:
     assert told.at == 3.0
 
 
-def test_owners_are_those_of_the_newest_scrape() -> None:
-    """The pod before and the one that took its GPU over: one holds it now, and the samples of both are the device's."""
+def test_owners_are_those_of_the_newest_scrape_and_samples_from_before_them_are_anothers() -> None:
+    """The pod before, busy, and the one that took its GPU over."""
     told = device(
         series(UTIL, (1.0, 10.0), (2.0, 30.0), **held_by("before")),
         series(UTIL, (3.0, 50.0), **held_by("now")),
     )
     assert told.owners == {PodName("prod", "now")}
+    assert told.utilization == ((3.0, 0.5),)
+
+
+def test_who_joins_a_shared_gpu_leaves_its_samples_as_they_were() -> None:
+    told = device(
+        series(UTIL, (1.0, 10.0), (2.0, 30.0), (3.0, 50.0), **held_by("before", vgpu="0")),
+        series(UTIL, (3.0, 50.0), **held_by("joined", vgpu="1")),
+    )
+    assert told.owners == {PodName("prod", "before"), PodName("prod", "joined")}
     assert told.utilization == ((1.0, 0.1), (2.0, 0.3), (3.0, 0.5))
 
 
 def test_a_gpu_that_is_given_to_a_pod_keeps_no_sample_from_before() -> None:
-    """Without a pod at first, and with one later: neither hides the other."""
     told = device(series(UTIL, (1.0, 10.0)), series(UTIL, (2.0, 90.0), **held_by("a")))
-    assert told.utilization == ((1.0, 0.1), (2.0, 0.9))
+    assert told.utilization == ((2.0, 0.9),)
+
+
+def test_a_gpu_that_is_given_back_keeps_its_samples() -> None:
+    told = device(series(UTIL, (1.0, 90.0), **held_by("a")), series(UTIL, (2.0, 10.0)))
+    assert (told.owners, told.utilization) == (frozenset(), ((1.0, 0.9), (2.0, 0.1)))
 
 
 def test_a_gpu_in_instances_is_its_instances() -> None:
@@ -68,6 +81,14 @@ def test_a_gpu_in_instances_is_its_instances() -> None:
     assert [(one.key, one.utilization) for one in found] == [(DeviceKey("GPU-1", "3"), ((1.0, 0.25),))]
 
 
+def test_a_gpu_that_is_in_instances_no_more_is_a_gpu_again() -> None:
+    """At the first scrape after MIG was switched off, not when the instances have left the window."""
+    found = read_devices(
+        [series(ACTIVE, (1.0, 0.25), GPU_I_ID="3"), series(UTIL, (2.0, 40.0), **held_by("a"))], EXPORTERS, {}
+    )
+    assert [one.key for one in found if one.owners] == [DeviceKey("GPU-1", "")]
+
+
 def test_what_prometheus_adds_names_no_holder() -> None:
     added = {TargetName("dcgm", "n1"): {"namespace": "gpu-operator", "pod": "dcgm-exporter-x"}}
     own = {"namespace": "gpu-operator", "pod": "dcgm-exporter-x"}
@@ -81,14 +102,6 @@ def test_a_pod_of_the_exporters_namespace_holds_nothing_for_having_the_holders_n
     """A job that gives its targets a namespace and no pod: Prometheus renames the page's namespace alone."""
     own = {"namespace": "gpu-operator", "service": "dcgm-exporter"}
     held = device(series(UTIL, (1.0, 50.0), **own, exported_namespace="prod", pod="a"))
-def test_a_gpu_that_is_in_instances_no_more_is_a_gpu_again() -> None:
-    """At the first scrape after MIG was switched off, not when the instances have left the window."""
-    found = read_devices(
-        [series(ACTIVE, (1.0, 0.25), GPU_I_ID="3"), series(UTIL, (2.0, 40.0), **held_by("a"))], EXPORTERS, {}
-    )
-    assert [one.key for one in found if one.owners] == [DeviceKey("GPU-1", "")]
-
-
     assert held.owners == {PodName("prod", "a")}
     assert device(series(UTIL, (1.0, 50.0), **own)).owners == frozenset()
 
