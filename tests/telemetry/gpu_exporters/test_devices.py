@@ -81,6 +81,22 @@ def test_a_gpu_in_instances_is_its_instances() -> None:
     assert [(one.key, one.utilization) for one in found] == [(DeviceKey("GPU-1", "3"), ((1.0, 0.25),))]
 
 
+def test_instances_of_a_store_that_lowers_labels_are_instances_too() -> None:
+    """As NVIDIA/dcgm-exporter issue 577 shows them, out of AKS: an instance is not its GPU."""
+    shown = {"uuid": "gpu-1", "job": "dcgm", "instance": "n1", "namespace": "prod"}
+    rows = [
+        GpuSeries(
+            {"__name__": "dcgm_fi_prof_gr_engine_active", **shown, "gpu_i_id": number, "pod": pod},
+            ((1.0, busy),),
+        )
+        for number, pod, busy in (("11", "a", 0.5), ("12", "b", 0.25))
+    ]
+    assert [(one.key.gpu_instance, one.utilization) for one in read_devices(rows, EXPORTERS, {})] == [
+        ("11", ((1.0, 0.5),)),
+        ("12", ((1.0, 0.25),)),
+    ]
+
+
 def test_a_gpu_that_is_in_instances_no_more_is_a_gpu_again() -> None:
     """At the first scrape after MIG was switched off, not when the instances have left the window."""
     found = read_devices(
