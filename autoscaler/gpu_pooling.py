@@ -142,10 +142,12 @@ def _present_keys(
     named: Mapping[DeviceKey, float], wanted: int | None, gpus: GpuSnapshot, now: float
 ) -> tuple[DeviceKey, ...]:
     """Without what an earlier pod of this name held, as an exporter has it that tells nothing any more: too old beside what is
-    fresh, or more than the limits give."""
+    fresh, or told before the newest and more than the limits give."""
     fresh = [key for key, at in named.items() if at >= now - gpus.max_age]
     ordered = sorted(fresh or named, key=lambda key: (-named[key], key))
-    return tuple(sorted(ordered[:wanted] if wanted else ordered))
+    if wanted:
+        ordered = [key for n, key in enumerate(ordered) if n < wanted or named[key] == named[ordered[0]]]
+    return tuple(sorted(ordered))
 
 
 def _shown_by_itself(pod: SelectedPod, gpus: GpuSnapshot) -> tuple[DeviceKey, ...]:

@@ -164,6 +164,12 @@ def test_what_a_silent_exporter_said_of_a_pod_does_not_give_it_anothers_gpu() ->
     assert value(ask(UTILIZATION, found, held("a", None))) == 0.25
 
 
+def test_what_is_told_at_once_is_held_at_once_whatever_the_limits_say() -> None:
+    """A claim (dynamic resource allocation) gave it one more, which limits do not count."""
+    found = snapshot(gpu("g1", "a", busy=1.0), gpu("g2", "a", busy=0.0))
+    assert value(ask(UTILIZATION, found, held("a", 1))) == 0.5
+
+
 def test_a_pod_without_a_gpu_lacks_none() -> None:
     found = snapshot(gpu("g1", "a", busy=0.5))
     assert value(ask(UTILIZATION, found, held("a"), held("cpu", 0))) == 0.5
