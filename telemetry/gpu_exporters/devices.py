@@ -103,6 +103,11 @@ class _Told:
     )  # when each was first and last named
     families: dict[str, _Points] = field(default_factory=lambda: defaultdict(_Points))
 
+    @property
+    def is_held(self) -> bool:
+        """By somebody whom this target names."""
+        return any(last >= self.at for _, last in self.owners.values())
+
 
 def read_devices(
     series: Iterable[GpuSeries],
@@ -125,7 +130,7 @@ def read_devices(
         added = target_labels.get(target, {})
         for key, told in _of_target(shown, named[exporter_name], added, cluster_label).items():
             before = newest.get((exporter_name, key))
-            if before is None or told.at > before.at:
+            if before is None or (told.is_held, told.at) > (before.is_held, before.at):
                 newest[exporter_name, key] = told
     split: dict[tuple[str, str], float] = {}  # GPUs in instances, which count as these, and until when
     for (exporter_name, key), told in newest.items():

@@ -81,6 +81,16 @@ def test_a_gpu_in_instances_is_its_instances() -> None:
     assert [(one.key, one.utilization) for one in found] == [(DeviceKey("GPU-1", "3"), ((1.0, 0.25),))]
 
 
+@pytest.mark.parametrize("later", [0.0, 5.0])
+def test_an_exporter_that_names_no_pods_does_not_hide_who_holds_a_gpu(later: float) -> None:
+    """Two dcgm-exporters on a node, of which one runs without --kubernetes: who is scraped last must not decide."""
+    shown = [
+        series(UTIL, (1.0, 50.0), (6.0, 50.0), **held_by("a")),
+        series(UTIL, (3.0, 50.0), (3.0 + later, 50.0), instance="host"),
+    ]
+    assert device(*shown).owners == {PodName("prod", "a")}
+
+
 def test_instances_of_a_store_that_lowers_labels_are_instances_too() -> None:
     """As NVIDIA/dcgm-exporter issue 577 shows them, out of AKS: an instance is not its GPU."""
     shown = {"uuid": "gpu-1", "job": "dcgm", "instance": "n1", "namespace": "prod"}
