@@ -153,6 +153,22 @@ async def test_an_exporter_that_timed_out_waits_beside_the_others() -> None:
     assert scraped.pages.turns == [False, False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("".join(busy(5, f"GPU-{n}") for n in range(513)), "tells of more than 512 GPUs and instances"),
+        ("".join(busy(5).replace('pod="a"', f'pod="p{n}"') for n in range(8193)), "shows more than 8192 samples of GPUs"),
+    ],
+)  # fmt: skip
+async def test_a_page_with_more_than_a_node_can_have_is_none_at_all(page: str, says: str) -> None:
+    """One pod with new UUIDs at each round made half a gigabyte, and ten seconds of work a round."""
+    scraped = Round()
+    scraped.group.replace([exporter_pod("odd", "n1"), exporter_pod("here", "n1")])
+    assert await scraped.tick({"odd": page, "here": busy(50)}) == {"GPU-1": 0.5}
+    assert await scraped.tick({"odd": page, "here": StatusError(says)}) == {"GPU-1": 0.5}
+    assert scraped.scraper.snapshot.failure == f"exporters do not answer: {says}"
+
+
 async def test_an_exporter_that_is_gone_takes_its_pages_along() -> None:
     scraped = Round()
     pod = exporter_pod("here", "n1")
