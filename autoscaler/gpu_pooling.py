@@ -7,7 +7,7 @@ device shared by pods counts once, whoever tells of it. As for other means and r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from autoscaler.answer import Reason, Value
 from autoscaler.gpu_formula import GpuDevices
@@ -274,37 +274,3 @@ def _pooled(
     }
     age = max(0.0, *(now - one.at for one in read))
     return Value(above / below, age, round(signal.window), labels=labels)
-
-
-def trace_devices(answer: DeviceAnswer, gpus: GpuSnapshot, now: float) -> list[Mapping[str, Any]]:
-    """One mapping a pod and device, and one for a pod of whose devices nobody tells."""
-    rows: list[Mapping[str, Any]] = []
-    for held in answer.pods:
-        target = held.pod.state.target
-        about: dict[str, Any] = {
-            "pod": held.pod.name,
-            "workload": target.workload.name if target.workload else None,
-            "ready": target.ready,
-            "standing": str(held.standing),
-            "counted": bool(held.readings),
-            "age_seconds": None,
-            "failure": held.cause[1] if held.cause else None,
-            "gpus_by_limits": target.gpus,
-        }
-        rows += [{**about, **_trace_reading(one, gpus, now)} for one in held.readings] or [about]
-    return rows
-
-
-def _trace_reading(reading: Reading, gpus: GpuSnapshot, now: float) -> Mapping[str, Any]:
-    device = reading.device
-    return {
-        "gpu": str(reading.key),
-        "mig_profile": device.mig_profile if device else "",
-        "gpu_node": device.node if device else "",
-        "gpu_exporter": reading.told_by,
-        "held_by": sorted("/".join(pod) for pod in gpus.holders.get(reading.key, ())),
-        "age_seconds": round(now - reading.at, 3),
-        "above": reading.above,
-        "below": reading.below,
-        "contribution": reading.above / reading.below,
-    }
