@@ -142,7 +142,12 @@ class GpuScraper:
         """One round over the exporters on the nodes of our pods."""
         begun = self._clock()
         targets = self._targets()
-        self._kept = {key: pages for key, pages in self._kept.items() if key in targets}
+        self._kept = {
+            key: pages
+            for key, pages in self._kept.items()
+            if key in targets
+            or pages[-1].at >= begun - self._max_age  # one that is gone may be followed by the next
+        }
         async with asyncio.TaskGroup() as group:
             asked = {key: group.create_task(self._scrape(key, url)) for key, url in targets.items()}
         self._series.end_round()

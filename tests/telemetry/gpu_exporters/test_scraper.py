@@ -169,11 +169,19 @@ async def test_a_page_with_more_than_a_node_can_have_is_none_at_all(page: str, s
     assert scraped.scraper.snapshot.failure == f"exporters do not answer: {says}"
 
 
-async def test_an_exporter_that_is_gone_takes_its_pages_along() -> None:
+async def test_the_pages_of_an_exporter_that_is_gone_stand_for_their_time() -> None:
+    """A rollout of a DaemonSet takes each node's exporter away for half a minute: no pod of the node is missing meanwhile."""
     scraped = Round()
     pod = exporter_pod("here", "n1")
     scraped.group.apply(EventType.ADDED, pod)
     await scraped.tick({"here": busy(50)})
     scraped.group.apply(EventType.DELETED, pod)
+    scraped.now += 15
+    assert await scraped.tick({}) == {"GPU-1": 0.5}
+    scraped.group.apply(EventType.ADDED, exporter_pod("next", "n1"))
+    scraped.now += 15
+    assert await scraped.tick({"next": busy(90)}) == {"GPU-1": 0.9}
+    scraped.group.replace([])
+    scraped.now += 41
     assert await scraped.tick({}) == {}
     assert scraped.scraper.snapshot.absent.startswith("no pod of gpu.exporters runs")
