@@ -198,9 +198,7 @@ def _some_untold(pod: SelectedPod, keys: Sequence[DeviceKey], gpus: GpuSnapshot)
     shared = any(len(gpus.holders[key]) > 1 or any(d.in_parts for d in gpus.by_key[key]) for key in keys)
     if wanted is None or len(keys) >= wanted or shared:
         return None
-    told = (
-        f"its limits give it {wanted} GPUs and exporters tell of {len(keys)}; {_remedies(gpus).not_an_owner}"
-    )
+    told = f"exporters tell of fewer GPUs than its limits give it; {_remedies(gpus).not_an_owner}"
     return Reason.FAMILY_ABSENT, told
 
 

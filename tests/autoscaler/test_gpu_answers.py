@@ -137,13 +137,24 @@ def test_an_error_names_the_cause_and_stays_as_it_is_while_the_cause_does(
 def test_a_pod_with_fewer_devices_than_its_limits_is_missing_unless_it_may_hold_parts_of_one() -> None:
     one = gpu("g1", "a", busy=0.5)
     reason, message = no_data(ask(UTILIZATION, snapshot(one), held("a", 2)))
-    assert (reason, "its limits give it 2 GPUs and exporters tell of 1" in message) == (
+    assert (reason, "exporters tell of fewer GPUs than its limits give it" in message) == (
         Reason.FAMILY_ABSENT,
         True,
     )
     assert value(ask(UTILIZATION, snapshot(replace(one, in_parts=True)), held("a", 2))) == 0.5
     shared = gpu("g1", "a", "b", busy=0.5)
     assert value(ask(UTILIZATION, snapshot(shared), held("a", 2))) == 0.5
+
+
+def test_the_error_of_a_pod_that_is_told_in_part_is_the_same_however_much_is_told() -> None:
+    """It is in the HPA's status, and each change of it is a write."""
+    name = "triton-" + "x" * 56
+    told = [gpu(f"GPU-{n}", name) for n in range(4)]
+    messages = {no_data(ask(UTILIZATION, snapshot(*told[:n]), held(name, 4))) for n in (1, 2, 3)}
+    assert len(messages) == 1
+    fleet = held("a"), held(name, 4)
+    reason, message = no_data(ask(UTILIZATION, snapshot(gpu("g", "a"), *told[:1]), *fleet))
+    assert (reason, message.endswith("else one pod alone is named")) == (Reason.COVERAGE, True), message
 
 
 def test_what_an_earlier_pod_of_the_name_held_is_not_this_ones() -> None:
