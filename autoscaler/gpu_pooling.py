@@ -5,6 +5,7 @@ which nobody tells is *missing*, never left out as if it held none; a pod just s
 device shared by pods counts once, whoever tells of it. As for other means and ratios, under `coverage` of the pods there is none.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -78,7 +79,7 @@ def answer_devices(
         answer.pods = [held for held in holding if held is not None]
         _refuse_untold(answer.pods, present, settings)
         answer.distinct = _distinct(answer.pods)
-        answer.value = _pooled(signal, formula, answer.distinct.values(), gpus, now)
+        answer.value = _pooled(signal, answer, gpus, now)
     except Refusal as refusal:
         answer.refusal = refusal
     return answer
@@ -259,12 +260,11 @@ def _distinct(pods: Iterable[HeldPod]) -> Mapping[DeviceKey, Reading]:
     return found
 
 
-def _pooled(
-    signal: Signal, formula: GpuDevices, readings: Iterable[Reading], gpus: GpuSnapshot, now: float
-) -> Value:
-    read = list(readings)
+def _pooled(signal: Signal, answer: DeviceAnswer, gpus: GpuSnapshot, now: float) -> Value:
+    read = list(answer.distinct.values())
     above, below = sum(one.above for one in read), sum(one.below for one in read)
-    shared = sum(len(gpus.holders.get(one.key, ())) > 1 for one in read)
+    held = Counter(one.key for pod in answer.pods for one in pod.readings)
+    shared = sum(max(held[one.key], len(gpus.holders.get(one.key, ()))) > 1 for one in read)
     labels = {
         "gpu_exporter": ",".join(sorted({one.told_by for one in read})),
         "gpus": str(len(read)),

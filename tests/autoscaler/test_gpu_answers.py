@@ -257,6 +257,9 @@ def test_a_device_on_a_pods_own_page_is_held_by_it_and_read_from_the_exporter() 
     found = snapshot(gpu("g1", "a", busy=0.9, used=2, usable=4))
     other = held("b", state=pod("b", row(), gpu=gpus(g1=(0, 1))))
     assert value(ask(UTILIZATION, found, other)) == 0.9
+    both = ask(UTILIZATION, found, held("a"), other)
+    assert isinstance(both, Value)
+    assert both.labels == {"gpu_exporter": "dcgm-exporter", "gpus": "1", "gpus_shared": "1"}
     assert value(ask(MEMORY_SIGNAL, found, other)) == 0.5
     more = held("b", None, state=pod("b", row(), gpu=gpus(g1=(0, 1), g2=(0, 1))))
     assert isinstance(ask(UTILIZATION, found, more), NoData), "of its second device nobody tells"
