@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from autoscaler.signal import Signal
     from telemetry.gateways.kind import GatewayKind
-    from telemetry.gpu_exporter import GpuExporter
+    from telemetry.gpu_exporters.exporter import GpuExporter
 
 CANNOT_TELL = 3
 
@@ -182,7 +182,7 @@ def try_(
 def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
     """Check configuration FILES and the rules, offline; every mistake is shown with its line."""
     from autoscaler.config import read_config
-    from telemetry.gpu_exporter import load_gpu_exporters
+    from telemetry.gpu_exporters.exporter import load_gpu_exporters
     from telemetry.located_yaml import InvalidFileError
 
     rows, gateways = _load_rows(rules_folder), _load_gateways(rules_folder)

@@ -15,7 +15,7 @@ from autoscaler.selector import SelectorError, key_problem, parse_selector
 from telemetry.durations import Seconds
 from telemetry.gateways.kind import GatewayKind
 from telemetry.gateways.source import GatewaySettings
-from telemetry.gpu_reader import GpuSettings
+from telemetry.gpu_exporters.prometheus_reader import GpuSettings
 from telemetry.index_reader import IndexSettings
 from telemetry.located_yaml import parse_located, read_located
 from telemetry.model_config import ModelFacts

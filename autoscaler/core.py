@@ -9,7 +9,7 @@ from autoscaler.gateway_evaluate import GatewayView, evaluate_gateway, is_gatewa
 from autoscaler.selection import Settings
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.pod_state import PodState
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from autoscaler.alias import alias_of, exact_alias_of
 from autoscaler.answer import Answer, NoData, Reason, Value
 from autoscaler.gpu_formula import GpuDevices, OwnPage
-from autoscaler.gpu_pooling import NOT_READ, answer_devices, trace_devices
+from autoscaler.gpu_pooling import NOT_READ, answer_devices
+from autoscaler.gpu_trace import trace_devices
 from autoscaler.pooling import Refusal, contribution, pool
 from autoscaler.selection import (
     ROW_LABELS,
@@ -29,7 +30,7 @@ from autoscaler.selection import (
 )
 from autoscaler.selector import Selector
 from autoscaler.signal import Pods, Quantile, Ratio, Signal, Total
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.model_config import ModelFacts
 from telemetry.pod_state import PodState
 from telemetry.two_sources import PROMETHEUS

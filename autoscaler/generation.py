@@ -23,7 +23,7 @@ from autoscaler.signal import Signal, needed_families
 from autoscaler.sources import make_gateway_source, make_gpu_source, make_source
 from telemetry.auto_source import AutoSource, Overview
 from telemetry.gateways.kind import GatewayKind
-from telemetry.gpu_exporter import GpuExporter
+from telemetry.gpu_exporters.exporter import GpuExporter
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pods import PodTargets
 from telemetry.target import Targets

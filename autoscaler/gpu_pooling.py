@@ -5,9 +5,10 @@ which nobody tells is *missing*, never left out as if it held none; a pod just s
 device shared by pods counts once, whoever tells of it. As for other means and ratios, under `coverage` of the pods there is none.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from autoscaler.answer import Reason, Value
 from autoscaler.gpu_formula import GpuDevices
@@ -15,9 +16,9 @@ from autoscaler.pooling import Refusal
 from autoscaler.selection import ROW_LABELS, SelectedPod, Settings, Standing, select_pods
 from autoscaler.selector import Selector
 from autoscaler.signal import Signal
-from telemetry.gpu_devices import Device, DeviceKey
-from telemetry.gpu_exporter import Remedies
-from telemetry.gpu_snapshot import GpuSnapshot, memory_of, utilization_of
+from telemetry.gpu_exporters.devices import Device, DeviceKey
+from telemetry.gpu_exporters.exporter import Remedies
+from telemetry.gpu_exporters.snapshot import GpuSnapshot, memory_of, utilization_of
 from telemetry.pod_state import PodState
 from telemetry.prometheus_pages import PodName
 from telemetry.target import Phase
@@ -48,7 +49,7 @@ class HeldPod:
 
     pod: SelectedPod
     standing: Standing
-    readings: tuple[Reading, ...] = ()
+    readings: Sequence[Reading] = ()
     cause: tuple[Reason, str] | None = None
 
 
@@ -78,7 +79,7 @@ def answer_devices(
         answer.pods = [held for held in holding if held is not None]
         _refuse_untold(answer.pods, present, settings)
         answer.distinct = _distinct(answer.pods)
-        answer.value = _pooled(signal, formula, answer.distinct.values(), gpus, now)
+        answer.value = _pooled(signal, answer, gpus, now)
     except Refusal as refusal:
         answer.refusal = refusal
     return answer
@@ -109,7 +110,7 @@ def _held(
             "exporters tell of a pod of this name in more than one cluster; narrow gpu.matchers to this one"
         )
         return HeldPod(pod, Standing.SILENT, cause=(Reason.NOT_ANSWERING, told))
-    keys = _present_keys(gpus.held.get(name, ()), target.gpus, gpus, now) or _shown_by_itself(pod, gpus)
+    keys = _present_keys(gpus.held.get(name, {}), target.gpus, gpus, now) or _shown_by_itself(pod, gpus)
     cause = None
     if keys:
         readings = [_reading(signal, formula, gpus.by_key[key], gpus, now) for key in keys]
@@ -121,25 +122,33 @@ def _held(
         else:
             unread = next(key for key, reading in zip(keys, readings, strict=True) if reading is None)
             cause = _unread(formula, gpus.by_key[unread], gpus, now)
-    own = tuple(_own_readings(formula, pod))
+    own = _own_readings(formula, pod)
     if own:
         return HeldPod(pod, Standing.ANSWERED, own)
     if target.gpus == 0 and not keys:
         return None
-    if not keys and (target.phase is Phase.STARTING or now - pod.state.known_since <= gpus.max_age):
+    if not keys and _is_new(pod.state, gpus, now):
         return HeldPod(pod, Standing.NEW)
     return HeldPod(pod, Standing.SILENT, cause=cause or _nobody_tells(gpus))
 
 
+def _is_new(state: PodState, gpus: GpuSnapshot, now: float) -> bool:
+    """Exporters cannot have told of it yet. Of a pod that ran before we began they had the time."""
+    began_in_sight = state.target.born_in_sight or not state.target.ready
+    seen = now - state.known_since
+    return state.target.phase is Phase.STARTING or (began_in_sight and seen <= gpus.max_age)
+
+
 def _present_keys(
-    named: Sequence[DeviceKey], wanted: int | None, gpus: GpuSnapshot, now: float
+    named: Mapping[DeviceKey, float], wanted: int | None, gpus: GpuSnapshot, now: float
 ) -> tuple[DeviceKey, ...]:
-    """Without what an earlier pod of this name held, on a node that tells nothing any more: too old beside what is fresh, or more
-    than the limits give."""
-    newest = {key: max(device.at for device in gpus.by_key[key]) for key in named}
-    fresh = [key for key in named if newest[key] >= now - gpus.max_age]
-    ordered = sorted(fresh or named, key=lambda key: (-newest[key], key))
-    return tuple(sorted(ordered[:wanted] if wanted else ordered))
+    """Without what an earlier pod of this name held, as an exporter has it that tells nothing any more: too old beside what is
+    fresh, or told before the newest and more than the limits give."""
+    fresh = [key for key, at in named.items() if at >= now - gpus.max_age]
+    ordered = sorted(fresh or named, key=lambda key: (-named[key], key))
+    if wanted:
+        ordered = [key for n, key in enumerate(ordered) if n < wanted or named[key] == named[ordered[0]]]
+    return tuple(sorted(ordered))
 
 
 def _shown_by_itself(pod: SelectedPod, gpus: GpuSnapshot) -> tuple[DeviceKey, ...]:
@@ -168,14 +177,20 @@ def _reading(
     return None
 
 
-def _own_readings(formula: GpuDevices, pod: SelectedPod) -> Iterator[Reading]:
+def _own_readings(formula: GpuDevices, pod: SelectedPod) -> Sequence[Reading]:
+    """Of all GPUs on the pod's own page, or none: one that a Triton could not read shows a total of 0."""
     own = formula.own_page
     if own is None or pod.standing is not Standing.ANSWERED or pod.window is None:
-        return
+        return ()
+    readings = []
     for row, window in pod.rows.items():
+        if not row.gpu:
+            continue
         used, total = window.mean.get(own.used), window.mean.get(own.total, 0.0)
-        if row.gpu and used is not None and total > 0:
-            yield Reading(DeviceKey(row.gpu, ""), TRITON, used, total, pod.window.at)
+        if used is None or total <= 0:
+            return ()
+        readings.append(Reading(DeviceKey(row.gpu, ""), TRITON, used, total, pod.window.at))
+    return readings
 
 
 def _some_untold(pod: SelectedPod, keys: Sequence[DeviceKey], gpus: GpuSnapshot) -> tuple[Reason, str] | None:
@@ -184,7 +199,7 @@ def _some_untold(pod: SelectedPod, keys: Sequence[DeviceKey], gpus: GpuSnapshot)
     shared = any(len(gpus.holders[key]) > 1 or any(d.in_parts for d in gpus.by_key[key]) for key in keys)
     if wanted is None or len(keys) >= wanted or shared:
         return None
-    told = f"it holds {wanted} GPUs and exporters tell of {len(keys)}; {_remedies(gpus).not_an_owner}"
+    told = f"exporters tell of fewer GPUs than its limits give it; {_remedies(gpus).not_an_owner}"
     return Reason.FAMILY_ABSENT, told
 
 
@@ -206,7 +221,8 @@ def _nobody_tells(gpus: GpuSnapshot) -> tuple[Reason, str]:
         return Reason.FAMILY_ABSENT, gpus.absent
     remedies = _remedies(gpus)
     named = any(device.owners for device in gpus.devices)
-    return Reason.FAMILY_ABSENT, remedies.not_an_owner if named else remedies.no_owners
+    told = f"no exporter names it; {remedies.not_an_owner}" if named else remedies.no_owners
+    return Reason.FAMILY_ABSENT, told
 
 
 def _remedies(gpus: GpuSnapshot) -> Remedies:
@@ -244,12 +260,11 @@ def _distinct(pods: Iterable[HeldPod]) -> Mapping[DeviceKey, Reading]:
     return found
 
 
-def _pooled(
-    signal: Signal, formula: GpuDevices, readings: Iterable[Reading], gpus: GpuSnapshot, now: float
-) -> Value:
-    read = list(readings)
+def _pooled(signal: Signal, answer: DeviceAnswer, gpus: GpuSnapshot, now: float) -> Value:
+    read = list(answer.distinct.values())
     above, below = sum(one.above for one in read), sum(one.below for one in read)
-    shared = sum(len(gpus.holders.get(one.key, ())) > 1 for one in read)
+    held = Counter(one.key for pod in answer.pods for one in pod.readings)
+    shared = sum(max(held[one.key], len(gpus.holders.get(one.key, ()))) > 1 for one in read)
     labels = {
         "gpu_exporter": ",".join(sorted({one.told_by for one in read})),
         "gpus": str(len(read)),
@@ -257,37 +272,3 @@ def _pooled(
     }
     age = max(0.0, *(now - one.at for one in read))
     return Value(above / below, age, round(signal.window), labels=labels)
-
-
-def trace_devices(answer: DeviceAnswer, gpus: GpuSnapshot, now: float) -> list[Mapping[str, Any]]:
-    """One mapping a pod and device, and one for a pod of whose devices nobody tells."""
-    rows: list[Mapping[str, Any]] = []
-    for held in answer.pods:
-        target = held.pod.state.target
-        about: dict[str, Any] = {
-            "pod": held.pod.name,
-            "workload": target.workload.name if target.workload else None,
-            "ready": target.ready,
-            "standing": str(held.standing),
-            "counted": bool(held.readings),
-            "age_seconds": None,
-            "failure": held.cause[1] if held.cause else None,
-            "gpus_by_limits": target.gpus,
-        }
-        rows += [{**about, **_trace_reading(one, gpus, now)} for one in held.readings] or [about]
-    return rows
-
-
-def _trace_reading(reading: Reading, gpus: GpuSnapshot, now: float) -> Mapping[str, Any]:
-    device = reading.device
-    return {
-        "gpu": str(reading.key),
-        "mig_profile": device.mig_profile if device else "",
-        "gpu_node": device.node if device else "",
-        "gpu_exporter": reading.told_by,
-        "held_by": sorted("/".join(pod) for pod in gpus.holders.get(reading.key, ())),
-        "age_seconds": round(now - reading.at, 3),
-        "above": reading.above,
-        "below": reading.below,
-        "contribution": reading.above / reading.below,
-    }

@@ -9,7 +9,7 @@ from autoscaler.config_section import Section
 from autoscaler.prometheus_section import PrometheusSection, check_matchers
 from autoscaler.selector import SelectorError, parse_selector
 from telemetry.durations import Seconds
-from telemetry.gpu_reader import GpuSettings
+from telemetry.gpu_exporters.prometheus_reader import GpuSettings
 
 
 def _selector(text: str) -> str:

@@ -17,7 +17,7 @@ import structlog
 from autoscaler.config import Config, read_config
 from autoscaler.signal import Signal, load_signals
 from telemetry.gateways.kind import GatewayKind, load_gateways
-from telemetry.gpu_exporter import GpuExporter, load_gpu_exporters
+from telemetry.gpu_exporters.exporter import GpuExporter, load_gpu_exporters
 from telemetry.located_yaml import InvalidFileError, Problem
 
 log = structlog.get_logger(__name__)

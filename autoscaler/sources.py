@@ -11,10 +11,10 @@ from telemetry.auto_source import AutoSource, CrossChecks
 from telemetry.cross_check import Samples
 from telemetry.gateways.kind import GatewayKind
 from telemetry.gateways.source import GatewaySource
-from telemetry.gpu_exporter import GpuExporter
-from telemetry.gpu_reader import GpuReader
-from telemetry.gpu_scrape import ExporterPods, ExporterTargets, GpuScraper
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.exporter import GpuExporter
+from telemetry.gpu_exporters.prometheus_reader import GpuReader
+from telemetry.gpu_exporters.scraper import ExporterPods, ExporterTargets, GpuScraper
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.http_body import PlainPages
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.pod_state import PodState

@@ -15,7 +15,7 @@ from telemetry.prometheus_vector import Vector
 MAX_SERIES: Final = 50_000
 """Of one answer: about 5 MB. More is a selection that is too wide, such as each sidecar of a mesh as a gateway."""
 REMEMBERED: Final = "1h"
-"""A gateway that told of no request for so long is forgotten by who did not see it then, though Prometheus still tries to scrape it."""
+"""A gateway that told of no request for so long is known only to a process that saw it fall silent."""
 UP: Final = ("job", "instance")
 """The labels that `up` shares with what the scraped page shows."""
 

@@ -7,7 +7,7 @@ import pytest
 from autoscaler.config import parse_config
 from autoscaler.selection import Settings
 from autoscaler.signal import GatewayRate, Pods, Signal, Total, load_signals, needed_families
-from telemetry.gpu_reader import GpuSettings
+from telemetry.gpu_exporters.prometheus_reader import GpuSettings
 from telemetry.located_yaml import InvalidFileError
 from telemetry.model_config import ModelFacts, parse_model_config
 from telemetry.prometheus import PrometheusAccess

@@ -11,9 +11,9 @@ from autoscaler.evaluate import evaluate
 from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
 from autoscaler.value_view import render_trace
-from telemetry.gpu_devices import Device, DeviceKey, MemoryPoint
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.devices import Device, DeviceKey, MemoryPoint
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.pod_state import PodState
 from telemetry.prometheus_pages import PodName
 from telemetry.rules_dir import rules_dir
@@ -117,7 +117,7 @@ def test_one_number_is_never_made_of_two_exporters() -> None:
         (snapshot(), Reason.FAMILY_ABSENT, "let it scrape one of them"),
         (snapshot(failure="Prometheus does not answer: timed out"), Reason.NOT_ANSWERING, "timed out"),
         (snapshot(gpu("g9")), Reason.FAMILY_ABSENT, "--kubernetes"),
-        (snapshot(gpu("g9", "other")), Reason.FAMILY_ABSENT, "KUBERNETES_VIRTUAL_GPUS"),
+        (snapshot(gpu("g9", "other")), Reason.FAMILY_ABSENT, "no exporter names it; see that dcgm-exporter runs"),
         (snapshot(gpu("g1", "a", busy=None)), Reason.FAMILY_ABSENT, "DCGM_FI_PROF_GR_ENGINE_ACTIVE"),
         (snapshot(gpu("g1", "a", age=61)), Reason.NOT_ANSWERING, "too old"),
         (snapshot(gpu("g1", "a", age=61), failure="Prometheus does not answer: x"), Reason.NOT_ANSWERING, "answer: x"),
@@ -137,10 +137,24 @@ def test_an_error_names_the_cause_and_stays_as_it_is_while_the_cause_does(
 def test_a_pod_with_fewer_devices_than_its_limits_is_missing_unless_it_may_hold_parts_of_one() -> None:
     one = gpu("g1", "a", busy=0.5)
     reason, message = no_data(ask(UTILIZATION, snapshot(one), held("a", 2)))
-    assert (reason, "it holds 2 GPUs and exporters tell of 1" in message) == (Reason.FAMILY_ABSENT, True)
+    assert (reason, "exporters tell of fewer GPUs than its limits give it" in message) == (
+        Reason.FAMILY_ABSENT,
+        True,
+    )
     assert value(ask(UTILIZATION, snapshot(replace(one, in_parts=True)), held("a", 2))) == 0.5
     shared = gpu("g1", "a", "b", busy=0.5)
     assert value(ask(UTILIZATION, snapshot(shared), held("a", 2))) == 0.5
+
+
+def test_the_error_of_a_pod_that_is_told_in_part_is_the_same_however_much_is_told() -> None:
+    """It is in the HPA's status, and each change of it is a write."""
+    name = "triton-" + "x" * 56
+    told = [gpu(f"GPU-{n}", name) for n in range(4)]
+    messages = {no_data(ask(UTILIZATION, snapshot(*told[:n]), held(name, 4))) for n in (1, 2, 3)}
+    assert len(messages) == 1
+    fleet = held("a"), held(name, 4)
+    reason, message = no_data(ask(UTILIZATION, snapshot(gpu("g", "a"), *told[:1]), *fleet))
+    assert (reason, message.endswith("else one pod alone is named")) == (Reason.COVERAGE, True), message
 
 
 def test_what_an_earlier_pod_of_the_name_held_is_not_this_ones() -> None:
@@ -148,6 +162,23 @@ def test_what_an_earlier_pod_of_the_name_held_is_not_this_ones() -> None:
     before, now = gpu("g1", "a", busy=1.0, age=40), gpu("g2", "a", busy=0.25, age=1)
     assert value(ask(UTILIZATION, snapshot(before, now), held("a", 1))) == 0.25
     assert value(ask(UTILIZATION, snapshot(replace(before, at=NOW - 70), now), held("a", None))) == 0.25
+
+
+def test_what_a_silent_exporter_said_of_a_pod_does_not_give_it_anothers_gpu() -> None:
+    """The agent fell silent; since then g1 went from pod a to pod b, as dcgm-exporter tells, and a came back on g2."""
+    found = snapshot(
+        gpu("g1", "b", busy=1.0, age=1),
+        gpu("g2", "a", busy=0.25, age=2),
+        gpu("g1", "a", busy=1.0, age=70, exporter="triton-gpu-agent"),
+    )
+    assert value(ask(UTILIZATION, found, held("a", 1))) == 0.25
+    assert value(ask(UTILIZATION, found, held("a", None))) == 0.25
+
+
+def test_what_is_told_at_once_is_held_at_once_whatever_the_limits_say() -> None:
+    """A claim (dynamic resource allocation) gave it one more, which limits do not count."""
+    found = snapshot(gpu("g1", "a", busy=1.0), gpu("g2", "a", busy=0.0))
+    assert value(ask(UTILIZATION, found, held("a", 1))) == 0.5
 
 
 def test_a_pod_without_a_gpu_lacks_none() -> None:
@@ -174,12 +205,28 @@ def test_under_four_fifths_of_the_pods_there_is_no_number() -> None:
 
 def test_a_pod_just_started_is_new_and_not_missing() -> None:
     found = snapshot(gpu("g1", "a", busy=0.5))
-    young = held("young", state=pod("young", None, known=5.0))
+    young = held("young", state=pod("young", None, known=5.0, born=True))
     starting = held("starting", state=pod("starting", None, phase=Phase.STARTING, ready=False))
     assert value(ask(UTILIZATION, found, held("a"), young, starting)) == 0.5
     assert no_data(ask(UTILIZATION, found, young))[0] == Reason.STARTING
-    old = held("young", state=pod("young", None, known=500.0))
+    old = held("young", state=pod("young", None, known=500.0, born=True))
     assert no_data(ask(UTILIZATION, found, held("a"), old))[0] == Reason.COVERAGE
+
+
+def test_a_pod_that_ran_before_we_began_is_missing_at_once() -> None:
+    """After a restart every pod is known since then; exporters had all the time before to tell of it."""
+    found = snapshot(gpu("g1", "a", busy=0.1))
+    untold = [held(name, state=pod(name, None, known=2.0)) for name in ("b", "c", "d")]
+    reason, message = no_data(ask(UTILIZATION, found, held("a"), *untold))
+    assert (reason, message.startswith("the GPUs of too few pods are told; pod b: ")) == (
+        Reason.COVERAGE,
+        True,
+    )
+    unasked = snapshot(failure="Prometheus was not asked for them yet")
+    assert no_data(ask(UTILIZATION, unasked, *untold)) == (
+        Reason.NOT_ANSWERING,
+        "pod b: Prometheus was not asked for them yet",
+    )
 
 
 def test_terminating_pods_hold_nothing_any_more() -> None:
@@ -198,11 +245,21 @@ def test_memory_of_a_pod_that_no_exporter_tells_is_that_of_its_own_page() -> Non
     assert isinstance(ask(UTILIZATION, snapshot(gpu("g1", "a")), own), NoData), "its utilisation is not read"
 
 
+def test_a_gpu_whose_memory_a_triton_could_not_read_is_missing_and_not_left_out() -> None:
+    """Triton sets both numbers to 0 on a read error (triton-inference-server/core: src/metrics.cc)."""
+    own = held("b", 2, state=pod("b", row(), gpu=gpus(g2=(1 * GIB, 4 * GIB), g3=(0, 0))))
+    reason, _ = no_data(ask(MEMORY_SIGNAL, snapshot(gpu("g1", "a")), own))
+    assert reason == Reason.FAMILY_ABSENT
+
+
 def test_a_device_on_a_pods_own_page_is_held_by_it_and_read_from_the_exporter() -> None:
     """Time-slicing without KUBERNETES_VIRTUAL_GPUS names one pod of several; the others' own pages name the device."""
     found = snapshot(gpu("g1", "a", busy=0.9, used=2, usable=4))
     other = held("b", state=pod("b", row(), gpu=gpus(g1=(0, 1))))
     assert value(ask(UTILIZATION, found, other)) == 0.9
+    both = ask(UTILIZATION, found, held("a"), other)
+    assert isinstance(both, Value)
+    assert both.labels == {"gpu_exporter": "dcgm-exporter", "gpus": "1", "gpus_shared": "1"}
     assert value(ask(MEMORY_SIGNAL, found, other)) == 0.5
     more = held("b", None, state=pod("b", row(), gpu=gpus(g1=(0, 1), g2=(0, 1))))
     assert isinstance(ask(UTILIZATION, found, more), NoData), "of its second device nobody tells"

@@ -15,7 +15,7 @@ from autoscaler.generation import Generation
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.selector import parse_selector
 from autoscaler.signal import load_signals
-from telemetry.gpu_exporter import load_gpu_exporters
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
 from telemetry.http_body import scrape_session
 from telemetry.kube_client import KubernetesClient
 from telemetry.rules_dir import rules_dir

@@ -1,7 +1,7 @@
 """Pages of GPU exporters, of several versions and sharing modes, through a real Prometheus: numbers as worked out by hand.
 
 A page and what is to come of it stand beside each other in `gpu_pages/`, with where the page is from. All pages are scraped by one
-Prometheus, with and without `honor_labels`, as targets with the labels that the Prometheus operator gives an exporter's pod.
+Prometheus, with and without `honor_labels`, as targets with the labels that usual scrape configurations give an exporter's pod.
 """
 
 import asyncio
@@ -19,23 +19,17 @@ from prometheus_client import generate_latest
 
 from autoscaler.answer import Answer, NoData, Value
 from autoscaler.config import parse_config
-from autoscaler.evaluate import evaluate
 from autoscaler.generation import Generation
 from autoscaler.own_metrics import OwnMetrics
-from autoscaler.selection import Settings
 from autoscaler.selector import parse_selector
-from autoscaler.signal import load_signals
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_reader import GpuReader, GpuSettings
-from telemetry.gpu_snapshot import GpuSnapshot
+from telemetry.gpu_exporters.prometheus_reader import GpuReader, GpuSettings
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.http_body import scrape_session
-from telemetry.pod_state import PodState
 from telemetry.prometheus import PrometheusSource
-from telemetry.rules_dir import rules_dir
-from telemetry.target import Phase, PodKey, Target, Workload
 from tests.api.strict_api import StrictApi
 from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
+from tests.prometheus.gpu_questions import EXPORTERS, SIGNAL_OF, SIGNALS, ask, holder
 from tests.prometheus.pages import page
 from tests.prometheus.server import PrometheusServer
 from tests.prometheus.server import Target as Scraped
@@ -44,16 +38,24 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 PAGES = Path(__file__).parent / "gpu_pages"
 CASES = sorted(file.stem for file in PAGES.glob("*.yaml"))
-SIGNALS = load_signals(rules_dir() / "signals")
-EXPORTERS = load_gpu_exporters(rules_dir() / "gpu_exporters")
-SIGNAL_OF = {"memory": "triton_gpu_memory_used_ratio", "utilization": "triton_gpu_utilization"}
 MAX_AGE = 4.0
 
 
+OPERATOR = {
+    "namespace": "gpu-operator",
+    "pod": "nvidia-dcgm-exporter-x7k2p",
+    "container": "exporter",
+    "node": "n1",
+}
+"""What the Prometheus operator gives the series of an exporter's pod."""
+ENDPOINTS = {"namespace": "gpu-operator", "service": "nvidia-dcgm-exporter", "node": "n1"}
+"""What the job kubernetes-service-endpoints of Prometheus' Helm chart gives: a namespace and no pod."""
+POD_ALONE = {"kubernetes_namespace": "gpu-operator", "pod": "nvidia-dcgm-exporter-x7k2p"}
+"""Prometheus renames each label for itself."""
+
+
 def own_labels(case: str, **more: str) -> Mapping[str, str]:
-    """What the operator gives the series of an exporter's pod."""
-    own = {"namespace": "gpu-operator", "pod": "nvidia-dcgm-exporter-x7k2p", "container": "exporter"}
-    return {**own, "node": "n1", "case": case, **more}
+    return {**OPERATOR, "case": case, **more}
 
 
 def settings(case: str) -> GpuSettings:
@@ -74,18 +76,6 @@ async def snapshot_of(server: PrometheusServer, case: str) -> GpuSnapshot:
         return reader.snapshot
 
 
-def holder(namespace: str, pod: str, workload: str, gpus: int | None) -> PodState:
-    """A pod that was there long before the exporter's samples, whose own page nobody read."""
-    key = PodKey(namespace, pod, f"uid-{pod}")
-    owner = Workload("Deployment", workload)
-    target = Target(key, None, None, Phase.RUNNING, ready=True, workload=owner, gpus=gpus)
-    return PodState(target, time.monotonic() - 1000.0, failure="not scraped here")
-
-
-def ask(signal: str, pods: list[PodState], snapshot: GpuSnapshot | None) -> Answer:
-    return evaluate(SIGNALS[signal], pods, parse_selector(""), Settings(), time.monotonic(), gpus=snapshot)
-
-
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -100,20 +90,24 @@ def read_case(name: str) -> Case:
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=[False, True], ids=["exported", "honored"]
+    scope="module",
+    loop_scope="module",
+    params=[(OPERATOR, False), (OPERATOR, True), (ENDPOINTS, False), (POD_ALONE, False)],
+    ids=["exported", "honored", "endpoints", "pod_alone"],
 )
 async def server(
     request: pytest.FixtureRequest,
     prometheus_tools: PrometheusTools,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[PrometheusServer]:
+    own, honor_labels = request.param
     async with AsyncExitStack() as stack:
         targets = [
-            Scraped(await stack.enter_async_context(page(read_case(name).page)), own_labels(name))
+            Scraped(await stack.enter_async_context(page(read_case(name).page)), {**own, "case": name})
             for name in CASES
         ]
         folder = tmp_path_factory.mktemp("gpu")
-        started = PrometheusServer(prometheus_tools, folder, targets, honor_labels=request.param)
+        started = PrometheusServer(prometheus_tools, folder, targets, honor_labels=honor_labels)
         await stack.enter_async_context(started)
         await started.until_scraped(3)
         yield started

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from telemetry.gpu_devices import Device, DeviceKey, MemoryPoint
-from telemetry.gpu_exporter import Remedies
+from telemetry.gpu_exporters.devices import Device, DeviceKey, MemoryPoint
+from telemetry.gpu_exporters.exporter import Remedies
 from telemetry.prometheus_pages import PodName
 
 _Point = TypeVar("_Point", MemoryPoint, tuple[float, float])
@@ -51,19 +51,21 @@ class GpuSnapshot:
         return {key: tuple(devices) for key, devices in found.items()}
 
     @cached_property
-    def held(self) -> Mapping[PodName, tuple[DeviceKey, ...]]:
-        """Each pod's devices, by whichever exporter names it."""
-        found: defaultdict[PodName, set[DeviceKey]] = defaultdict(set)
+    def held(self) -> Mapping[PodName, Mapping[DeviceKey, float]]:
+        """Each pod's devices, by whichever exporter names it, and the second at which one did last."""
+        found: defaultdict[PodName, dict[DeviceKey, float]] = defaultdict(dict)
         for device in self.devices:
             for owner in device.owners:
-                found[owner].add(device.key)
-        return {pod: tuple(sorted(keys)) for pod, keys in found.items()}
+                found[owner][device.key] = max(device.at, found[owner].get(device.key, device.at))
+        return found
 
     @cached_property
     def holders(self) -> Mapping[DeviceKey, frozenset[PodName]]:
+        """Without whom only an exporter names that fell silent while another went on to tell of the device."""
         return {
-            key: frozenset().union(*(device.owners for device in devices))
+            key: frozenset().union(*(d.owners for d in devices if d.at >= newest - self.max_age))
             for key, devices in self.by_key.items()
+            for newest in [max(d.at for d in devices)]
         }
 
     @cached_property
@@ -110,8 +112,8 @@ def shifted(device: Device, seconds: float) -> Device:
     )
 
 
-def merged(before: Iterable[Device], now: Iterable[Device]) -> tuple[Device, ...]:
-    """After an answer in part: what it lacks may be there still, until its samples are too old."""
-    found = {(device.exporter, device.key): device for device in before}
+def merged(before: Iterable[Device], now: Iterable[Device], since: float) -> tuple[Device, ...]:
+    """After an answer in part: what it lacks may be there still. One without a sample `since` then would be in no whole one."""
+    found = {(device.exporter, device.key): device for device in before if device.at >= since}
     found |= {(device.exporter, device.key): device for device in now}
     return tuple(found.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.gpu_exporter import load_gpu_exporters
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
 from telemetry.located_yaml import InvalidFileError
 from telemetry.rules_dir import rules_dir
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_reader import NOT_ASKED, GpuReader, GpuSettings
-from telemetry.gpu_snapshot import utilization_of
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.prometheus_reader import NOT_ASKED, GpuReader, GpuSettings
+from telemetry.gpu_exporters.snapshot import utilization_of
 from telemetry.prometheus import PrometheusSource
 from telemetry.prometheus_queries import TickReport
 from telemetry.rules_dir import rules_dir

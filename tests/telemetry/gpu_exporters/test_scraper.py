@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from telemetry.gpu_exporter import load_gpu_exporters
-from telemetry.gpu_scrape import NOT_ASKED, ExporterPods, ExporterTargets, GpuScraper
-from telemetry.gpu_snapshot import utilization_of
+from telemetry.gpu_exporters.exporter import load_gpu_exporters
+from telemetry.gpu_exporters.scraper import NOT_ASKED, ExporterPods, ExporterTargets, GpuScraper
+from telemetry.gpu_exporters.snapshot import utilization_of
 from telemetry.http_body import StatusError
 from telemetry.listwatch import EventType
 from telemetry.pods import Pod
@@ -26,8 +26,10 @@ class FakePages:
 
     def __init__(self) -> None:
         self.shown: dict[str, str | Exception] = {}
+        self.turns: list[bool] = []
 
     def turn(self, *, mute: bool) -> AbstractAsyncContextManager[object]:
+        self.turns.append(mute)
         return nullcontext()
 
     async def read(self, url: str, most: int) -> bytes:
@@ -140,11 +142,46 @@ async def test_an_exporter_that_fails_costs_itself_alone() -> None:
     assert scraped.scraper.snapshot.failure is None
 
 
-async def test_an_exporter_that_is_gone_takes_its_pages_along() -> None:
+async def test_an_exporter_that_timed_out_waits_beside_the_others() -> None:
+    """A hundred are asked at once, ten seconds each: 400 nodes that drop packets would make the others' pages too old."""
+    scraped = Round()
+    scraped.group.replace([exporter_pod("mute", "n1"), exporter_pod("here", "n1")])
+    pages = {"mute": TimeoutError(), "here": busy(50)}
+    await scraped.tick(pages)
+    assert scraped.pages.turns == [False, False]
+    await scraped.tick(pages)
+    assert scraped.pages.turns == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("".join(busy(5, f"GPU-{n}") for n in range(513)), "tells of more than 512 GPUs and instances"),
+        ("".join(busy(5).replace('pod="a"', f'pod="p{n}"') for n in range(8193)), "shows more than 8192 samples of GPUs"),
+    ],
+)  # fmt: skip
+async def test_a_page_with_more_than_a_node_can_have_is_none_at_all(page: str, says: str) -> None:
+    """One pod with new UUIDs at each round made half a gigabyte, and ten seconds of work a round."""
+    scraped = Round()
+    scraped.group.replace([exporter_pod("odd", "n1"), exporter_pod("here", "n1")])
+    assert await scraped.tick({"odd": page, "here": busy(50)}) == {"GPU-1": 0.5}
+    assert await scraped.tick({"odd": page, "here": StatusError(says)}) == {"GPU-1": 0.5}
+    assert scraped.scraper.snapshot.failure == f"exporters do not answer: {says}"
+
+
+async def test_the_pages_of_an_exporter_that_is_gone_stand_for_their_time() -> None:
+    """A rollout of a DaemonSet takes each node's exporter away for half a minute: no pod of the node is missing meanwhile."""
     scraped = Round()
     pod = exporter_pod("here", "n1")
     scraped.group.apply(EventType.ADDED, pod)
     await scraped.tick({"here": busy(50)})
     scraped.group.apply(EventType.DELETED, pod)
+    scraped.now += 15
+    assert await scraped.tick({}) == {"GPU-1": 0.5}
+    scraped.group.apply(EventType.ADDED, exporter_pod("next", "n1"))
+    scraped.now += 15
+    assert await scraped.tick({"next": busy(90)}) == {"GPU-1": 0.9}
+    scraped.group.replace([])
+    scraped.now += 41
     assert await scraped.tick({}) == {}
     assert scraped.scraper.snapshot.absent.startswith("no pod of gpu.exporters runs")

@@ -9,16 +9,19 @@ What Prometheus adds to a series (its target's own pod) names no holder. Series 
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from telemetry.gpu_exporter import GpuExporter, GpuFamily, OwnerLabels
+from telemetry.gpu_exporters.exporter import GpuExporter, GpuFamily, OwnerLabels
 from telemetry.prometheus_pages import PodName
 
 _ROUNDING: Final = 1.01
 """A profiling field's ratio may come out a little above 1; what is more is no ratio."""
+_ID: Final = re.compile(r"[A-Za-z0-9:/_.-]{1,96}")
+"""Of a GPU or an instance. It is in errors, which people and the HPA's status show: a page must not put lines of its own there."""
 
 
 class GpuSeries(NamedTuple):
@@ -65,7 +68,7 @@ class Device:
     at: float
     """Of its newest sample, of whatever family."""
     owners: frozenset[PodName]
-    """Pods that hold it, or a part of it, by then."""
+    """Pods that hold it, or a part of it, by then. Where there are any, samples are from when the first of them was named."""
     in_parts: bool
     """It is handed out in parts, of which one pod may hold several."""
     memory: tuple[MemoryPoint, ...]
@@ -95,8 +98,15 @@ class _Told:
     cluster: str = ""
     at: float = -math.inf
     in_parts: bool = False
-    owners: dict[PodName, float] = field(default_factory=dict)  # and when each was last named
+    owners: dict[PodName, tuple[float, float]] = field(
+        default_factory=dict
+    )  # when each was first and last named
     families: dict[str, _Points] = field(default_factory=lambda: defaultdict(_Points))
+
+    @property
+    def is_held(self) -> bool:
+        """By somebody whom this target names."""
+        return any(last >= self.at for _, last in self.owners.values())
 
 
 def read_devices(
@@ -120,13 +130,17 @@ def read_devices(
         added = target_labels.get(target, {})
         for key, told in _of_target(shown, named[exporter_name], added, cluster_label).items():
             before = newest.get((exporter_name, key))
-            if before is None or told.at > before.at:
+            if before is None or (told.is_held, told.at) > (before.is_held, before.at):
                 newest[exporter_name, key] = told
-    split = {(name, key.uuid) for name, key in newest if key.gpu_instance}
+    split: dict[tuple[str, str], float] = {}  # GPUs in instances, which count as these, and until when
+    for (exporter_name, key), told in newest.items():
+        if key.gpu_instance:
+            gpu = exporter_name, key.uuid
+            split[gpu] = max(told.at, split.get(gpu, told.at))
     devices = [
         _device(key, told, named[name])
         for (name, key), told in newest.items()
-        if key.gpu_instance or (name, key.uuid) not in split  # a GPU in instances counts as these
+        if key.gpu_instance or told.at > split.get((name, key.uuid), -math.inf)
     ]
     order = list(named)
     return sorted(devices, key=lambda device: (order.index(device.exporter), device.key))
@@ -138,10 +152,10 @@ def _of_target(
     pair = _owner_labels(series, exporter, added)
     devices: dict[DeviceKey, _Told] = defaultdict(_Told)
     for labels, points in series:
-        uuid = _first(labels, exporter.labels.uuid)
-        if not uuid:
+        key = DeviceKey(_first(labels, exporter.labels.uuid), _first(labels, exporter.labels.gpu_instance))
+        if not _ID.fullmatch(key.uuid) or (key.gpu_instance and not _ID.fullmatch(key.gpu_instance)):
             continue
-        told = devices[DeviceKey(uuid, _first(labels, exporter.labels.gpu_instance))]
+        told = devices[key]
         last = points[-1][0]
         owner = _owner(labels, pair, added)
         if last >= told.at:
@@ -151,7 +165,8 @@ def _of_target(
             told.cluster = labels.get(cluster_label, "")
         told.in_parts |= bool(_first(labels, exporter.labels.part))
         if owner is not None:
-            told.owners[owner] = max(last, told.owners.get(owner, last))
+            first, until = told.owners.get(owner, (points[0][0], last))
+            told.owners[owner] = min(first, points[0][0]), max(until, last)
         family = told.families[labels["__name__"]]
         values = family.of_device if owner is None else family.of_owners
         for at, value in points:
@@ -163,7 +178,7 @@ def _of_target(
 def _owner_labels(
     series: Sequence[GpuSeries], exporter: GpuExporter, added: Mapping[str, str]
 ) -> OwnerLabels:
-    """Under which labels this target names owners: Prometheus puts `exported_` before all of them, or before none."""
+    """Under which labels this target names owners: Prometheus puts `exported_` before each that the target has itself."""
     for pair in exporter.labels.owners:
         if any(_owner(labels, pair, added) is not None for labels, _ in series):
             return pair
@@ -173,7 +188,7 @@ def _owner_labels(
 def _owner(labels: Mapping[str, str], pair: OwnerLabels, added: Mapping[str, str]) -> PodName | None:
     pod, namespace = labels.get(pair.pod, ""), labels.get(pair.namespace, "")
     own = added.get(pair.pod) == pod and added.get(pair.namespace, "") == namespace
-    return PodName(namespace, pod) if pod and not own else None
+    return PodName(namespace, pod) if pod and namespace and not own else None
 
 
 def _is_number(value: float, exporter: GpuExporter) -> bool:
@@ -182,7 +197,8 @@ def _is_number(value: float, exporter: GpuExporter) -> bool:
 
 
 def _device(key: DeviceKey, told: _Told, exporter: GpuExporter) -> Device:
-    owners = frozenset(owner for owner, at in told.owners.items() if at >= told.at)
+    firsts = {owner: first for owner, (first, last) in told.owners.items() if last >= told.at}
+    since = min(firsts.values(), default=-math.inf)
 
     def read(families: Sequence[GpuFamily]) -> dict[float, float]:
         for each in families:
@@ -190,7 +206,7 @@ def _device(key: DeviceKey, told: _Told, exporter: GpuExporter) -> Device:
             if applies and each.family in told.families:
                 values = told.families[each.family].told()
                 if values:
-                    return {at: value * each.scale for at, value in values.items()}
+                    return {at: value * each.scale for at, value in values.items() if at >= since}
         return {}
 
     utilization = {at: min(1.0, v) for at, v in read(exporter.utilization).items() if v <= _ROUNDING}
@@ -207,7 +223,7 @@ def _device(key: DeviceKey, told: _Told, exporter: GpuExporter) -> Device:
         told.node,
         told.cluster,
         told.at,
-        owners,
+        frozenset(firsts),
         told.in_parts,
         tuple(memory),
         tuple(sorted(utilization.items())),

@@ -1,7 +1,7 @@
 """GPUs as their exporters tell of them, read once an interval out of the Prometheus that scrapes these.
 
 Seven queries a tick, whatever the number of GPUs, pods and HPAs: what Prometheus itself puts on the exporters' series, and for each
-quantity the raw samples of its families, with their own timestamps. Which of them say what, the pure core decides (gpu_devices.py).
+quantity the raw samples of its families, with their own timestamps. Which of them say what, the pure core decides (devices.py).
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import Final
 import structlog
 
 from telemetry.circuit import Circuit
-from telemetry.gpu_devices import Device, GpuSeries, TargetName, read_devices
-from telemetry.gpu_exporter import GpuExporter
-from telemetry.gpu_snapshot import GpuSnapshot, merged, shifted
+from telemetry.gpu_exporters.devices import Device, GpuSeries, TargetName, read_devices
+from telemetry.gpu_exporters.exporter import GpuExporter
+from telemetry.gpu_exporters.snapshot import GpuSnapshot, merged, shifted
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_queries import PrometheusQueries, TickReport
@@ -93,7 +93,8 @@ class GpuReader:
         else:
             self._circuit.succeeded()
             report.outcome = "partial" if in_part else "ok" if devices else "no_samples"
-            known = merged(self.snapshot.devices, devices) if in_part else tuple(devices)
+            since = begun - self._settings.window - self._settings.max_age
+            known = merged(self.snapshot.devices, devices, since) if in_part else tuple(devices)
             self._show(known, None)
         report.seconds = self._clock() - begun
         self._on_tick(report)

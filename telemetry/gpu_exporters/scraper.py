@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import structlog
 
 from telemetry.exposition import Series, SeriesTable, parse_in_blocks
-from telemetry.gpu_devices import Device, GpuSeries, read_devices
-from telemetry.gpu_exporter import GpuExporter
-from telemetry.gpu_snapshot import GpuSnapshot
-from telemetry.http_body import FAILURES, Pages, say_failure
+from telemetry.gpu_exporters.devices import Device, GpuSeries, read_devices
+from telemetry.gpu_exporters.exporter import GpuExporter
+from telemetry.gpu_exporters.snapshot import GpuSnapshot
+from telemetry.http_body import FAILURES, TIMED_OUT, Pages, TooLargeError, say_failure
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import object_path
 from telemetry.listwatch import EventType, ListWatch
@@ -24,6 +24,9 @@ from telemetry.prometheus_queries import TickReport
 from telemetry.target import Phase, PodKey, Target, Targets
 
 _MAX_PAGE_BYTES: Final = 8 * 2**20
+_MOST_DEVICES: Final = 512
+_MOST_SAMPLES: Final = 8192
+"""Of one node: 64 GPUs of seven instances; 16 GPUs that 48 pods share, in ten families. A page with more is not kept."""
 _LOOK_SECONDS: Final = 0.1
 _PORT: Final = 9400
 """Of dcgm-exporter, where a pod does not say its own."""
@@ -139,7 +142,12 @@ class GpuScraper:
         """One round over the exporters on the nodes of our pods."""
         begun = self._clock()
         targets = self._targets()
-        self._kept = {key: pages for key, pages in self._kept.items() if key in targets}
+        self._kept = {
+            key: pages
+            for key, pages in self._kept.items()
+            if key in targets
+            or pages[-1].at >= begun - self._max_age  # one that is gone may be followed by the next
+        }
         async with asyncio.TaskGroup() as group:
             asked = {key: group.create_task(self._scrape(key, url)) for key, url in targets.items()}
         self._series.end_round()
@@ -166,7 +174,7 @@ class GpuScraper:
 
     async def _scrape(self, key: PodKey, url: str) -> str | None:
         """Keeps the page; or why there is none."""
-        async with self._pages.turn(mute=False):
+        async with self._pages.turn(mute=self._failures.get(key) == TIMED_OUT):
             at = self._clock()
             try:
                 async with asyncio.timeout(self._timeout):
@@ -174,6 +182,7 @@ class GpuScraper:
                 samples: list[tuple[Series, float]] = []
                 for _ in parse_in_blocks(page.decode(), self._series, samples):
                     await asyncio.sleep(0)
+                self._check(samples)
             except FAILURES as error:
                 return say_failure(error)
         kept = self._kept.setdefault(key, deque())
@@ -181,6 +190,15 @@ class GpuScraper:
         while kept[0].at < at - self._span:
             kept.popleft()
         return None
+
+    def _check(self, samples: Sequence[tuple[Series, float]]) -> None:
+        """Raises TooLargeError for what no node has."""
+        if len(samples) > _MOST_SAMPLES:
+            raise TooLargeError(f"shows more than {_MOST_SAMPLES} samples of GPUs")
+        names = {name for each in self._exporters for name in (*each.labels.uuid, *each.labels.gpu_instance)}
+        devices = {tuple(series.labels.get(name) for name in names) for series, _ in samples}
+        if len(devices) > _MOST_DEVICES:
+            raise TooLargeError(f"tells of more than {_MOST_DEVICES} GPUs and instances")
 
     def _failure(self) -> str | None:
         """Why nothing is told, where that is so: lists that fail, or no exporter that answers."""
