@@ -1,7 +1,7 @@
 """All tests: `python -m tests.run`, in sessions side by side, since many of them mostly wait.
 
-Those that wait are the stories told in real time: an HPA that follows load, incidents that need a calm before, the demo and on-call
-service. Ends with what was real in all, and fails where any of it is zero: a suite that silently stopped testing against the real
+Those that wait are the stories told in real time: an HPA that follows load or wakes a fleet, incidents that need a calm before, agents
+that look every few seconds, the demo and on-call service. Ends with what was real in all, and fails where any of it is zero: a suite that silently stopped testing against the real
 parts must not be green."""
 
 import os
@@ -19,6 +19,7 @@ WAITING = (
     ("tests/e2e", "tests/tritons"),
     ("tests/latency", "tests/prometheus", "tests/alerts", "tests/deploy", "tests/hpa", "tests/stability"),
     ("tests/demo", "tests/truths", "tests/oncall", "tests/groundtruth", "tests/fuzz"),
+    ("tests/gateways", "tests/gpu_agent"),
 )
 """The folders of each session beside the one that works through all others."""
 
