@@ -197,7 +197,7 @@ class _Writer:
         for case in self._cases:
             for device in (held := gpus_of(case)):
                 known = devices.setdefault(device.key, device)
-                known.holders |= device.holders
+                known.held |= device.held
             notes |= device_notes(held, gpu_ranges(case), lambda seen: told_xid(seen.code, self._rules.xids))
         namespace = self._case.pod.namespace if self._case.pod else self._snapshot.asked.namespace
         own = {case.subject for case in self._cases if case.subject}

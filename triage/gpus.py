@@ -13,8 +13,12 @@ PAGE_USED, PAGE_TOTAL = "gpu_memory_used", "gpu_memory_total"
 """By a Triton's own page: less is known of the device, and the pod that sees it holds it."""
 XID_COUNT, XID_LAST, XID_WATCHED = "gpu_xid_count", "gpu_xid", "gpu_xid_watched"
 PROBLEM = "gpu_agent_problem"
+_STEPS_APART = 2
+"""By so much two who hold a GPU together may be last seen apart."""
 Key = tuple[str, str]
 """UUID of the whole GPU, and the id of the MIG instance or nothing."""
+Holder = tuple[str, str]
+"""Namespace and pod; a namespace may not be known."""
 
 
 @dataclass(slots=True)
@@ -24,8 +28,10 @@ class Device:
     index: str = ""
     profile: str = ""
     node: str = ""
-    holders: set[tuple[str, str]] = field(default_factory=set)
-    """Namespace and pod, at any time of the window; a namespace may not be known."""
+    held: dict[Holder, float] = field(default_factory=dict)
+    """Who held it at any time of the window, and when that was last seen."""
+    grain: float = 0.0
+    """Seconds by which these times may be wrong."""
     used: Sequence[float | None] = ()
     """Bytes, at `start` and each `step` seconds after it."""
     free: Sequence[float | None] = ()
@@ -50,6 +56,17 @@ class Device:
         more = [short_uuid(self.gpu)] if self.index and self.gpu else []
         more += [f"MIG {self.profile or 'instance'} {self.instance}"] if self.instance else []
         return f"{which}{where} ({', '.join(more)})" if more else f"{which}{where}"
+
+    @property
+    def holders(self) -> set[Holder]:
+        """At any time of the window."""
+        return set(self.held)
+
+    @property
+    def left(self) -> dict[Holder, float]:
+        """Those of them who gave it up while others went on holding it, and when."""
+        latest = max(self.held.values(), default=0.0)
+        return {holder: at for holder, at in self.held.items() if at < latest - self.grain}
 
     @property
     def memory(self) -> tuple[float, float] | None:
@@ -103,11 +120,15 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
     device.profile = device.profile or labels.get("mig_profile", "")
     device.node = device.node or labels.get("node", "")
     if pod := labels.get("pod"):
-        device.holders.add((labels.get("namespace", ""), pod))
+        holder = labels.get("namespace", ""), pod
+        device.held[holder] = max(device.held.get(holder, 0.0), _last_seen(ranges, series))
+        device.grain = max(device.grain, _STEPS_APART * ranges.step)
     if measure == MEMORY_USED:
-        device.used, device.start, device.step = series.values, ranges.start, ranges.step
+        same = (device.start, device.step) == (ranges.start, ranges.step)
+        device.used = _beside(device.used, series.values) if same else series.values
+        device.start, device.step = ranges.start, ranges.step
     elif measure == MEMORY_FREE:
-        device.free = series.values
+        device.free = _beside(device.free, series.values)
     elif measure == PAGE_USED:
         device.page_used = series.values
     elif measure == PAGE_TOTAL:
@@ -116,6 +137,18 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
         device.watched |= any(series.values)
     if measure in (MEMORY_USED, HOLDERS, PAGE_USED):
         device.evidence.append(evidence)
+
+
+def _last_seen(ranges: Ranges, series: Series) -> float:
+    place = max(place for place, value in enumerate(series.values) if value is not None)
+    return ranges.start + place * ranges.step
+
+
+def _beside(one: Sequence[float | None], other: Sequence[float | None]) -> Sequence[float | None]:
+    """An exporter that was renamed, such as by its restart, goes on with a series of its own."""
+    if len(one) != len(other):
+        return other
+    return tuple(b if a is None else a for a, b in zip(one, other, strict=True))
 
 
 def _both(one: Sequence[float | None], other: Sequence[float | None]) -> tuple[float, float] | None:

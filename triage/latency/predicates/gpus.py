@@ -208,7 +208,7 @@ def _device(known: dict[tuple[str, str], Device], group: str) -> Device:
         gpu,
         index=next((part.index for part in parts), ""),
         node=next((part.node for part in parts), ""),
-        holders={holder for part in parts for holder in part.holders},
+        held={holder: at for part in parts for holder, at in part.held.items()},
     )
 
 
