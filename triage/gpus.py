@@ -3,7 +3,7 @@
 A device is a whole GPU or a MIG instance, and is told by its UUID and the instance's id. What is told of a whole GPU alone (clock,
 throttling, XID errors) is of each of its instances. Pure; both trees read it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from triage.latency.facts import Ranges, Series
@@ -76,15 +76,6 @@ class Device:
         return _both(self.page_used, self.page_total)
 
 
-@dataclass(frozen=True, slots=True)
-class XidSeen:
-    device: Key
-    code: int
-    at: float | None
-    """When it was first seen, within one step; None: before the first time that anything was measured."""
-    evidence: str
-
-
 Told = tuple[str, Ranges]
 """The id of the evidence, and what it brought."""
 
@@ -97,7 +88,7 @@ def find_devices(told: Iterable[Told]) -> list[Device]:
     """By node, index and instance. A whole GPU that is split is none: its instances are."""
     found: dict[Key, Device] = {}
     for evidence, ranges in told:
-        if not ranges.measure.startswith("gpu_") or ranges.measure == PROBLEM:
+        if not ranges.measure.startswith("gpu_") or ranges.measure in (PROBLEM, XID_COUNT):
             continue
         for series in ranges.series:
             if not series.labels.get("gpu") or all(value is None for value in series.values):
@@ -155,118 +146,6 @@ def _both(one: Sequence[float | None], other: Sequence[float | None]) -> tuple[f
     """The last time that both are known."""
     known = [(a, b) for a, b in zip(one, other, strict=False) if a is not None and b is not None]
     return known[-1] if known else None
-
-
-def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
-    """In their order; of the same code of a GPU, each time that it was seen anew. A counter that appears within the window began
-    then where the GPU was watched before; a last code tells of a repetition nothing."""
-    watched: dict[str, Series] = {
-        series.labels.get("gpu", ""): series
-        for _, ranges in told
-        if ranges.measure == XID_WATCHED
-        for series in ranges.series
-    }
-    found: list[XidSeen] = []
-    for evidence, ranges in told:
-        for series in ranges.series:
-            times = [ranges.start + place * ranges.step for place in range(ranges.steps)]
-            if ranges.measure == XID_COUNT:
-                steps = _counted(series, watched.get(series.labels.get("gpu", "")))
-            elif ranges.measure == XID_LAST:
-                steps = _last_codes(series)
-            else:
-                continue
-            found += (
-                XidSeen(
-                    device_key(series.labels), code, times[place] if place is not None else None, evidence
-                )
-                for code, place in steps
-            )
-    told_once = dict.fromkeys(found)
-    counted = {
-        (one.device[0], one.code) for one in found if one.evidence.partition("/")[2].startswith(XID_COUNT)
-    }
-    kept = [
-        one
-        for one in told_once
-        if one.evidence.partition("/")[2].startswith(XID_COUNT) or (one.device[0], one.code) not in counted
-    ]
-    return sorted(kept, key=lambda one: (one.at is not None, one.at or 0.0, one.device, one.code))
-
-
-def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int | None]]:
-    code = series.labels.get("xid", "")
-    if not code.isdecimal():
-        return
-    before: float | None = None
-    for place, value in enumerate(series.values):
-        if value is None:
-            continue
-        if before is None and value:
-            seen = watched is not None and place > 0 and watched.values[place - 1] is not None
-            yield int(code), place if seen else None
-        elif before is not None and value > before:
-            yield int(code), place
-        before = value
-
-
-def _last_codes(series: Series) -> Iterator[tuple[int, int | None]]:
-    before: float | None = None
-    for place, value in enumerate(series.values):
-        if value is None:
-            continue
-        if value > 0 and value != before:
-            yield int(value), place if before is not None else None
-        before = value
-
-
-@dataclass(frozen=True, slots=True)
-class AgentProblem:
-    """What keeps triton-gpu-agent from seeing; `gpu` is an index, or nothing where it is about the whole node."""
-
-    node: str
-    problem: str
-    gpu: str
-    evidence: str
-
-    @property
-    def says(self) -> str:
-        which = f" (GPU {self.gpu})" if self.gpu else ""
-        return f"node {self.node}: triton-gpu-agent reports {self.problem}{which}"
-
-
-def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
-    """Those of any time of the window."""
-    found = [
-        AgentProblem(
-            series.labels.get("node", ""),
-            series.labels.get("problem", ""),
-            series.labels.get("gpu_index", ""),
-            evidence,
-        )
-        for evidence, ranges in told
-        if ranges.measure == PROBLEM
-        for series in ranges.series
-        if any(series.values)
-    ]
-    return sorted(dict.fromkeys(found), key=lambda one: (one.node, one.problem, one.gpu))
-
-
-def device_notes(
-    devices: Iterable[Device], told: Sequence[Told], say: Callable[[XidSeen], str]
-) -> dict[Key, list[str]]:
-    """What is wrong with a device, for the map: XID errors, which are of the whole GPU, and what the agent says of it."""
-    found: dict[Key, list[str]] = {}
-    for seen in xids_seen(told):
-        notes = found.setdefault((seen.device[0], ""), [])
-        if (said := say(seen)) not in notes:
-            notes.append(said)
-    problems = problems_of(told)
-    for device in devices:
-        for one in problems:
-            if one.gpu and (one.node, one.gpu) == (device.node, device.index):
-                found.setdefault(device.key, []).append(f"triton-gpu-agent reports {one.problem}")
-    return found
 
 
 def short_uuid(uuid: str) -> str:

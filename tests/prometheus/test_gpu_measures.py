@@ -16,7 +16,8 @@ from tests.prometheus.gpu_pages import BESIDE, BLANK, EXPORTED, GIB, HONOURED, O
 from tests.prometheus.samples import Samples
 from tests.prometheus.server import PrometheusServer
 from triage.evidence import Missing
-from triage.gpus import find_devices, problems_of, xids_seen
+from triage.gpu_errors import problems_of, xids_seen
+from triage.gpus import find_devices
 from triage.latency.facts import Ranges
 from triage.latency.grid import Window, make_grid
 from triage.latency.queries import SeriesTarget

@@ -291,7 +291,7 @@ def test_a_lost_gpu_and_an_xid_are_told_beside_the_verdict(tmp_path: Path) -> No
         "GPU 0 of node n1 (GPU-1): XID 79 at 11:59:00 UTC; node n1: triton-gpu-agent reports gpu_lost (GPU 0)."
     )
     assert made.gpus is not None
-    assert made.gpus.rows[0].notes == ("XID 79", "triton-gpu-agent reports gpu_lost")
+    assert made.gpus.rows[0].notes == ("XID 79 at 11:59:00 UTC", "triton-gpu-agent reports gpu_lost")
     file = tmp_path / "bundle.json"
     save_bundle(file, found, RULES)
     assert report_of(*load_bundle(file)) == made

@@ -15,8 +15,8 @@ from triage.latency.facts import Ranges
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
 from triage.latency.number import amount
-from triage.latency.predicates.gpus import devices, gpu_notes, has_gpus
-from triage.latency.predicates.neighbours import own_pods
+from triage.latency.predicates.gpu_devices import devices, has_gpus, own_pods
+from triage.latency.predicates.gpus import gpu_notes
 from triage.latency.rules import LatencyRules
 from triage.latency.walk import Candidate, Walk, walk
 from triage.owner import freeze_command

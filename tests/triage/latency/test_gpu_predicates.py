@@ -19,7 +19,8 @@ from tests.triage.latency.evidence import (
 from triage.cluster_views import PodPlacement
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
-from triage.latency.predicates.gpus import a_clock_fell, gpu_errors_seen, gpu_held_down
+from triage.latency.predicates.gpu_errors import gpu_errors_seen
+from triage.latency.predicates.gpus import a_clock_fell, gpu_held_down
 from triage.latency.predicates.neighbours import gpu_neighbour_seen
 from triage.oncall.shorten import shorten
 from triage.render_html import render_html
@@ -123,8 +124,13 @@ def test_a_split_gpu_s_clock_is_of_the_whole_and_its_holders_are_the_instances()
     assert a_clock_fell(told(*parts)).value == "yes"
 
 
-def counted(number: int, code: int, at: int) -> list[Part]:
-    count = platform("gpu_xid_count", steady(None, at) + steady(1, 120 - at), **gpu(number, xid=str(code)))
+NOT_TOLD = "no source tells the XID errors of {} while it lasts: scrape triton-gpu-agent or dcgm-exporter on all GPU nodes"
+OF_SECOND = NOT_TOLD.format("GPU 2 of node n2 (GPU-2)")
+
+
+def counted(number: int, code: int, at: int, **more: str) -> list[Part]:
+    values = steady(None, at) + steady(1, 120 - at)
+    count = platform("gpu_xid_count", values, **gpu(number, xid=str(code), **more))
     return [count, watched(number)]
 
 
@@ -132,33 +138,64 @@ def watched(number: int, **more: str) -> Part:
     return platform("gpu_xid_watched", steady(1, 120), **gpu(number, **more))
 
 
-def lost(node: str, index: str) -> Part:
-    return platform("gpu_agent_problem", stepped(0, 1), node=node, problem="gpu_lost", gpu_index=index)
+def lost(node: str, index: str, problem: str = "gpu_lost") -> Part:
+    return platform("gpu_agent_problem", stepped(0, 1), node=node, problem=problem, gpu_index=index)
 
 
-def last_code(number: int, before: float, during: float) -> Part:
+def last_code(number: int, before: float, during: float | None) -> Part:
     return platform("gpu_xid", stepped(before, during), **gpu(number))
 
 
 @pytest.mark.parametrize(
     ("parts", "value", "because"),
     [
-        (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10"),
+        (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10 UTC"),
         ([last_code(1, 0, 31)], "yes",
-         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40"),
+         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40 UTC"),
         ([watched(1), watched(2), lost("n1", "1")], "yes", "node n1: triton-gpu-agent reports gpu_lost (GPU 1)"),
-        ([last_code(1, 999, 999)], "yes", "GPU 1 of node n1 (GPU-1): XID 999 before the window began"),
+        ([last_code(1, 999, 999)], "unknown",
+         "XID 999 before the first time that it was measured; a last code does not tell whether it came again"),
+        ([*counted(1, 79, 0), watched(2)], "no", "no XID error of these GPUs was reported"),  # told by the map
+        ([*counted(1, 31, 79, namespace="data", pod="job-7"), watched(2)], "yes",
+         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:10 UTC,"
+         " while data/job-7 held it"),
+        ([watched(1), watched(2), lost("n1", "", "pod_resources_forbidden")], "no", "no XID error of these GPUs was reported"),
+        ([last_code(1, 0, 0), last_code(2, 0, None)], "unknown", OF_SECOND),
+        ([watched(1), platform("gpu_xid_watched", stepped(1, 0), **gpu(2))], "unknown", OF_SECOND),
+        ([watched(1), platform("gpu_xid_watched", steady(1, 90) + steady(None, 30), **gpu(2))], "unknown",
+         OF_SECOND),
+        ([watched(1), watched(2), placed(PodPlacement("c", "n9", gpus=1, started_at=1.0))],
+         "unknown", NOT_TOLD.format("pod c's GPU")),
         ([watched(1), watched(2)], "no", "no XID error of these GPUs was reported"),
-        ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "dcgm-exporter shows no XID error of these GPUs"),
-        ([watched(1)], "unknown", "no source tells the last XID error of the GPU"),  # of the other nobody knows
+        ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "no XID error of these GPUs was reported"),
+        ([watched(1)], "unknown", OF_SECOND),
+        ([last_code(1, 0, 0)], "unknown", OF_SECOND),
     ],
-    ids=["counter", "last code", "lost", "before", "none, watched", "none, by dcgm", "half"],
+    ids=["counter", "last code", "lost", "before", "counted before", "another's", "the agent's own sight",
+         "dcgm ended", "watch given up", "watch ended", "a pod of no map",
+         "none, watched", "none, by dcgm", "half", "half, by dcgm"],
 )  # fmt: skip
 def test_errors_of_the_driver_are_told_with_what_they_mean(
     parts: list[Part], value: str, because: str
 ) -> None:
     answer = gpu_errors_seen(told(*OURS, *parts))
     assert (answer.value, answer.because) == (value, because)
+
+
+def test_an_error_on_one_of_a_node_s_gpus_is_not_ours_where_nobody_tells_whose_they_are() -> None:
+    of_nodes = [clock(1, 1980, 1980), clock(2, 1980, 1980)]
+    assert gpu_errors_seen(told(*of_nodes, last_code(1, 0, 79))).value == "unknown"
+    assert gpu_errors_seen(told(*of_nodes, last_code(1, 0, 79), last_code(2, 0, 79))).value == "yes"
+
+
+def test_an_error_of_another_mig_instance_is_none_of_ours() -> None:
+    ours = holds(1, "a", gpu_instance="7", mig_profile="1g.10gb")
+    other = counted(1, 31, 79, gpu_instance="8", namespace="data", pod="job-7")
+    assert gpu_errors_seen(told(ours, *other)).value == "no"
+
+
+def test_without_a_cluster_nobody_can_tell_that_there_is_no_gpu() -> None:
+    assert gpu_errors_seen(incident(served())).value == "unknown"
 
 
 def test_a_fleet_without_gpus_is_not_told_of_what_it_cannot_see_of_them() -> None:
@@ -204,7 +241,7 @@ def test_the_report_names_gpu_reason_time_and_map() -> None:
     )
     assert first.notes == (
         "its clock fell: 1980 MHz before, 900 MHz during",
-        "XID 79 (GPU has fallen off the bus) at 11:46:10",
+        "XID 79 (GPU has fallen off the bus) at 11:46:10 UTC",
     )
     assert (second.pods, second.used_bytes) == (("b",), None)
     line = "n1, GPU 1 (GPU-1): a; shared with data/notebook-0; 70.0 of 80.0 GiB used; its clock fell:"

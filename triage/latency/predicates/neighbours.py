@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from triage.answers import Answer
-from triage.cluster_views import PodPlacements
 from triage.gpus import device_key
 from triage.latency.facts import Ranges
 from triage.latency.history import owner_by_name
@@ -14,7 +13,7 @@ from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import median
 from triage.latency.predicates.computing import slower_nodes
-from triage.latency.predicates.gpus import devices
+from triage.latency.predicates.gpu_devices import devices, own_pods
 from triage.wording import names
 
 _LEAST_CORES = 0.2
@@ -125,12 +124,6 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
             if measure == "gpu_holders":
                 place = gpus.get(device_key(series.labels), series.labels.get("gpu", ""))
             yield Neighbour(namespace, pod, place, before, during, evidence.id)
-
-
-def own_pods(incident: Incident) -> set[str]:
-    """The pods that were asked about."""
-    placed = {pod.pod for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
-    return placed | set(incident.history.groups("throughput", "pod", incident.who("all")))
 
 
 def _unseen(incident: Incident, measure: str) -> str:
