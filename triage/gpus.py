@@ -63,6 +63,12 @@ class Device:
         return set(self.held)
 
     @property
+    def seen_until(self) -> float:
+        """When it was last told of it: of who holds it, or how full it is."""
+        full = [self.start + n * self.step for n, value in enumerate(self.used) if value is not None]
+        return max([*self.held.values(), *full[-1:]], default=0.0)
+
+    @property
     def left(self) -> dict[Holder, float]:
         """Those of them who gave it up while others went on holding it, and when."""
         latest = max(self.held.values(), default=0.0)

@@ -71,13 +71,17 @@ def test_the_gpu_whose_clock_fell_is_named_with_the_time_though_the_mean_of_all_
         ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 1980)], "no", "the GPU's clock: 1980 MHz before, 1980 MHz during"),
         ([*OURS, clock(1, 1980, 900, at=100), clock(2, 1980, 1980)], "no", "the clock fell only when it was slow already: "),
         ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 900)], "no", "the GPU's clock: "),  # b on it is as fast as it was
-        ([*OURS, holds(3, "c"), clock(3, 1980, 900)], "no", "the GPU's clock: "),  # c does not serve the model
+        ([*OURS, clock(1, 1980, 1980), holds(3, "c"), clock(3, 1980, 900)], "no", "the GPU's clock: "),  # c serves another
         ([clock(1, 1980, 900), clock(2, 1980, 1980)], "unknown", "the GPU's clock: "),  # whose they are, nobody tells
         ([clock(1, 1980, 900), clock(2, 1980, 800)], "yes", "GPU 1 of node n1"),  # all of the nodes'
+        ([*OURS, clock(2, 1980, 1980)], "unknown",
+         "the GPU's clock: 1980 MHz before, 1980 MHz during; of what a runs on, no source tells it"),
+        ([clock(2, 1980, 1980)], "unknown", "the GPU's clock: 1980 MHz before, 1980 MHz during; of what a runs on"),  # on n1
         ([], "unknown", "no source tells the clock of the GPU's SMs"),
         ([nothing_of("platform/gpu_clock")], "unknown", "source of platform/gpu_clock: timeout"),
     ],
-    ids=["none", "too late", "others' pods", "another model's", "whose", "all", "not asked", "no answer"],
+    ids=["none", "too late", "others' pods", "another model's", "whose", "all", "not of the slow pod",
+         "not of its node", "not asked", "no answer"],
 )  # fmt: skip
 def test_a_clock_that_fell_counts_before_the_onset_and_under_pods_of_ours_that_became_slow(
     parts: list[Part], value: str, because: str
@@ -112,6 +116,17 @@ def test_what_held_the_clock_down_is_told_by_its_reason(parts: list[Part], value
     answer = gpu_held_down(told(*FELL, *parts))
     assert answer.value == value
     assert answer.because.startswith(because)
+
+
+def test_a_gpu_that_idles_since_its_pod_is_asked_for_nothing_made_no_request_slower() -> None:
+    unasked = served(pod="a", rate=stepped(20, 0), infer=stepped(8, None))
+    parts = [unasked, served(pod="b", infer=stepped(8, 30)), *OURS, clock(1, 1980, 210), clock(2, 1980, 1980)]
+    assert a_clock_fell(incident(*parts, namespace="prod")).value == "no"
+
+
+def test_that_no_gpu_was_throttled_is_not_said_for_the_one_of_the_slow_pod_that_nobody_tells_of() -> None:
+    parts = [*OURS, clock(1, 1980, 1980), clock(2, 1980, 1980), held_down(2, 0, 0)]
+    assert gpu_held_down(told(*parts)).value == "unknown"
 
 
 def test_a_split_gpu_s_clock_is_of_the_whole_and_its_holders_are_the_instances() -> None:
@@ -209,6 +224,33 @@ def test_nobody_else_holds_it_only_where_the_agent_sees_all_holders() -> None:
         "no",
         "nobody else holds GPU 1 of node n1 (GPU-1), GPU 2 of node n2 (GPU-2)",
     )
+
+
+ENDED = platform("gpu_holders", steady(1, 90) + steady(None, 30), **gpu(1, namespace="prod", pod="a"))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [*OURS, watched(1), watched(2), lost("n1", "", "pod_resources_unreachable")],
+        [ENDED, holds(2, "b"), watched(1), watched(2)],
+    ],
+    ids=["no kubelet", "no agent"],
+)
+def test_that_nobody_else_holds_it_is_not_said_of_what_the_agent_could_not_see(parts: list[Part]) -> None:
+    assert gpu_neighbour_seen(told(*parts)).value == "unknown"
+
+
+def test_a_gpu_that_was_given_up_is_not_waited_for() -> None:
+    used = platform("gpu_device_memory_used", steady(2**30, 120), **gpu(1))
+    assert gpu_neighbour_seen(told(ENDED, used, holds(2, "b"), watched(1), watched(2))).value == "no"
+
+
+def test_who_left_the_gpu_is_told_with_the_time() -> None:
+    left = platform("gpu_holders", steady(1, 20) + steady(None, 100), **gpu(1, namespace="data", pod="job-7"))
+    report = report_of(snapshot(*SLOW, *OURS, left, namespace="prod"), rules())
+    assert report.gpus is not None
+    assert report.gpus.rows[0].others == ("data/job-7 until 11:16:10 UTC",)
 
 
 def test_the_report_names_gpu_reason_time_and_map() -> None:

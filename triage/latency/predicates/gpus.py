@@ -9,6 +9,7 @@ from functools import partial
 
 from triage.answers import Answer, Value
 from triage.chart_scale import clock as time_of_day
+from triage.cluster_views import PodPlacements
 from triage.gpu_errors import device_notes
 from triage.gpus import Device, Key, device_key
 from triage.latency.incident import Incident, Movement
@@ -19,13 +20,6 @@ from triage.wording import names
 
 _RATIO, _LEAST = 1.1, 50.0
 """A tenth, and 50 MHz: a clock moves by less from boost and heat all the time (measured on gpu_clock's own noise by `Movement`)."""
-_HELD_DOWN = frozenset(
-    {"sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
-)
-"""Power and heat; what an idle GPU or a person's own setting lowers is told by its name, and is no throttling (NVIDIA/go-nvml:
-gen/nvml/nvml.h, nvmlClocksEventReason*)."""
-
-
 _MOST_NOTES = 4
 _NEAR_SECONDS = 60.0
 """A clock's own time is known to a scrape or two."""
@@ -61,6 +55,9 @@ def a_clock_fell(incident: Incident) -> Answer:
             return Answer("unknown", said, clock.evidence)
         fell = [name for name, value in answers.items() if value == "unknown"]
         return Answer("unknown", f"{said}; of {names(fell)} it is not known", clock.evidence)
+    if lacking := _not_told_of(incident, "gpu_clock"):
+        said = f"{clock.quantity.says}: {clock.from_to}; of what {names(lacking)} runs on, no source tells it"
+        return Answer("unknown", said, clock.evidence)
     return Answer("no", f"{clock.quantity.says}: {clock.from_to}", clock.evidence)
 
 
@@ -85,6 +82,11 @@ def gpu_held_down(incident: Incident) -> Answer:
         ]
         return Answer("yes", "; ".join(said), evidence)
     whole = incident.movement("gpu_throttled", "all")
+    if values == {"no"} and not slow_gpus(incident) and (lacking := _not_told_of(incident, "gpu_throttled")):
+        blind = (
+            f"{whole.quantity.says}: {whole.from_to}; of what {names(lacking)} runs on, no source tells it"
+        )
+        return Answer("unknown", blind, whole.evidence)
     if values == {"no"}:
         why = "".join(_reasons(incident, group) for group in groups[:1])
         return Answer("no", f"{whole.quantity.says}: {whole.from_to}{why}", whole.evidence)
@@ -131,6 +133,22 @@ def _read_clocks(incident: Incident) -> _Clocks:
     return _Clocks([one for one in fell if one not in late], late, answers)
 
 
+def _not_told_of(incident: Incident, quantity: str) -> list[str]:
+    """Pods that may have become slower, and of whose GPU the quantity is not known; where nobody tells who holds which, those on
+    nodes of whose GPUs none is known."""
+    known = {device.key: device for device in devices(incident)}
+    groups = incident.history.groups(quantity, "gpu", incident.who("all"))
+    told_of = [_device(known, group) for group in groups]
+    pods = incident.history.groups("infer", "pod", incident.who())
+    slower = [pod for pod in pods if not _is_as_fast(incident, pod)]
+    if any(device.holders for device in told_of):
+        holding = {pod for device in told_of for _, pod in device.holders}
+        return [pod for pod in slower if pod not in holding]
+    nodes = {device.node for device in told_of}
+    placed = {pod.pod: pod.node for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
+    return [pod for pod in slower if "" not in nodes and placed.get(pod, "") not in {"", *nodes}]
+
+
 def _of_gpu(incident: Incident, quantity: str, group: str) -> Movement:
     return incident.movement(quantity, "all", by="gpu", group=group)
 
@@ -155,7 +173,15 @@ def _stayed_fast(incident: Incident, device: Device, serving: Set[str], placed: 
     ours = [pod for _, pod in device.holders if pod in serving]
     if not ours:
         return bool(device.holders) and bool(serving) and serving <= placed
-    return {incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) for pod in ours} == {"no"}
+    return all(_is_as_fast(incident, pod) for pod in ours)
+
+
+def _is_as_fast(incident: Incident, pod: str) -> bool:
+    """As it was; one that completes no request any more has none that is slower, and its GPU idles for that."""
+    done = incident.movement("throughput", by="pod", group=pod)
+    if done.known and done.during == 0:
+        return True
+    return incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) == "no"
 
 
 def _fell_at(incident: Incident, group: str, clock: Movement) -> float:
