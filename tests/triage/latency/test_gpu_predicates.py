@@ -312,6 +312,14 @@ def test_where_nobody_tells_whose_a_gpu_is_that_is_one_line_of_what_could_not_be
     assert "which pod holds which GPU" not in {one.what for one in without.unseen}
 
 
+def test_pods_that_no_exporter_names_are_missing_from_the_map_with_a_word() -> None:
+    asks = [PodPlacement(pod, "n1", gpus=1, started_at=1.0) for pod in ("a", "b", "c")]
+    waits = PodPlacement("d", gpus=1)  # for a node
+    report = report_of(snapshot(*SLOW[:2], placed(*asks, waits), holds(1, "a"), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert "which GPU b, c hold" in {one.what for one in report.unseen}
+
+
 def test_a_lost_gpu_is_marked_in_the_map() -> None:
     report = report_of(snapshot(*SLOW, *OURS, lost("n1", "1"), namespace="prod"), rules())
     assert report.gpus is not None
