@@ -118,6 +118,10 @@ class AgentProblem:
     gpu: str
     evidence: str
 
+    def is_of(self, device: Device) -> bool:
+        """Of a whole node it is of each GPU there; so it is where a device's place is not known."""
+        return device.node in ("", self.node) and (not self.gpu or device.index in ("", self.gpu))
+
     @property
     def of_driver(self) -> bool:
         """Whether a GPU or its driver does not work, and not only the agent's own sight."""
@@ -162,6 +166,6 @@ def device_notes(
     problems = problems_of(told)
     for device in devices:
         for one in problems:
-            if one.gpu and (one.node, one.gpu) == (device.node, device.index):
+            if one.gpu and device.node and device.index and one.is_of(device):
                 found.setdefault(device.key, []).append(f"triton-gpu-agent reports {one.problem}")
     return found

@@ -92,7 +92,8 @@ def left_out(told: GpuMap) -> str:
     """How many are not shown; empty: none."""
     if not told.more:
         return ""
-    return f"{count(told.more, 'more GPU')} left out; {count(told.pods, 'pod')} hold {told.more + len(told.rows)} GPUs"
+    kind = "device" if any(row.instance for row in told.rows) else "GPU"  # a MIG instance is none
+    return f"{count(told.more, f'more {kind}')} left out; {count(told.pods, 'pod')} hold {told.more + len(told.rows)} {kind}s"
 
 
 def _few(pods: Sequence[str]) -> tuple[str, ...]:

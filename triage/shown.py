@@ -250,7 +250,8 @@ def _gpu_errors(test: Test, view: View) -> Answer:
         device = next(filter(seen.is_of, ours))
         said.append(f"{device.name}: {seen.says(told_xid(seen.code, case.xids), {case.subject})}")
         ids.append(seen.evidence)
-    for problem in [one for one in problems_of(told) if one.of_driver][:3]:
+    problems = [one for one in problems_of(told) if one.of_driver]
+    for problem in sorted(problems, key=lambda one: not any(map(one.is_of, ours)))[:3]:  # its own first
         said.append(problem.says)
         ids.append(problem.evidence)
     if said:

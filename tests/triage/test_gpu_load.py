@@ -278,6 +278,16 @@ def test_a_prometheus_that_is_away_is_told_and_changes_no_verdict() -> None:
     assert "connection refused" in {one.detail for one in made.unseen}
 
 
+def test_of_many_lost_gpus_the_pod_s_own_is_told_first() -> None:
+    lost = [Series({"node": "n1", "problem": "gpu_lost", "gpu_index": index}, (1.0,) * 34) for index in "321"]
+    own_lost = Series({"node": "n1", "problem": "no_driver", "gpu_index": "0"}, (1.0,) * 34)
+    made = report(
+        *failing(), *used(0.3, 0.4, 15.9), *held_by(*ALONE), told("gpu_agent_problem", *lost, own_lost)
+    )
+    (fact,) = [one for one in made.why if "triton-gpu-agent" in one.text]
+    assert fact.text.startswith("Node n1: triton-gpu-agent reports no_driver (GPU 0); ")
+
+
 def test_a_lost_gpu_and_an_xid_are_told_beside_the_verdict(tmp_path: Path) -> None:
     xid = told("gpu_xid_count", Series({**LABELS, "xid": "79"}, (None,) * 28 + (1.0,) * 6))
     lost = told(

@@ -175,6 +175,8 @@ def last_code(number: int, before: float, during: float | None) -> Part:
          "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:10 UTC,"
          " while data/job-7 held it"),
         ([watched(1), watched(2), lost("n1", "", "pod_resources_forbidden")], "no", "no XID error of these GPUs was reported"),
+        ([watched(1), watched(2), *(lost("n1", str(index)) for index in (0, 2, 3))], "no",
+         "no XID error of these GPUs was reported"),
         ([last_code(1, 0, 0), last_code(2, 0, None)], "unknown", OF_SECOND),
         ([watched(1), platform("gpu_xid_watched", stepped(1, 0), **gpu(2))], "unknown", OF_SECOND),
         ([watched(1), platform("gpu_xid_watched", steady(1, 90) + steady(None, 30), **gpu(2))], "unknown",
@@ -187,7 +189,7 @@ def last_code(number: int, before: float, during: float | None) -> Part:
         ([last_code(1, 0, 0)], "unknown", OF_SECOND),
     ],
     ids=["counter", "last code", "lost", "before", "counted before", "another's", "the agent's own sight",
-         "dcgm ended", "watch given up", "watch ended", "a pod of no map",
+         "others lost", "dcgm ended", "watch given up", "watch ended", "a pod of no map",
          "none, watched", "none, by dcgm", "half", "half, by dcgm"],
 )  # fmt: skip
 def test_errors_of_the_driver_are_told_with_what_they_mean(
