@@ -80,8 +80,13 @@ class _Load:
 
     server_began: float | None
     earlier_ended: float | None
-    """The server's life before that."""
+    """The server's life before that; at the latest."""
     began: float | None
+
+    @property
+    def no_earlier_life(self) -> float:
+        """From when on a sample shows nothing of the server's life before."""
+        return float("-inf") if self.earlier_ended is None else self.earlier_ended + _SCRAPE_SECONDS
 
     @classmethod
     def of(cls, case: Case, model: str) -> "_Load":
@@ -112,12 +117,11 @@ class _Then:
         measured_at = 0.0
         if load.server_began is not None:
             low = load.server_began - _BEFORE_SECONDS
-            if load.earlier_ended is not None and load.earlier_ended < load.server_began:
-                low = max(low, load.earlier_ended + device.step)
+            low = max(low, load.no_earlier_life)
             seen = [value for at, value in _samples(device) if low <= at <= load.server_began]
             before = min(seen, default=None)
         if load.began is not None:
-            oldest = load.began - _OLDEST_STEPS * device.step
+            oldest = max(load.began - _OLDEST_STEPS * device.step, load.no_earlier_life)
             known = [(at, value) for at, value in _samples(device) if oldest <= at <= load.began]
             measured_at, at_load = known[-1] if known else (0.0, None)
         return cls(device, memory[1] if memory else 0.0, before, at_load, measured_at)
@@ -216,11 +220,19 @@ def _by_the_page(case: Case, model: str, devices: Sequence[Device], beside: str 
     evidence = tuple(dict.fromkeys(fullest.evidence))
     amount = f"{gib(used)} of {gib(total)} GiB of {fullest.name}"
     own = [m.name for m in case.models.values() if m.loaded and m.name != model]
-    if used <= EMPTY_BYTES and not own and beside == "":
+    if used <= EMPTY_BYTES and not own and beside == "" and _read_soon_after(case, model):
         said = f"after the failure {amount} are in use, and nothing else was loading: {model} does not fit the empty GPU"
         return Held("empty", said, evidence, fullest.name, amount)
     said = f"{amount} are in use now; how much it was when the load began, and whose, a page of now does not tell"
     return Held("unknown", said, evidence, fullest.name)
+
+
+def _read_soon_after(case: Case, model: str) -> bool:
+    """Whether the pages were read within minutes of the failure: later on, who held the memory then may have gone."""
+    reading = next((reading for reading in case.logs if _failed_in(reading, model)), None)
+    failed = _time_of(reading, reading.log.attempts[model].ended) if reading else None
+    read = [seconds_of(evidence.fetched_at) for evidence in case.of_probe("gpu_memory")]
+    return failed is not None and all(at is not None and at - failed <= _BEFORE_SECONDS for at in read)
 
 
 def _on_the_page(case: Case) -> list[Device]:
@@ -279,7 +291,8 @@ def _life(case: Case, *, previous: bool) -> tuple[float | None, float | None]:
             seconds_of(text)
             for text in (container.began_at, container.last_began_at, container.last_ended_at)
         )
-        if previous or present is None:
-            return last, None
-        return present, ended
+        began = last if previous or present is None else present
+        if began == present:
+            return began, ended if ended is not None or not container.restarts else began
+        return began, began if container.restarts > 1 else None  # the lives before that are not told of
     return None, None

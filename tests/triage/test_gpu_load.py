@@ -5,7 +5,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.triage.snapshots import RULES, container, evidence, failed, log, own, pod, report, snapshot
+from tests.triage.snapshots import (
+    RULES,
+    container,
+    evidence,
+    failed,
+    log,
+    own,
+    pod,
+    previous_log,
+    report,
+    snapshot,
+)
 from triage.bundle import load_bundle, save_bundle
 from triage.case import make_case, primary
 from triage.evidence import Evidence, GpuMemory, GpuUse, Missing
@@ -196,14 +207,38 @@ def test_the_runtime_s_stamp_dates_a_load_where_the_container_s_clock_is_another
     assert judged(*parts).by == "empty"
 
 
-def page(*gpus: GpuUse) -> Evidence:
-    return evidence("gpu_memory:web-1", "gpu_memory", GpuMemory(gpus), pod="web-1")
+AGAIN = msgspec.structs.replace(SERVER, restarts=3)
+LINES = [own("loading: m:1", "I"), own(MEMORY), failed("m", MEMORY)]
+
+
+def test_in_a_crash_loop_the_memory_of_the_life_before_is_not_taken_for_others() -> None:
+    """The sample at a step is of a scrape up to a minute before, and the life before ended that short a time ago."""
+    times = {"began_at": "2026-07-28T12:00:20Z", "last_ended_at": "2026-07-28T11:59:20Z"}
+    loop = msgspec.structs.replace(AGAIN, **times, last_began_at="2026-07-28T11:58:00Z")
+    parts = [pod("web-1", loop), log(*at("12:00:25", *LINES), pod="web-1")]
+    assert judged(*parts, *used(15.8, 15.8, 15.8), *held_by(*ALONE)).by == "unknown"
+
+
+def test_of_a_life_that_has_ended_the_one_before_it_is_not_taken_for_others() -> None:
+    loop = msgspec.structs.replace(
+        AGAIN, began_at="", last_began_at="2026-07-28T11:58:00Z", last_ended_at="2026-07-28T12:00:10Z"
+    )
+    parts = [pod("web-1", loop), previous_log(*LINES, pod="web-1"), *held_by(*ALONE)]
+    assert judged(*parts, *used(15.8, 12, 15.8)).by == "unknown"
+    assert judged(*parts, *used(15.8, 0.4, 15.8)).by == "empty"
+
+
+def page(*gpus: GpuUse, read: str = "12:00:00") -> Evidence:
+    facts = evidence("gpu_memory:web-1", "gpu_memory", GpuMemory(gpus), pod="web-1")
+    return msgspec.structs.replace(facts, fetched_at=f"2026-07-28T{read}Z")
 
 
 @pytest.mark.parametrize(
     ("parts", "by"),
     [
         ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))], "empty"),
+        ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB), read="12:04:00")], "empty"),
+        ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB), read="13:00:00")], "unknown"),
         ([*failing(*loaded_first("a")), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))], "unknown"),
         ([*failing(), page(GpuUse("GPU-1", 12 * GIB, 16 * GIB))], "unknown"),
         (
