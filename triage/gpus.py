@@ -91,7 +91,7 @@ def device_key(labels: Mapping[str, str]) -> Key:
 
 
 def find_devices(told: Iterable[Told]) -> list[Device]:
-    """By node, index and instance. A whole GPU that is split is none: its instances are."""
+    """By node, index and instance. A whole GPU that is split is none, unless it was held as a whole before: its instances are."""
     found: dict[Key, Device] = {}
     for evidence, ranges in told:
         if not ranges.measure.startswith("gpu_") or ranges.measure in (PROBLEM, XID_COUNT):
@@ -103,7 +103,7 @@ def find_devices(told: Iterable[Told]) -> list[Device]:
             _add(device, evidence, ranges, series)
     split = {device.gpu for device in found.values() if device.instance}
     whole = {device.gpu: device for device in found.values() if not device.instance}
-    kept = [device for device in found.values() if device.instance or device.gpu not in split]
+    kept = [device for device in found.values() if device.instance or device.gpu not in split or device.held]
     for device in kept:
         if device.instance and (parent := whole.get(device.gpu)):
             device.watched |= parent.watched

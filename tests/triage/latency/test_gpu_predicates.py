@@ -248,6 +248,14 @@ def test_a_gpu_that_was_given_up_is_not_waited_for() -> None:
     assert gpu_neighbour_seen(told(ENDED, used, holds(2, "b"), watched(1), watched(2))).value == "no"
 
 
+def test_a_gpu_that_was_split_within_the_window_was_held_as_a_whole_before() -> None:
+    split = {"gpu_instance": "7", "mig_profile": "1g.10gb"}
+    whole = platform("gpu_holders", steady(1, 60) + steady(None, 60), **gpu(1, namespace="prod", pod="a"))
+    report = report_of(snapshot(*SLOW, whole, holds(1, "b", **split), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert [(row.instance, row.pods) for row in report.gpus.rows] == [("", ("a",)), ("7", ("b",))]
+
+
 def test_who_left_the_gpu_is_told_with_the_time() -> None:
     left = platform("gpu_holders", steady(1, 20) + steady(None, 100), **gpu(1, namespace="data", pod="job-7"))
     report = report_of(snapshot(*SLOW, *OURS, left, namespace="prod"), rules())
