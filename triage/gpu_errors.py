@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from triage.chart_scale import clock
 from triage.gpus import PROBLEM, XID_COUNT, XID_LAST, XID_WATCHED, Device, Holder, Key, Told, device_key
-from triage.latency.facts import Series
+from triage.latency.facts import Ranges, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ def _last_codes(series: Series) -> Iterator[tuple[int, int | None]]:
         before = value
 
 
+_LATE_STEPS = 2
 _OF_DRIVER = frozenset({"no_driver", "driver_mismatch", "gpu_lost", "gpu_needs_reset", "nvml_hangs"})
 _HIDES_HOLDERS = frozenset(
     {"pod_resources_unreachable", "pod_resources_forbidden", "pod_resources_error", "unknown_device"}
@@ -117,6 +118,8 @@ class AgentProblem:
     problem: str
     gpu: str
     evidence: str
+    ended: float | None = None
+    """None: it lasts."""
 
     def is_of(self, device: Device) -> bool:
         """Of a whole node it is of each GPU there; so it is where a device's place is not known."""
@@ -134,7 +137,15 @@ class AgentProblem:
     @property
     def says(self) -> str:
         which = f" (GPU {self.gpu})" if self.gpu else ""
-        return f"node {self.node}: triton-gpu-agent reports {self.problem}{which}"
+        return f"node {self.node}: {self.told}{which}{self.until}"
+
+    @property
+    def told(self) -> str:
+        return f"triton-gpu-agent {'reports' if self.ended is None else 'reported'} {self.problem}"
+
+    @property
+    def until(self) -> str:
+        return f" until {clock(self.ended)} UTC" if self.ended is not None else ""
 
 
 def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
@@ -145,6 +156,7 @@ def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
             series.labels.get("problem", ""),
             series.labels.get("gpu_index", ""),
             evidence,
+            _ended(ranges, series),
         )
         for evidence, ranges in told
         if ranges.measure == PROBLEM
@@ -152,6 +164,12 @@ def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
         if any(series.values)
     ]
     return sorted(dict.fromkeys(found), key=lambda one: (one.node, one.problem, one.gpu))
+
+
+def _ended(ranges: Ranges, series: Series) -> float | None:
+    """The last time of a problem that the agent does not tell any more; its series is there while it lasts."""
+    last = max(place for place, value in enumerate(series.values) if value)
+    return ranges.start + last * ranges.step if last < ranges.steps - 1 - _LATE_STEPS else None
 
 
 def device_notes(
@@ -167,5 +185,5 @@ def device_notes(
     for device in devices:
         for one in problems:
             if one.gpu and device.node and device.index and one.is_of(device):
-                found.setdefault(device.key, []).append(f"triton-gpu-agent reports {one.problem}")
+                found.setdefault(device.key, []).append(f"{one.told}{one.until}")
     return found

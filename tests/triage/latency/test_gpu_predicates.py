@@ -153,8 +153,9 @@ def watched(number: int, **more: str) -> Part:
     return platform("gpu_xid_watched", steady(1, 120), **gpu(number, **more))
 
 
-def lost(node: str, index: str, problem: str = "gpu_lost") -> Part:
-    return platform("gpu_agent_problem", stepped(0, 1), node=node, problem=problem, gpu_index=index)
+def lost(node: str, index: str, problem: str = "gpu_lost", until: int = 120) -> Part:
+    values = steady(None, 20) + steady(1, until - 20) + steady(None, 120 - until)
+    return platform("gpu_agent_problem", values, node=node, problem=problem, gpu_index=index)
 
 
 def last_code(number: int, before: float, during: float | None) -> Part:
@@ -177,6 +178,9 @@ def last_code(number: int, before: float, during: float | None) -> Part:
         ([watched(1), watched(2), lost("n1", "", "pod_resources_forbidden")], "no", "no XID error of these GPUs was reported"),
         ([watched(1), watched(2), *(lost("n1", str(index)) for index in (0, 2, 3))], "no",
          "no XID error of these GPUs was reported"),
+        ([watched(1), watched(2), lost("n1", "1", "no_driver", until=40)], "no", "no XID error of these GPUs was reported"),
+        ([watched(1), watched(2), lost("n1", "1", "nvml_hangs", until=100)], "yes",
+         "node n1: triton-gpu-agent reported nvml_hangs (GPU 1) until 11:56:10 UTC"),
         ([last_code(1, 0, 0), last_code(2, 0, None)], "unknown", OF_SECOND),
         ([watched(1), platform("gpu_xid_watched", stepped(1, 0), **gpu(2))], "unknown", OF_SECOND),
         ([watched(1), platform("gpu_xid_watched", steady(1, 90) + steady(None, 30), **gpu(2))], "unknown",
@@ -189,7 +193,7 @@ def last_code(number: int, before: float, during: float | None) -> Part:
         ([last_code(1, 0, 0)], "unknown", OF_SECOND),
     ],
     ids=["counter", "last code", "lost", "before", "counted before", "another's", "the agent's own sight",
-         "others lost", "dcgm ended", "watch given up", "watch ended", "a pod of no map",
+         "others lost", "ended before", "ended meanwhile", "dcgm ended", "watch given up", "watch ended", "a pod of no map",
          "none, watched", "none, by dcgm", "half", "half, by dcgm"],
 )  # fmt: skip
 def test_errors_of_the_driver_are_told_with_what_they_mean(

@@ -22,9 +22,12 @@ def gpu_errors_seen(incident: Incident) -> Answer:
     seen = [one for one in xids_seen(told(incident)) if any(map(one.is_of, ours))]
     since = [one for one in seen if one.at is not None]
     anybody = not ours or bool(unmapped_pods(incident))
-    problems = [
-        one for one in problems_of(told(incident)) if one.of_driver and (anybody or any(map(one.is_of, ours)))
+    lasting = [
+        one
+        for one in problems_of(told(incident))
+        if one.of_driver and (one.ended is None or one.ended >= incident.during[0])
     ]
+    problems = [one for one in lasting if anybody or any(map(one.is_of, ours))]
     said = [f"{next(filter(one.is_of, ours)).name}: {xid_says(incident, one)}" for one in since[-3:]]
     said += [one.says for one in problems[:3]]
     evidence = tuple(dict.fromkeys([*(one.evidence for one in since), *(one.evidence for one in problems)]))
