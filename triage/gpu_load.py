@@ -70,8 +70,13 @@ def who_held(case: Case, model: str) -> Held | None:
         return _by_the_page(case, model, devices, beside)
     load = _Load.of(case, model)
     views = [_Then.of(device, load) for device in devices]
-    full = max(views, key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total)
-    return _judged(case, model, full, views, beside, load)
+    views.sort(key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total, reverse=True)
+    told = [_judged(case, model, view, views, beside, load) for view in views]
+    if len({one.by for one in told}) == 1:
+        return told[0]
+    known = [view.amount(view.at_load) for view in views if view.at_load is not None]
+    said = f"when the load of {model} began, {names(known)} were in use; on which of them it ran out is not known"
+    return Held("unknown", said, tuple(dict.fromkeys(one for held in told for one in held.evidence)))
 
 
 @dataclass(frozen=True, slots=True)

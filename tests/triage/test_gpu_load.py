@@ -160,6 +160,23 @@ def judged(*parts: Evidence) -> Held:
     return held
 
 
+def test_of_several_gpus_none_is_blamed_where_they_do_not_tell_the_same() -> None:
+    """One is full of an earlier model, and the load may have found the empty one too small."""
+    other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
+    memory = []
+    for one, two in zip(used(0.3, 12, 12, other), used(0.3, 0.4, 15.9), strict=True):
+        assert isinstance(one.facts, Ranges)
+        assert isinstance(two.facts, Ranges)
+        memory.append(told(one.facts.measure, *one.facts.series, *two.facts.series))
+    holders = told("gpu_holders", *(while_held("web-1", "prod", 0, 33, gpu) for gpu in (LABELS, other)))
+    held = judged(*failing(*at("11:58:20", *loaded_first("a"))), *memory, holders)
+    assert (held.by, held.said) == (
+        "unknown",
+        "when the load of m began, 12.0 of 16.0 GiB of GPU 1 of node n1 (GPU-2),"
+        " 0.4 of 16.0 GiB of GPU 0 of node n1 (GPU-1) were in use; on which of them it ran out is not known",
+    )
+
+
 def test_who_gave_the_gpu_up_before_the_load_takes_nothing_more_of_it() -> None:
     holders = told("gpu_holders", while_held("web-1", "prod", 0, 33), while_held("job-7", "data", 0, 20))
     assert judged(*failing(), *used(0.3, 0.4, 15.9), holders).by == "empty"
