@@ -247,6 +247,17 @@ def test_that_nobody_else_holds_it_is_not_said_of_what_the_agent_could_not_see(p
     assert gpu_neighbour_seen(told(*parts)).value == "unknown"
 
 
+def test_a_neighbour_is_not_said_to_have_come_where_nobody_looked_before() -> None:
+    def since(first: int, namespace: str, pod: str) -> Part:
+        values = steady(None, first) + steady(1, 120 - first)
+        return platform("gpu_holders", values, **gpu(1, namespace=namespace, pod=pod))
+
+    came = gpu_neighbour_seen(told(holds(1, "a"), since(81, "data", "job-7")))
+    assert came.because == "data/job-7 holds GPU 1 of node n1 (GPU-1) too, and did not before"
+    seen_first = gpu_neighbour_seen(told(since(81, "prod", "a"), since(81, "data", "job-7")))
+    assert seen_first.because == "data/job-7 holds GPU 1 of node n1 (GPU-1) too"
+
+
 def test_a_gpu_that_was_given_up_is_not_waited_for() -> None:
     used = platform("gpu_device_memory_used", steady(2**30, 120), **gpu(1))
     assert gpu_neighbour_seen(told(ENDED, used, holds(2, "b"), watched(1), watched(2))).value == "no"

@@ -120,6 +120,9 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
     for evidence, ranges in incident.facts(Ranges):
         if ranges.measure != measure or evidence.probe != "platform":
             continue
+        told_before = {
+            device_key(series.labels) for series in ranges.series if incident.within(ranges, series, "before")
+        }
         for series in ranges.series:
             namespace, pod = series.labels.get("namespace", ""), series.labels.get("pod", "")
             during = median(incident.within(ranges, series, "during"))
@@ -127,7 +130,7 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
                 continue
             # An idle GPU is held all the same; of a pod that has no series the exporter says that it is not there.
             known = incident.within(ranges, series, "before") if incident.onset else []
-            there = ranges.measure == "gpu_holders" and bool(known)
+            there = measure == "gpu_holders" and (bool(known) or device_key(series.labels) not in told_before)
             before = None if incident.onset is None or there else median(known) or 0.0
             place = series.labels.get("node", "")
             if measure == "gpu_holders":
