@@ -145,7 +145,7 @@ def _judged(
     case: Case, model: str, full: _Then, views: Sequence[_Then], beside: str | None, load: _Load
 ) -> Held:
     others = full.others(case, load.began)
-    own = sorted(m.name for m in case.models.values() if m.loaded and m.name != model)
+    others_loaded = _others_loaded(case, model)
     evidence = tuple(dict.fromkeys(full.device.evidence))
     before, then = full.before_server, full.at_load
     if then is None:
@@ -169,7 +169,8 @@ def _judged(
         if beside is None:
             said = f"{began}; whether other models loaded at the same time, the log does not show"
             return Held("unknown", said, evidence, full.device.name)
-        if late := _loaded_since(case, model, min(view.measured_at for view in views)):
+        shown_until = min(view.measured_at for view in views) - _SCRAPE_SECONDS
+        if late := [name for name, at in others_loaded.items() if at is None or at > shown_until]:
             said = f"{began} when it was last measured; {names(late)} may have been loaded since"
             return Held("unknown", said, evidence, full.device.name)
         said = f"{began}, and nothing else was loading: {model} does not fit the empty GPU"
@@ -182,7 +183,7 @@ def _judged(
         return Held("unknown", said, evidence, full.device.name)
     if before > EMPTY_BYTES and before >= then - before:
         return _of_others(full, before, others, evidence)
-    loaded = names(own) if own else beside or "what this server had begun before"
+    loaded = names(list(others_loaded)) if others_loaded else beside or "what this server had begun before"
     said = f"{began}, {gib(then - before)} GiB of it since the server began: by {loaded}"
     if before > EMPTY_BYTES:
         said += f"; {gib(before)} GiB were others'{': ' + names(others) if others else ''}"
@@ -203,20 +204,17 @@ def _who(full: _Then, others: Sequence[str]) -> str:
     return "somebody whom no exporter names"
 
 
-def _loaded_since(case: Case, model: str, measured_at: float) -> list[str]:
-    """Other models of the same server whose memory a sample of that time may not show; also those whose time is not known."""
-    reading = next(reading for reading in case.logs if _failed_in(reading, model))
-    attempts = reading.log.attempts
-    failed = attempts[model].ended or attempts[model].latest
-    late = []
-    for name in {m.name for m in case.models.values() if m.loaded} - {model}:
+def _others_loaded(case: Case, model: str) -> dict[str, float | None]:
+    """Other models of the same server that did not begin to load after the failure, and when each was loaded; None: not known."""
+    reading = next((reading for reading in case.logs if _failed_in(reading, model)), None)
+    attempts = reading.log.attempts if reading else {}
+    failed = (attempts[model].ended or attempts[model].latest) if model in attempts else 0
+    found: dict[str, float | None] = {}
+    for name in sorted({m.name for m in case.models.values() if m.loaded} - {model}):
         other = attempts.get(name)
-        if other and other.began and other.began > failed:
-            continue
-        loaded = _time_of(reading, other.ended) if other else None
-        if loaded is None or loaded > measured_at - _SCRAPE_SECONDS:
-            late.append(name)
-    return sorted(late)
+        if not (other and failed and other.began and other.began > failed):
+            found[name] = _time_of(reading, other.ended) if reading and other else None
+    return found
 
 
 def _by_the_page(case: Case, model: str, devices: Sequence[Device], beside: str | None) -> Held:

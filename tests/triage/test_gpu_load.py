@@ -19,7 +19,7 @@ from tests.triage.snapshots import (
 )
 from triage.bundle import load_bundle, save_bundle
 from triage.case import make_case, primary
-from triage.evidence import Evidence, GpuMemory, GpuUse, Missing
+from triage.evidence import Evidence, GpuMemory, GpuUse, LogExcerpt, Missing
 from triage.gpu_load import Held, who_held
 from triage.latency.facts import Ranges, Series
 from triage.report_of import report_of
@@ -222,6 +222,15 @@ def test_the_runtime_s_stamp_dates_a_load_where_the_container_s_clock_is_another
     stamped = [f"2026-07-28T12:00:00.000000000Z {line.replace('12:00:00', '14:00:00')}" for line in lines]
     parts = [pod("web-1", SERVER), log(*stamped, pod="web-1"), *used(0.3, 0.4, 15.9), *held_by(*ALONE)]
     assert judged(*parts).by == "empty"
+
+
+def test_a_model_that_was_loaded_after_the_failure_took_nothing_before_it() -> None:
+    server, read = failing(*at("11:58:20", *loaded_first("a")))
+    assert isinstance(read.facts, LogExcerpt)
+    after = log(*(line.text for line in read.facts.lines), *loaded_first("later"), pod="web-1")
+    held = judged(server, after, *used(0.3, 12, 15.9), *held_by(*ALONE))
+    assert (held.by, held.who) == ("own", "a")
+    assert judged(server, after, *used(0.3, 0.4, 15.9), *held_by(*ALONE)).by == "empty"
 
 
 AGAIN = msgspec.structs.replace(SERVER, restarts=3)
