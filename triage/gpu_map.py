@@ -37,8 +37,11 @@ def gpu_map(
             for space, pod in device.holders
             if pod not in ours or (namespace and space not in ("", namespace))
         )
+        stays = {pod for _, pod in device.holders - left.keys()}  # one source may tell no namespace
         until = {
-            pod: said for (space, pod), said in left.items() if not namespace or space in ("", namespace)
+            pod: said
+            for (space, pod), said in left.items()
+            if pod not in stays and (not namespace or space in ("", namespace))
         }
         said = [note for key in dict.fromkeys((device.key, (device.gpu, ""))) for note in notes.get(key, ())]
         row = GpuRow(

@@ -362,6 +362,13 @@ def test_without_an_exporter_the_tritons_own_pages_tell_which_gpu_a_pod_sees() -
     assert "3.0 of 16.0 GiB used" in render_text(report)
 
 
+def test_a_server_whose_own_page_ended_holds_its_gpu_as_long_as_the_exporter_says() -> None:
+    page = triton("gpu_memory_used", steady(2**30, 90) + steady(None, 30), gpu="GPU-1", pod="a")
+    report = report_of(snapshot(*SLOW, holds(1, "a"), page, namespace="prod"), rules())
+    assert report.gpus is not None
+    assert report.gpus.rows[0].pods == ("a",)
+
+
 def test_a_hostile_name_stays_text() -> None:
     name = '<img src=x>"; rm -rf / `id` \x1b[31m'
     found = snapshot(*SLOW, holds(1, "a"), holds(1, name, name), clock(1, 1980, 900), namespace="prod")
