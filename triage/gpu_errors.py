@@ -1,11 +1,15 @@
 """What went wrong with GPUs: XID errors of the driver, and what keeps triton-gpu-agent from seeing. Pure; both trees read it."""
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from triage.chart_scale import clock
 from triage.gpus import PROBLEM, XID_COUNT, XID_LAST, XID_WATCHED, Device, Holder, Key, Told, device_key
 from triage.latency.facts import Ranges, Series
+
+_CODE = re.compile(r"[0-9]{1,6}")
+"""Anybody may write a label, and int() refuses thousands of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
 
 def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int | None]]:
     code = series.labels.get("xid", "")
-    if not code.isdecimal():
+    if not _CODE.fullmatch(code):
         return
     before: float | None = None
     for place, value in enumerate(series.values):

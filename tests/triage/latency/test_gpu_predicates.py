@@ -209,6 +209,12 @@ def test_an_error_on_one_of_a_node_s_gpus_is_not_ours_where_nobody_tells_whose_t
     assert gpu_errors_seen(told(*of_nodes, last_code(1, 0, 79), last_code(2, 0, 79))).value == "yes"
 
 
+@pytest.mark.parametrize("code", ["9" * 5000, "\u0663", "79x", ""])
+def test_a_label_that_is_no_code_is_no_error(code: str) -> None:
+    count = platform("gpu_xid_count", stepped(0, 1), **gpu(1, xid=code))
+    assert gpu_errors_seen(told(*OURS, count, watched(1), watched(2))).value == "no"
+
+
 def test_an_error_of_another_mig_instance_is_none_of_ours() -> None:
     ours = holds(1, "a", gpu_instance="7", mig_profile="1g.10gb")
     other = counted(1, 31, 79, gpu_instance="8", namespace="data", pod="job-7")
