@@ -18,9 +18,10 @@ from triage.evidence import (
     Snapshot,
 )
 from triage.evidence_lines import evidence_line
+from triage.gpu_errors import device_notes
 from triage.gpu_load import gpu_ranges, gpus_of
 from triage.gpu_map import gpu_map
-from triage.gpus import Device, Key, device_notes
+from triage.gpus import Device, Key
 from triage.latency.changes import rolled_out_at
 from triage.load_figures import load_figures, who_serves
 from triage.model_store import model_stores
@@ -192,16 +193,20 @@ class _Writer:
 
     def _gpus(self) -> GpuMap | None:
         """Of all pods that were looked at; the one that the report is about first."""
+        own = {case.subject for case in self._cases if case.subject}
         devices: dict[Key, Device] = {}
         notes: dict[Key, list[str]] = {}
         for case in self._cases:
             for device in (held := gpus_of(case)):
                 known = devices.setdefault(device.key, device)
-                known.holders |= device.holders
-            notes |= device_notes(held, gpu_ranges(case), lambda seen: told_xid(seen.code, self._rules.xids))
+                known.held |= {
+                    holder: max(at, known.held.get(holder, at)) for holder, at in device.held.items()
+                }
+            notes |= device_notes(
+                held, gpu_ranges(case), lambda seen: seen.says(told_xid(seen.code, self._rules.xids), own)
+            )
         namespace = self._case.pod.namespace if self._case.pod else self._snapshot.asked.namespace
-        own = {case.subject for case in self._cases if case.subject}
-        ordered = sorted(devices.values(), key=lambda device: (device.node, device.index, device.key))
+        ordered = sorted(devices.values(), key=lambda d: (d.node, len(d.index), d.index, d.key))
         return gpu_map(ordered, own, namespace, notes, [self._case.subject])
 
     @property

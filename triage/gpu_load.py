@@ -1,17 +1,16 @@
 """Who held a GPU's memory when a load found too little: nobody, so that the model does not fit an empty GPU; others; or what the
 same server had loaded before. By what was measured then, else by the pod's own page now; where neither tells, it says so. Pure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from triage.case import Case
 from triage.claims import LogReading
 from triage.evidence import GpuMemory, LogExcerpt, PodView
-from triage.gpus import Device, Told, find_devices, gib
+from triage.gpus import Device, Holder, Told, find_devices, gib
 from triage.latency.facts import Ranges
+from triage.log_time import seconds_of, time_of
 from triage.overlap import loading_beside
 from triage.pod_roles import triton_containers
 from triage.wording import names
@@ -20,10 +19,10 @@ EMPTY_BYTES = float(2**30)
 """So much a process takes before it has a model: its CUDA context and its libraries' kernels, 300 MB, and more than 1000 MB before
 CUDA 11.7 (pytorch/pytorch#107667)."""
 _BEFORE_SECONDS = 300.0
+_SCRAPE_SECONDS = 60.0
+"""So old may a sample be at its step."""
 _OLDEST_STEPS = 3
 """A sample that is older does not tell of now."""
-_GLOG = re.compile(r"[IWEF](?P<month>\d\d)(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d)(?:\.\d+)? ")
-_ISO = re.compile(r"(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z [IWEF] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +46,18 @@ def gpu_ranges(case: Case) -> list[Told]:
 
 def gpus_of(case: Case) -> list[Device]:
     """The devices that the pod holds, by an exporter; else those on its own page, of which only the present is known."""
-    told = find_devices(gpu_ranges(case))
-    held = [device for device in told if any(pod == case.subject for _, pod in device.holders)]
-    return held or _on_the_page(case)
+    held: list[tuple[Device, float]] = []
+    for device in find_devices(gpu_ranges(case)):
+        if times := [at for holder, at in device.held.items() if _is_own(case, holder)]:
+            held.append((device, max(times)))
+    # One that is made anew under its name, as a StatefulSet's is, may come to another GPU.
+    latest = max((at for _, at in held), default=0.0)
+    return [device for device, at in held if at >= latest - device.grain] or _on_the_page(case)
+
+
+def _is_own(case: Case, holder: Holder) -> bool:
+    space, pod = holder
+    return pod == case.subject and (not space or case.pod is None or space == case.pod.namespace)
 
 
 def who_held(case: Case, model: str) -> Held | None:
@@ -62,8 +70,13 @@ def who_held(case: Case, model: str) -> Held | None:
         return _by_the_page(case, model, devices, beside)
     load = _Load.of(case, model)
     views = [_Then.of(device, load) for device in devices]
-    full = max(views, key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total)
-    return _judged(case, model, full, views, beside)
+    views.sort(key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total, reverse=True)
+    told = [_judged(case, model, view, views, beside, load) for view in views]
+    if len({one.by for one in told}) == 1:
+        return told[0]
+    known = [view.amount(view.at_load) for view in views if view.at_load is not None]
+    said = f"when the load of {model} began, {names(known)} were in use; on which of them it ran out is not known"
+    return Held("unknown", said, tuple(dict.fromkeys(one for held in told for one in held.evidence)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +85,13 @@ class _Load:
 
     server_began: float | None
     earlier_ended: float | None
-    """The server's life before that."""
+    """The server's life before that; at the latest."""
     began: float | None
+
+    @property
+    def no_earlier_life(self) -> float:
+        """From when on a sample shows nothing of the server's life before."""
+        return float("-inf") if self.earlier_ended is None else self.earlier_ended + _SCRAPE_SECONDS
 
     @classmethod
     def of(cls, case: Case, model: str) -> "_Load":
@@ -94,42 +112,47 @@ class _Then:
     before_server: float | None
     """Bytes in use before the server began, so of others; the least of five minutes."""
     at_load: float | None
+    measured_at: float = 0.0
+    """When that was."""
 
     @classmethod
     def of(cls, device: Device, load: _Load) -> "_Then":
         memory = device.memory
         before = at_load = None
+        measured_at = 0.0
         if load.server_began is not None:
             low = load.server_began - _BEFORE_SECONDS
-            if load.earlier_ended is not None and load.earlier_ended < load.server_began:
-                low = max(low, load.earlier_ended + device.step)
+            low = max(low, load.no_earlier_life)
             seen = [value for at, value in _samples(device) if low <= at <= load.server_began]
             before = min(seen, default=None)
         if load.began is not None:
-            oldest = load.began - _OLDEST_STEPS * device.step
-            seen = [value for at, value in _samples(device) if oldest <= at <= load.began]
-            at_load = seen[-1] if seen else None
-        return cls(device, memory[1] if memory else 0.0, before, at_load)
+            oldest = max(load.began - _OLDEST_STEPS * device.step, load.no_earlier_life)
+            known = [(at, value) for at, value in _samples(device) if oldest <= at <= load.began]
+            measured_at, at_load = known[-1] if known else (0.0, None)
+        return cls(device, memory[1] if memory else 0.0, before, at_load, measured_at)
 
-    @property
-    def others(self) -> list[str]:
-        """Pods that hold it beside the one in question, as `namespace/pod`."""
-        return sorted(f"{space}/{pod}" if space else pod for space, pod in self.device.holders)
+    def others(self, case: Case, began: float | None) -> list[str]:
+        """Pods that held it beside the one in question when the load began or later, as `namespace/pod`."""
+        left = {holder for holder, at in self.device.left.items() if began is not None and at < began}
+        there = [holder for holder in self.device.held if holder not in left and not _is_own(case, holder)]
+        return sorted(f"{space}/{pod}" if space else pod for space, pod in there)
 
     def amount(self, used: float) -> str:
         return f"{gib(used)} of {gib(self.total)} GiB of {self.device.name}"
 
 
-def _judged(case: Case, model: str, full: _Then, views: Sequence[_Then], beside: str | None) -> Held:
-    others = [name for name in full.others if name.rpartition("/")[2] != case.subject]
-    own = sorted(m.name for m in case.models.values() if m.loaded and m.name != model)
+def _judged(
+    case: Case, model: str, full: _Then, views: Sequence[_Then], beside: str | None, load: _Load
+) -> Held:
+    others = full.others(case, load.began)
+    others_loaded = _others_loaded(case, model)
     evidence = tuple(dict.fromkeys(full.device.evidence))
     before, then = full.before_server, full.at_load
     if then is None:
-        if before is not None and before > EMPTY_BYTES:
-            return _of_others(full, before, others, evidence)
         now = full.device.memory
         said = f"{full.amount(now[0] if now else 0.0)} are in use now; how much it was when the load began is not known"
+        if before is not None and before > EMPTY_BYTES:
+            said += f"; before this server began it was {gib(before)} GiB, by {_who(full, others)}"
         return Held("unknown", said, evidence, full.device.name)
     began = f"when the load of {model} began, {full.amount(then)} were in use"
     if then <= EMPTY_BYTES:
@@ -146,10 +169,12 @@ def _judged(case: Case, model: str, full: _Then, views: Sequence[_Then], beside:
         if beside is None:
             said = f"{began}; whether other models loaded at the same time, the log does not show"
             return Held("unknown", said, evidence, full.device.name)
+        shown_until = min(view.measured_at for view in views) - _SCRAPE_SECONDS
+        if late := [name for name, at in others_loaded.items() if at is None or at > shown_until]:
+            said = f"{began} when it was last measured; {names(late)} may have been loaded since"
+            return Held("unknown", said, evidence, full.device.name)
         said = f"{began}, and nothing else was loading: {model} does not fit the empty GPU"
         return Held("empty", said, evidence, full.device.name, full.amount(then))
-    if before is None and full.device.watched and not others:
-        before = 0.0
     if before is None:
         whose = (
             f"how much of it is of {names(others)} is not known" if others else "whose it was is not known"
@@ -158,7 +183,7 @@ def _judged(case: Case, model: str, full: _Then, views: Sequence[_Then], beside:
         return Held("unknown", said, evidence, full.device.name)
     if before > EMPTY_BYTES and before >= then - before:
         return _of_others(full, before, others, evidence)
-    loaded = names(own) if own else beside or "what this server had begun before"
+    loaded = names(list(others_loaded)) if others_loaded else beside or "what this server had begun before"
     said = f"{began}, {gib(then - before)} GiB of it since the server began: by {loaded}"
     if before > EMPTY_BYTES:
         said += f"; {gib(before)} GiB were others'{': ' + names(others) if others else ''}"
@@ -166,14 +191,30 @@ def _judged(case: Case, model: str, full: _Then, views: Sequence[_Then], beside:
 
 
 def _of_others(full: _Then, before: float, others: Sequence[str], evidence: tuple[str, ...]) -> Held:
-    if others:
-        who = names(others)
-    elif full.device.watched:
-        who = "a process of no pod (left behind, or outside of Kubernetes)"
-    else:
-        who = "somebody whom no exporter names"
+    who = _who(full, others)
     said = f"before this server began, {full.amount(before)} were in use: by {who}"
     return Held("others", said, evidence, full.device.name, full.amount(before), who)
+
+
+def _who(full: _Then, others: Sequence[str]) -> str:
+    if others:
+        return names(others)
+    if full.device.watched:
+        return "a process of no pod (left behind, or outside of Kubernetes)"
+    return "somebody whom no exporter names"
+
+
+def _others_loaded(case: Case, model: str) -> dict[str, float | None]:
+    """Other models of the same server that did not begin to load after the failure, and when each was loaded; None: not known."""
+    reading = next((reading for reading in case.logs if _failed_in(reading, model)), None)
+    attempts = reading.log.attempts if reading else {}
+    failed = (attempts[model].ended or attempts[model].latest) if model in attempts else 0
+    found: dict[str, float | None] = {}
+    for name in sorted({m.name for m in case.models.values() if m.loaded} - {model}):
+        other = attempts.get(name)
+        if not (other and failed and other.began and other.began > failed):
+            found[name] = _time_of(reading, other.ended) if reading and other else None
+    return found
 
 
 def _by_the_page(case: Case, model: str, devices: Sequence[Device], beside: str | None) -> Held:
@@ -182,11 +223,19 @@ def _by_the_page(case: Case, model: str, devices: Sequence[Device], beside: str 
     evidence = tuple(dict.fromkeys(fullest.evidence))
     amount = f"{gib(used)} of {gib(total)} GiB of {fullest.name}"
     own = [m.name for m in case.models.values() if m.loaded and m.name != model]
-    if used <= EMPTY_BYTES and not own and beside == "":
+    if used <= EMPTY_BYTES and not own and beside == "" and _read_soon_after(case, model):
         said = f"after the failure {amount} are in use, and nothing else was loading: {model} does not fit the empty GPU"
         return Held("empty", said, evidence, fullest.name, amount)
     said = f"{amount} are in use now; how much it was when the load began, and whose, a page of now does not tell"
     return Held("unknown", said, evidence, fullest.name)
+
+
+def _read_soon_after(case: Case, model: str) -> bool:
+    """Whether the pages were read within minutes of the failure: later on, who held the memory then may have gone."""
+    reading = next((reading for reading in case.logs if _failed_in(reading, model)), None)
+    failed = _time_of(reading, reading.log.attempts[model].ended) if reading else None
+    read = [seconds_of(evidence.fetched_at) for evidence in case.of_probe("gpu_memory")]
+    return failed is not None and all(at is not None and at - failed <= _BEFORE_SECONDS for at in read)
 
 
 def _on_the_page(case: Case) -> list[Device]:
@@ -196,7 +245,7 @@ def _on_the_page(case: Case) -> list[Device]:
         Device(
             gpu.gpu,
             node=node,
-            holders={(namespace, case.subject)} if case.subject else set(),
+            held={(namespace, case.subject): 0.0} if case.subject else {},
             used=(gpu.used_bytes,),
             free=(max(0.0, gpu.total_bytes - gpu.used_bytes),),
             evidence=[evidence.id],
@@ -225,23 +274,16 @@ def _failed_in(reading: LogReading, model: str) -> bool:
 
 
 def _begin_of(reading: LogReading, model: str) -> float | None:
-    """By the time that Triton printed, in UTC, of the year in which the log was read."""
-    attempt, excerpt = reading.log.attempts.get(model), reading.evidence.facts
-    if attempt is None or attempt.began is None or not isinstance(excerpt, LogExcerpt):
+    attempt = reading.log.attempts.get(model)
+    return _time_of(reading, attempt.began) if attempt else None
+
+
+def _time_of(reading: LogReading, number: int | None) -> float | None:
+    excerpt = reading.evidence.facts
+    if number is None or not isinstance(excerpt, LogExcerpt):
         return None
-    text = next((line.text for line in excerpt.lines if line.number == attempt.began), "")
-    try:
-        if told := _ISO.search(text[:200]):
-            return datetime.fromisoformat(told["when"]).replace(tzinfo=UTC).timestamp()
-        if told := _GLOG.search(text[:200]):
-            read = datetime.fromisoformat(reading.evidence.fetched_at)
-            at = datetime.fromisoformat(f"{read.year}-{told['month']}-{told['day']}T{told['time']}+00:00")
-            return (
-                at if at <= read.astimezone(UTC) or at.month == 1 else at.replace(year=read.year - 1)
-            ).timestamp()
-    except ValueError:
-        return None
-    return None
+    text = next((line.text for line in excerpt.lines if line.number == number), "")
+    return time_of(text, seconds_of(reading.evidence.fetched_at))
 
 
 def _life(case: Case, *, previous: bool) -> tuple[float | None, float | None]:
@@ -249,16 +291,11 @@ def _life(case: Case, *, previous: bool) -> tuple[float | None, float | None]:
     pod: PodView | None = case.pod
     for container in triton_containers(pod) if pod else ():
         present, last, ended = (
-            _seconds(text) for text in (container.began_at, container.last_began_at, container.last_ended_at)
+            seconds_of(text)
+            for text in (container.began_at, container.last_began_at, container.last_ended_at)
         )
-        if previous or present is None:
-            return last, None
-        return present, ended
+        began = last if previous or present is None else present
+        if began == present:
+            return began, ended if ended is not None or not container.restarts else began
+        return began, began if container.restarts > 1 else None  # the lives before that are not told of
     return None, None
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None

@@ -4,6 +4,7 @@ Of many devices those in question are told, and the others counted."""
 
 from collections.abc import Collection, Mapping, Sequence
 
+from triage.chart_scale import clock
 from triage.gpus import Device, Key, gib, short_uuid
 from triage.report import GpuMap, GpuRow
 from triage.wording import MAX_NAME, count, names, short
@@ -30,11 +31,18 @@ def gpu_map(
         if not ours:
             continue
         held_by |= set(ours)
+        left = {holder: f" until {clock(at)} UTC" for holder, at in device.left.items()}
         others = sorted(
-            f"{space}/{pod}" if space else pod
+            f"{f'{space}/{pod}' if space else pod}{left.get((space, pod), '')}"
             for space, pod in device.holders
             if pod not in ours or (namespace and space not in ("", namespace))
         )
+        stays = {pod for _, pod in device.holders - left.keys()}  # one source may tell no namespace
+        until = {
+            pod: said
+            for (space, pod), said in left.items()
+            if pod not in stays and (not namespace or space in ("", namespace))
+        }
         said = [note for key in dict.fromkeys((device.key, (device.gpu, ""))) for note in notes.get(key, ())]
         row = GpuRow(
             node=short(device.node, MAX_NAME),
@@ -42,7 +50,7 @@ def gpu_map(
             uuid=short(device.gpu, MAX_NAME),
             instance=short(device.instance, MAX_NAME),
             profile=short(device.profile, MAX_NAME),
-            pods=_few(ours),
+            pods=_few([f"{pod}{until.get(pod, '')}" for pod in ours]),
             others=_few(others),
             used_bytes=device.memory[0] if device.memory else None,
             total_bytes=device.memory[1] if device.memory else None,
@@ -87,7 +95,8 @@ def left_out(told: GpuMap) -> str:
     """How many are not shown; empty: none."""
     if not told.more:
         return ""
-    return f"{count(told.more, 'more GPU')} left out; {count(told.pods, 'pod')} hold {told.more + len(told.rows)} GPUs"
+    kind = "device" if any(row.instance for row in told.rows) else "GPU"  # a MIG instance is none
+    return f"{count(told.more, f'more {kind}')} left out; {count(told.pods, 'pod')} hold {told.more + len(told.rows)} {kind}s"
 
 
 def _few(pods: Sequence[str]) -> tuple[str, ...]:

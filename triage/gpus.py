@@ -3,7 +3,7 @@
 A device is a whole GPU or a MIG instance, and is told by its UUID and the instance's id. What is told of a whole GPU alone (clock,
 throttling, XID errors) is of each of its instances. Pure; both trees read it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from triage.latency.facts import Ranges, Series
@@ -13,8 +13,12 @@ PAGE_USED, PAGE_TOTAL = "gpu_memory_used", "gpu_memory_total"
 """By a Triton's own page: less is known of the device, and the pod that sees it holds it."""
 XID_COUNT, XID_LAST, XID_WATCHED = "gpu_xid_count", "gpu_xid", "gpu_xid_watched"
 PROBLEM = "gpu_agent_problem"
+_STEPS_APART = 2
+"""By so much two who hold a GPU together may be last seen apart."""
 Key = tuple[str, str]
 """UUID of the whole GPU, and the id of the MIG instance or nothing."""
+Holder = tuple[str, str]
+"""Namespace and pod; a namespace may not be known."""
 
 
 @dataclass(slots=True)
@@ -24,8 +28,10 @@ class Device:
     index: str = ""
     profile: str = ""
     node: str = ""
-    holders: set[tuple[str, str]] = field(default_factory=set)
-    """Namespace and pod, at any time of the window; a namespace may not be known."""
+    held: dict[Holder, float] = field(default_factory=dict)
+    """Who held it at any time of the window, and when that was last seen."""
+    grain: float = 0.0
+    """Seconds by which these times may be wrong."""
     used: Sequence[float | None] = ()
     """Bytes, at `start` and each `step` seconds after it."""
     free: Sequence[float | None] = ()
@@ -52,20 +58,28 @@ class Device:
         return f"{which}{where} ({', '.join(more)})" if more else f"{which}{where}"
 
     @property
+    def holders(self) -> set[Holder]:
+        """At any time of the window."""
+        return set(self.held)
+
+    @property
+    def seen_until(self) -> float:
+        """When it was last told of it: of who holds it, or how full it is."""
+        full = [self.start + n * self.step for n, value in enumerate(self.used) if value is not None]
+        return max([*self.held.values(), *full[-1:]], default=0.0)
+
+    @property
+    def left(self) -> dict[Holder, float]:
+        """Those of them who gave it up while others went on holding it, and when."""
+        latest = max(self.held.values(), default=0.0)
+        return {holder: at for holder, at in self.held.items() if at < latest - self.grain}
+
+    @property
     def memory(self) -> tuple[float, float] | None:
         """Bytes used and in all, as they were known last; None: nobody tells."""
         if both := _both(self.used, self.free):
             return both[0], sum(both)
         return _both(self.page_used, self.page_total)
-
-
-@dataclass(frozen=True, slots=True)
-class XidSeen:
-    device: Key
-    code: int
-    at: float | None
-    """When it was first seen, within one step; None: before the first time that anything was measured."""
-    evidence: str
 
 
 Told = tuple[str, Ranges]
@@ -77,10 +91,10 @@ def device_key(labels: Mapping[str, str]) -> Key:
 
 
 def find_devices(told: Iterable[Told]) -> list[Device]:
-    """By node, index and instance. A whole GPU that is split is none: its instances are."""
+    """By node, index and instance. A whole GPU that is split is none, unless it was held as a whole before: its instances are."""
     found: dict[Key, Device] = {}
     for evidence, ranges in told:
-        if not ranges.measure.startswith("gpu_") or ranges.measure == PROBLEM:
+        if not ranges.measure.startswith("gpu_") or ranges.measure in (PROBLEM, XID_COUNT):
             continue
         for series in ranges.series:
             if not series.labels.get("gpu") or all(value is None for value in series.values):
@@ -89,7 +103,7 @@ def find_devices(told: Iterable[Told]) -> list[Device]:
             _add(device, evidence, ranges, series)
     split = {device.gpu for device in found.values() if device.instance}
     whole = {device.gpu: device for device in found.values() if not device.instance}
-    kept = [device for device in found.values() if device.instance or device.gpu not in split]
+    kept = [device for device in found.values() if device.instance or device.gpu not in split or device.held]
     for device in kept:
         if device.instance and (parent := whole.get(device.gpu)):
             device.watched |= parent.watched
@@ -103,11 +117,15 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
     device.profile = device.profile or labels.get("mig_profile", "")
     device.node = device.node or labels.get("node", "")
     if pod := labels.get("pod"):
-        device.holders.add((labels.get("namespace", ""), pod))
+        holder = labels.get("namespace", ""), pod
+        device.held[holder] = max(device.held.get(holder, 0.0), _last_seen(ranges, series))
+        device.grain = max(device.grain, _STEPS_APART * ranges.step)
     if measure == MEMORY_USED:
-        device.used, device.start, device.step = series.values, ranges.start, ranges.step
+        same = (device.start, device.step) == (ranges.start, ranges.step)
+        device.used = _beside(device.used, series.values) if same else series.values
+        device.start, device.step = ranges.start, ranges.step
     elif measure == MEMORY_FREE:
-        device.free = series.values
+        device.free = _beside(device.free, series.values)
     elif measure == PAGE_USED:
         device.page_used = series.values
     elif measure == PAGE_TOTAL:
@@ -118,122 +136,22 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
         device.evidence.append(evidence)
 
 
+def _last_seen(ranges: Ranges, series: Series) -> float:
+    place = max(place for place, value in enumerate(series.values) if value is not None)
+    return ranges.start + place * ranges.step
+
+
+def _beside(one: Sequence[float | None], other: Sequence[float | None]) -> Sequence[float | None]:
+    """An exporter that was renamed, such as by its restart, goes on with a series of its own."""
+    if len(one) != len(other):
+        return other
+    return tuple(b if a is None else a for a, b in zip(one, other, strict=True))
+
+
 def _both(one: Sequence[float | None], other: Sequence[float | None]) -> tuple[float, float] | None:
     """The last time that both are known."""
     known = [(a, b) for a, b in zip(one, other, strict=False) if a is not None and b is not None]
     return known[-1] if known else None
-
-
-def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
-    """In their order; of the same code of a GPU, each time that it was seen anew. A counter that appears within the window began
-    then where the GPU was watched before; a last code tells of a repetition nothing."""
-    watched: dict[str, Series] = {
-        series.labels.get("gpu", ""): series
-        for _, ranges in told
-        if ranges.measure == XID_WATCHED
-        for series in ranges.series
-    }
-    found: list[XidSeen] = []
-    for evidence, ranges in told:
-        for series in ranges.series:
-            times = [ranges.start + place * ranges.step for place in range(ranges.steps)]
-            if ranges.measure == XID_COUNT:
-                steps = _counted(series, watched.get(series.labels.get("gpu", "")))
-            elif ranges.measure == XID_LAST:
-                steps = _last_codes(series)
-            else:
-                continue
-            found += (
-                XidSeen(
-                    device_key(series.labels), code, times[place] if place is not None else None, evidence
-                )
-                for code, place in steps
-            )
-    told_once = dict.fromkeys(found)
-    counted = {
-        (one.device[0], one.code) for one in found if one.evidence.partition("/")[2].startswith(XID_COUNT)
-    }
-    kept = [
-        one
-        for one in told_once
-        if one.evidence.partition("/")[2].startswith(XID_COUNT) or (one.device[0], one.code) not in counted
-    ]
-    return sorted(kept, key=lambda one: (one.at is not None, one.at or 0.0, one.device, one.code))
-
-
-def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int | None]]:
-    code = series.labels.get("xid", "")
-    if not code.isdecimal():
-        return
-    before: float | None = None
-    for place, value in enumerate(series.values):
-        if value is None:
-            continue
-        if before is None and value:
-            seen = watched is not None and place > 0 and watched.values[place - 1] is not None
-            yield int(code), place if seen else None
-        elif before is not None and value > before:
-            yield int(code), place
-        before = value
-
-
-def _last_codes(series: Series) -> Iterator[tuple[int, int | None]]:
-    before: float | None = None
-    for place, value in enumerate(series.values):
-        if value is None:
-            continue
-        if value > 0 and value != before:
-            yield int(value), place if before is not None else None
-        before = value
-
-
-@dataclass(frozen=True, slots=True)
-class AgentProblem:
-    """What keeps triton-gpu-agent from seeing; `gpu` is an index, or nothing where it is about the whole node."""
-
-    node: str
-    problem: str
-    gpu: str
-    evidence: str
-
-    @property
-    def says(self) -> str:
-        which = f" (GPU {self.gpu})" if self.gpu else ""
-        return f"node {self.node}: triton-gpu-agent reports {self.problem}{which}"
-
-
-def problems_of(told: Iterable[Told]) -> list[AgentProblem]:
-    """Those of any time of the window."""
-    found = [
-        AgentProblem(
-            series.labels.get("node", ""),
-            series.labels.get("problem", ""),
-            series.labels.get("gpu_index", ""),
-            evidence,
-        )
-        for evidence, ranges in told
-        if ranges.measure == PROBLEM
-        for series in ranges.series
-        if any(series.values)
-    ]
-    return sorted(dict.fromkeys(found), key=lambda one: (one.node, one.problem, one.gpu))
-
-
-def device_notes(
-    devices: Iterable[Device], told: Sequence[Told], say: Callable[[XidSeen], str]
-) -> dict[Key, list[str]]:
-    """What is wrong with a device, for the map: XID errors, which are of the whole GPU, and what the agent says of it."""
-    found: dict[Key, list[str]] = {}
-    for seen in xids_seen(told):
-        notes = found.setdefault((seen.device[0], ""), [])
-        if (said := say(seen)) not in notes:
-            notes.append(said)
-    problems = problems_of(told)
-    for device in devices:
-        for one in problems:
-            if one.gpu and (one.node, one.gpu) == (device.node, device.index):
-                found.setdefault(device.key, []).append(f"triton-gpu-agent reports {one.problem}")
-    return found
 
 
 def short_uuid(uuid: str) -> str:

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from triage.answers import Answer, View
 from triage.case import index_rows
-from triage.chart_scale import clock
 from triage.cluster_views import Nodes
 from triage.evidence import (
     ContainerUse,
@@ -22,8 +21,8 @@ from triage.evidence import (
     PodView,
     RepositoryIndex,
 )
+from triage.gpu_errors import problems_of, xids_seen
 from triage.gpu_load import gpu_ranges, gpus_of, who_held
-from triage.gpus import problems_of, xids_seen
 from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind
 from triage.wording import names, short
@@ -244,18 +243,15 @@ def _memory_held(test: Test, view: View) -> Answer:
 def _gpu_errors(test: Test, view: View) -> Answer:
     """XID errors of the pod's GPUs, and what kept the agent of the node from seeing them, such as a lost GPU."""
     told, case = gpu_ranges(view.case), view.case
-    ours = {device.gpu: device for device in gpus_of(case)}
+    ours = gpus_of(case)
     said: list[str] = []
     ids: list[str] = []
-    for seen in [one for one in xids_seen(told) if one.device[0] in ours][-3:]:
-        when = (
-            f"at {clock(seen.at)} UTC"
-            if seen.at is not None
-            else "before the first time that it was measured"
-        )
-        said.append(f"{ours[seen.device[0]].name}: {told_xid(seen.code, case.xids)} {when}")
+    for seen in [one for one in xids_seen(told) if any(map(one.is_of, ours))][-3:]:
+        device = next(filter(seen.is_of, ours))
+        said.append(f"{device.name}: {seen.says(told_xid(seen.code, case.xids), {case.subject})}")
         ids.append(seen.evidence)
-    for problem in problems_of(told)[:3]:
+    problems = [one for one in problems_of(told) if one.of_driver]
+    for problem in sorted(problems, key=lambda one: not any(map(one.is_of, ours)))[:3]:  # its own first
         said.append(problem.says)
         ids.append(problem.evidence)
     if said:

@@ -9,14 +9,15 @@ from functools import partial
 import pytest
 import pytest_asyncio
 
-from telemetry.prometheus import PrometheusSource
+from telemetry.prometheus import PrometheusAnswer, PrometheusError, PrometheusSource
 from telemetry.rules_dir import rules_dir
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.gpu_pages import BESIDE, BLANK, EXPORTED, GIB, HONOURED, OLD, agent, always, dcgm
 from tests.prometheus.samples import Samples
 from tests.prometheus.server import PrometheusServer
 from triage.evidence import Missing
-from triage.gpus import find_devices, problems_of, xids_seen
+from triage.gpu_errors import problems_of, xids_seen
+from triage.gpus import find_devices
 from triage.latency.facts import Ranges
 from triage.latency.grid import Window, make_grid
 from triage.latency.queries import SeriesTarget
@@ -42,15 +43,18 @@ async def server(
     dcgm(samples, "oldest", OLD, "Hostname", {})
     unnamed = {"gpu": "0", "UUID": "GPU-u", "Hostname": "node-u"}
     samples.add("DCGM_FI_DEV_SM_CLOCK", unnamed, partial(always, 1200))
+    both = {"gpu": "0", "UUID": "GPU-n1-0", "hostname": "n1", "pod": "honoured-0", "namespace": "serving"}
+    for family in ("DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE"):
+        samples.add(family, both, partial(always, 7 * 1024))
     await started.backfill(str(samples))
     async with started:
         yield started
 
 
 async def read(
-    server: PrometheusServer, pods: str, *measures: str, node: str = ""
+    server: PrometheusServer, workload: str, *measures: str, node: str = "", pods: tuple[str, ...] = ()
 ) -> dict[str, Ranges | Missing]:
-    target = SeriesTarget("serving", workload=pods, nodes=(node,) if node else ())
+    target = SeriesTarget("serving", pods, workload, nodes=(node,) if node else ())
     async with PrometheusSource(server.url) as source:
         reader = Reader(source)
         return {
@@ -150,6 +154,52 @@ async def test_dcgm_s_copies_count_once_its_instances_apart_and_its_blanks_not_a
     assert (seen.device[0], seen.code) == (whole, 31)
     assert seen.at == pytest.approx(START + 1800, abs=15)
     assert isinstance(told["gpu_xid_count"], Missing)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_where_some_nodes_have_the_agent_and_others_dcgm_the_gpus_of_both_are_told_once(
+    server: PrometheusServer,
+) -> None:
+    told = await read(
+        server, "mixed", "gpu_clock", "gpu_device_memory_used", "gpu_holders", "gpu_throttled", pods=(
+            "honoured-0", "honoured-2", "new-0", "new-1")
+    )  # fmt: skip
+    assert last(told["gpu_clock"]) == {("GPU-n1-0",): 900, ("GPU-n1-2",): 1500, ("GPU-new-0",): 1980}
+    assert gib(last(told["gpu_device_memory_used"])) == {
+        ("GPU-n1-0",): 1,
+        ("GPU-n1-2", "7"): 3,
+        ("GPU-new-0",): 30,
+        ("GPU-new-1", "7"): 7,
+    }
+    assert {(gpu, pod) for gpu, *_, pod in last(told["gpu_holders"])} == {
+        ("GPU-n1-0", "honoured-0"),
+        ("GPU-n1-2", "honoured-2"),
+        ("GPU-new-0", "new-0"),
+        ("GPU-new-0", "notebook-0"),
+        ("GPU-new-1", "new-1"),
+    }
+    assert set(last(told["gpu_throttled"])) == {("GPU-n1-0",), ("GPU-n1-2",), ("GPU-new-0",)}
+
+
+class DcgmHangs(PrometheusSource):
+    async def query_range(
+        self, promql: str, start: float, end: float, step: float, *, timeout_seconds: float | None = None
+    ) -> PrometheusAnswer:
+        if "DCGM_" in promql:
+            raise PrometheusError("timeout", "no answer within 5 s", "look how busy it is")
+        return await super().query_range(promql, start, end, step, timeout_seconds=timeout_seconds)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_exporter_that_could_not_be_asked_is_told_beside_the_one_that_was(
+    server: PrometheusServer,
+) -> None:
+    row = ROWS["gpu_clock"]
+    async with DcgmHangs(server.url) as source:
+        told = await Reader(source).read(Reading(row, row.by, SeriesTarget("serving", ("honoured-0",)), GRID))
+    assert last(told) == {("GPU-n1-0",): 900}
+    assert isinstance(told, Ranges)
+    assert told.warnings == ("dcgm-exporter could not be asked: no answer within 5 s",)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -59,6 +59,19 @@ def by_agent(
         samples.add("triton_gpu_owner", {**device, "namespace": namespace, "pod": name}, partial(always, 1))
 
 
+def by_dcgm(samples: Samples, pod: str, before: float, server: float, load: float) -> None:
+    """Of a GPU that a notebook holds all along, and the pod from its begin on; each has a copy of its values."""
+    since = Samples(BEGAN + 15, samples.end)
+    for part, owner, space in ((samples, "notebook-0", "data"), (since, pod, "prod")):
+        labels = {"gpu": "0", "UUID": f"GPU-{pod}", "hostname": "n1", "pod": owner, "namespace": space}
+        used = partial(filled, before / 2**20, server / 2**20, load / 2**20, part.start)
+        free = partial(filled, (16 - before) / 2**20, (16 - server) / 2**20, (16 - load) / 2**20, part.start)
+        part.add("DCGM_FI_DEV_FB_USED", labels, used)
+        part.add("DCGM_FI_DEV_FB_FREE", labels, free)
+    for family, lines in since.lines.items():
+        samples.lines.setdefault(family, []).extend(lines)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(
     prometheus_tools: PrometheusTools, tmp_path_factory: pytest.TempPathFactory
@@ -71,6 +84,7 @@ async def server(
     samples.add(
         "triton_gpu_agent_problem", {"node": "n1", "problem": "gpu_lost", "gpu": "3"}, partial(always, 1)
     )
+    by_dcgm(samples, "dcgm-0", 11, 11.4, 15.8)
     dcgm(samples, "split", EXPORTED, "hostname", BESIDE, "prod")
     dcgm(samples, "plain", HONOURED, "Hostname", {})
     await started.backfill(str(samples))
@@ -146,6 +160,7 @@ def told(report: Report) -> tuple[str, str]:
     [
         ("large-0", (), "Make m smaller, or give it a larger GPU: it does not fit an empty one (0.4 of 16.0 GiB", ()),
         ("shares-0", (), "Let data/notebook-0 leave the GPU, or give m another: 11.0 of 16.0 GiB", ("data/notebook-0",)),
+        ("dcgm-0", (), "Let data/notebook-0 leave the GPU, or give m another: 11.0 of 16.0 GiB", ("data/notebook-0",)),
         ("many-0", ("a", "b"), "Load fewer models or instances on this GPU: 12.0 of 16.0 GiB", ()),
     ],
 )  # fmt: skip
@@ -164,7 +179,8 @@ async def test_the_first_action_is_of_who_held_the_memory(
     assert report.gpus is not None
     (row,) = report.gpus.rows
     assert (row.node, row.gpu, row.uuid, row.pods, row.others) == ("n1", "0", f"GPU-{name}", (name,), others)
-    assert any("Node n1: triton-gpu-agent reports gpu_lost (GPU 3)" in fact.text for fact in report.why)
+    (lost,) = [fact.text for fact in report.why if "gpu_lost (GPU 3)" in fact.text]
+    assert lost.startswith("Node n1: triton-gpu-agent report")
     file = tmp_path / "bundle.json"
     save_bundle(file, snapshot, RULES)
     assert report_of(*load_bundle(file)) == report

@@ -5,11 +5,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.triage.snapshots import RULES, container, evidence, failed, log, own, pod, report, snapshot
+from tests.triage.snapshots import (
+    RULES,
+    container,
+    evidence,
+    failed,
+    log,
+    own,
+    pod,
+    previous_log,
+    report,
+    snapshot,
+)
 from triage.bundle import load_bundle, save_bundle
 from triage.case import make_case, primary
-from triage.evidence import Evidence, GpuMemory, GpuUse, Missing
-from triage.gpu_load import who_held
+from triage.evidence import Evidence, GpuMemory, GpuUse, LogExcerpt, Missing
+from triage.gpu_load import Held, who_held
 from triage.latency.facts import Ranges, Series
 from triage.report_of import report_of
 
@@ -64,6 +75,10 @@ def loaded_first(*models: str) -> list[str]:
     return [*begun, *(own(f"successfully loaded '{model}' version 1", "I") for model in models)]
 
 
+def at(time: str, *lines: str) -> list[str]:
+    return [line.replace("12:00:00", time) for line in lines]
+
+
 BEGAN = "when the load of m began,"
 OF = "of 16.0 GiB of GPU 0 of node n1 (GPU-1)"
 
@@ -83,8 +98,8 @@ OF = "of 16.0 GiB of GPU 0 of node n1 (GPU-1)"
          "before this server began, 11.0 {of} were in use: by somebody whom no exporter names"),
         ([*failing(*loaded_first("a", "b")), *used(0.3, 12, 15.9), *held_by(*ALONE)], "own",
          "{began} 12.0 {of} were in use, 11.7 GiB of it since the server began: by a, b"),
-        ([*failing(*loaded_first("a")), *used(None, 12, 15.9), *held_by(*ALONE)], "own",
-         "{began} 12.0 {of} were in use, 12.0 GiB of it since the server began: by a"),
+        ([*failing(*loaded_first("a")), *used(None, 12, 15.9), *held_by(*ALONE)], "unknown",
+         "{began} 12.0 {of} were in use; whose it was is not known, for nothing was measured just before the server began"),
         ([*failing(*loaded_first("a")), *used(4, 14, 15.9), *held_by(*SHARED)], "own",
          "{began} 14.0 {of} were in use, 10.0 GiB of it since the server began: by a; 4.0 GiB were others': data/notebook-0"),
         ([*failing(own("loading: big:1", "I")), *used(0.3, 0.4, 15.9), *held_by(*ALONE)], "own",
@@ -95,9 +110,17 @@ OF = "of 16.0 GiB of GPU 0 of node n1 (GPU-1)"
         ([pod("web-1", SERVER), log(own(MEMORY), failed("m", MEMORY), pod="web-1"), *used(0.3, 0.4, 15.9), *held_by(*ALONE)],
          "unknown",
          "15.9 {of} are in use now; how much it was when the load began is not known"),
+        ([pod("web-1", SERVER), log(own(MEMORY), failed("m", MEMORY), pod="web-1"), *used(11, 11.4, 15.9), *held_by(*SHARED)],
+         "unknown",
+         "15.9 {of} are in use now; how much it was when the load began is not known;"
+         " before this server began it was 11.0 GiB, by data/notebook-0"),
+        ([*failing(*loaded_first("a")), *used(0.3, 0.4, 15.9), *held_by(*ALONE)], "unknown",
+         "{began} 0.4 {of} were in use when it was last measured; a may have been loaded since"),
+        ([*failing(*at("11:58:20", *loaded_first("a"))), *used(0.3, 0.4, 15.9), *held_by(*ALONE)], "empty",
+         "{began} 0.4 {of} were in use, and nothing else was loading: m does not fit the empty GPU"),
     ],
-    ids=["does not fit", "shared", "another pod", "no pod", "not named", "own models", "own by holders", "mostly own",
-         "at once", "whose", "no begin"],
+    ids=["does not fit", "shared", "another pod", "no pod", "not named", "own models", "own, not measured", "mostly own",
+         "at once", "whose", "no begin", "no begin, others before", "loaded since", "loaded long before"],
 )  # fmt: skip
 def test_who_held_it_is_told_by_what_was_measured_then(parts: list[Evidence], by: str, said: str) -> None:
     case = make_case("web-1", tuple(parts), RULES.signatures)
@@ -126,14 +149,122 @@ def test_a_second_gpu_that_was_not_measured_is_not_taken_for_empty() -> None:
     assert held.said.endswith("how much it was of GPU 1 of node n1 (GPU-2) is not known")
 
 
-def page(*gpus: GpuUse) -> Evidence:
-    return evidence("gpu_memory:web-1", "gpu_memory", GpuMemory(gpus), pod="web-1")
+def while_held(pod: str, space: str, since: int, until: int, labels: dict[str, str] = LABELS) -> Series:
+    values = [1.0 if since <= step <= until else None for step in range(34)]
+    return Series({**labels, "namespace": space, "pod": pod}, tuple(values))
+
+
+def judged(*parts: Evidence) -> Held:
+    held = who_held(make_case("web-1", parts, RULES.signatures), "m")
+    assert held is not None
+    return held
+
+
+def test_of_several_gpus_none_is_blamed_where_they_do_not_tell_the_same() -> None:
+    """One is full of an earlier model, and the load may have found the empty one too small."""
+    other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
+    memory = []
+    for one, two in zip(used(0.3, 12, 12, other), used(0.3, 0.4, 15.9), strict=True):
+        assert isinstance(one.facts, Ranges)
+        assert isinstance(two.facts, Ranges)
+        memory.append(told(one.facts.measure, *one.facts.series, *two.facts.series))
+    holders = told("gpu_holders", *(while_held("web-1", "prod", 0, 33, gpu) for gpu in (LABELS, other)))
+    held = judged(*failing(*at("11:58:20", *loaded_first("a"))), *memory, holders)
+    assert (held.by, held.said) == (
+        "unknown",
+        "when the load of m began, 12.0 of 16.0 GiB of GPU 1 of node n1 (GPU-2),"
+        " 0.4 of 16.0 GiB of GPU 0 of node n1 (GPU-1) were in use; on which of them it ran out is not known",
+    )
+
+
+def test_who_gave_the_gpu_up_before_the_load_takes_nothing_more_of_it() -> None:
+    holders = told("gpu_holders", while_held("web-1", "prod", 0, 33), while_held("job-7", "data", 0, 20))
+    assert judged(*failing(), *used(0.3, 0.4, 15.9), holders).by == "empty"
+
+
+def test_a_pod_of_the_same_name_in_another_namespace_is_another() -> None:
+    held = judged(*failing(), *used(11, 11.4, 15.9), *held_by(("prod", "web-1"), ("dev", "web-1")))
+    assert held.who == "dev/web-1"
+
+
+def test_of_a_pod_that_was_made_anew_on_another_gpu_the_gpu_of_now_counts() -> None:
+    other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
+    before, since = used(0.3, 15, 15, other), used(0.3, 0.4, 15.9)
+    memory = []
+    for one, two in zip(before, since, strict=True):
+        assert isinstance(one.facts, Ranges)
+        assert isinstance(two.facts, Ranges)
+        memory.append(told(one.facts.measure, *one.facts.series, *two.facts.series))
+    holders = told(
+        "gpu_holders",
+        while_held("web-1", "prod", 0, 20, other),
+        while_held("other", "data", 21, 33, other),
+        while_held("web-1", "prod", 22, 33),
+    )
+    held = judged(*failing(), *memory, holders)
+    assert (held.by, held.device) == ("empty", "GPU 0 of node n1 (GPU-1)")
+
+
+def test_an_exporter_that_goes_on_under_another_name_tells_of_the_same_device() -> None:
+    """dcgm-exporter's `Hostname` is its pod's name where it does not share the node's network."""
+    parts = []
+    for one in used(11, 11.4, 15.9):
+        assert isinstance(one.facts, Ranges)
+        (series,) = one.facts.series
+        first = Series({**LABELS, "node": "exporter-a"}, (*series.values[:28], *[None] * 6))
+        second = Series({**LABELS, "node": "exporter-b"}, (*[None] * 28, *series.values[28:]))
+        parts.append(told(one.facts.measure, first, second))
+    assert judged(*failing(), *parts, *held_by(*SHARED)).by == "others"
+
+
+def test_the_runtime_s_stamp_dates_a_load_where_the_container_s_clock_is_another() -> None:
+    lines = [own("loading: m:1", "I"), own(MEMORY), failed("m", MEMORY)]
+    stamped = [f"2026-07-28T12:00:00.000000000Z {line.replace('12:00:00', '14:00:00')}" for line in lines]
+    parts = [pod("web-1", SERVER), log(*stamped, pod="web-1"), *used(0.3, 0.4, 15.9), *held_by(*ALONE)]
+    assert judged(*parts).by == "empty"
+
+
+def test_a_model_that_was_loaded_after_the_failure_took_nothing_before_it() -> None:
+    server, read = failing(*at("11:58:20", *loaded_first("a")))
+    assert isinstance(read.facts, LogExcerpt)
+    after = log(*(line.text for line in read.facts.lines), *loaded_first("later"), pod="web-1")
+    held = judged(server, after, *used(0.3, 12, 15.9), *held_by(*ALONE))
+    assert (held.by, held.who) == ("own", "a")
+    assert judged(server, after, *used(0.3, 0.4, 15.9), *held_by(*ALONE)).by == "empty"
+
+
+AGAIN = msgspec.structs.replace(SERVER, restarts=3)
+LINES = [own("loading: m:1", "I"), own(MEMORY), failed("m", MEMORY)]
+
+
+def test_in_a_crash_loop_the_memory_of_the_life_before_is_not_taken_for_others() -> None:
+    """The sample at a step is of a scrape up to a minute before, and the life before ended that short a time ago."""
+    times = {"began_at": "2026-07-28T12:00:20Z", "last_ended_at": "2026-07-28T11:59:20Z"}
+    loop = msgspec.structs.replace(AGAIN, **times, last_began_at="2026-07-28T11:58:00Z")
+    parts = [pod("web-1", loop), log(*at("12:00:25", *LINES), pod="web-1")]
+    assert judged(*parts, *used(15.8, 15.8, 15.8), *held_by(*ALONE)).by == "unknown"
+
+
+def test_of_a_life_that_has_ended_the_one_before_it_is_not_taken_for_others() -> None:
+    loop = msgspec.structs.replace(
+        AGAIN, began_at="", last_began_at="2026-07-28T11:58:00Z", last_ended_at="2026-07-28T12:00:10Z"
+    )
+    parts = [pod("web-1", loop), previous_log(*LINES, pod="web-1"), *held_by(*ALONE)]
+    assert judged(*parts, *used(15.8, 12, 15.8)).by == "unknown"
+    assert judged(*parts, *used(15.8, 0.4, 15.8)).by == "empty"
+
+
+def page(*gpus: GpuUse, read: str = "12:00:00") -> Evidence:
+    facts = evidence("gpu_memory:web-1", "gpu_memory", GpuMemory(gpus), pod="web-1")
+    return msgspec.structs.replace(facts, fetched_at=f"2026-07-28T{read}Z")
 
 
 @pytest.mark.parametrize(
     ("parts", "by"),
     [
         ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))], "empty"),
+        ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB), read="12:04:00")], "empty"),
+        ([*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB), read="13:00:00")], "unknown"),
         ([*failing(*loaded_first("a")), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))], "unknown"),
         ([*failing(), page(GpuUse("GPU-1", 12 * GIB, 16 * GIB))], "unknown"),
         (
@@ -175,7 +306,7 @@ def test_an_earlier_life_of_the_server_is_not_taken_for_others() -> None:
     [
         (used(0.3, 0.4, 15.9), "Make m smaller, or give it a larger GPU: it does not fit an empty one (0.4 of 16.0 GiB"),
         (used(11, 11.4, 15.9), "Let a process of no pod (left behind, or outside of Kubernetes) leave the GPU, or give m another"),
-        (used(None, 12, 15.9), "Load fewer models or instances on this GPU: 12.0 of 16.0 GiB"),
+        (used(0.3, 12, 15.9), "Load fewer models or instances on this GPU: 12.0 of 16.0 GiB"),
     ],
     ids=["empty", "others", "own"],
 )  # fmt: skip
@@ -208,6 +339,16 @@ def test_a_prometheus_that_is_away_is_told_and_changes_no_verdict() -> None:
     assert "connection refused" in {one.detail for one in made.unseen}
 
 
+def test_of_many_lost_gpus_the_pod_s_own_is_told_first() -> None:
+    lost = [Series({"node": "n1", "problem": "gpu_lost", "gpu_index": index}, (1.0,) * 34) for index in "321"]
+    own_lost = Series({"node": "n1", "problem": "no_driver", "gpu_index": "0"}, (1.0,) * 34)
+    made = report(
+        *failing(), *used(0.3, 0.4, 15.9), *held_by(*ALONE), told("gpu_agent_problem", *lost, own_lost)
+    )
+    (fact,) = [one for one in made.why if "triton-gpu-agent" in one.text]
+    assert fact.text.startswith("Node n1: triton-gpu-agent reports no_driver (GPU 0); ")
+
+
 def test_a_lost_gpu_and_an_xid_are_told_beside_the_verdict(tmp_path: Path) -> None:
     xid = told("gpu_xid_count", Series({**LABELS, "xid": "79"}, (None,) * 28 + (1.0,) * 6))
     lost = told(
@@ -221,7 +362,7 @@ def test_a_lost_gpu_and_an_xid_are_told_beside_the_verdict(tmp_path: Path) -> No
         "GPU 0 of node n1 (GPU-1): XID 79 at 11:59:00 UTC; node n1: triton-gpu-agent reports gpu_lost (GPU 0)."
     )
     assert made.gpus is not None
-    assert made.gpus.rows[0].notes == ("XID 79", "triton-gpu-agent reports gpu_lost")
+    assert made.gpus.rows[0].notes == ("XID 79 at 11:59:00 UTC", "triton-gpu-agent reports gpu_lost")
     file = tmp_path / "bundle.json"
     save_bundle(file, found, RULES)
     assert report_of(*load_bundle(file)) == made

@@ -15,8 +15,8 @@ from triage.latency.facts import Ranges
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
 from triage.latency.number import amount
-from triage.latency.predicates.gpus import devices, gpu_notes, has_gpus
-from triage.latency.predicates.neighbours import own_pods
+from triage.latency.predicates.gpu_devices import devices, has_gpus, own_pods, unmapped_pods
+from triage.latency.predicates.gpus import gpu_notes
 from triage.latency.rules import LatencyRules
 from triage.latency.walk import Candidate, Walk, walk
 from triage.owner import freeze_command
@@ -293,7 +293,7 @@ class _Writer:
                 )
 
     def _unmapped_gpus(self) -> Iterator[Unseen]:
-        """Where there are GPUs and nobody tells whose."""
+        """Where there are GPUs and nobody tells whose, or not all."""
         if self._gpus is None and has_gpus(self._incident):
             gone = next((e.missing for e in self._snapshot.evidence if e.id == "platform/gpu_holders"), None)
             yield Unseen(
@@ -303,6 +303,13 @@ class _Writer:
                 remedy=gone.remedy
                 if gone
                 else "give --prometheus URL of one that scrapes triton-gpu-agent or dcgm-exporter",
+            )
+        elif self._gpus is not None and (pods := unmapped_pods(self._incident)):
+            yield Unseen(
+                what=f"which GPU {names(pods)} {'holds' if len(pods) == 1 else 'hold'}",
+                reason="no_series",
+                detail="no source tells it, and of others it is told",
+                remedy="run triton-gpu-agent, or dcgm-exporter with --kubernetes, on all GPU nodes, and scrape it",
             )
 
     def _warnings(self) -> Iterator[Unseen]:

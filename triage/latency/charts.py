@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from triage.latency.history import Reading
 from triage.latency.incident import Incident
 from triage.latency.kinds import Part, Predicate, Shift, Skew, Split
-from triage.latency.predicates.gpus import group_of, slow_gpus
+from triage.latency.predicates.gpu_devices import group_of
+from triage.latency.predicates.gpus import slow_gpus
 from triage.latency.walk import Candidate
 from triage.report import Chart, Curve, Mark, Onset
 from triage.tree import AnyTest

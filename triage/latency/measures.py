@@ -61,6 +61,9 @@ class Alternative(_Row):
 
     family: Family
     kind: Kind
+    exporter: Annotated[str, Field(pattern=r"^[a-z][a-z-]*$", max_length=40)] = ""
+    """Of whose GPUs: a cluster may have one on some nodes and another on others. Of each the first way that has series counts, for
+    the GPUs that none before it tells of."""
     quantile: Annotated[str, Field(pattern=r"^0\.\d+$")] | None = None
     scale: Scale = 1.0
     pool: Pool | None = None

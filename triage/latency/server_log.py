@@ -10,12 +10,12 @@ and PyTorch's words, which backends pass on in their errors."""
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Literal
 
 from triage.evidence import LogLine
 from triage.load_attempts import LoadLine, begins_anew, load_line, serves
 from triage.log_records import Record, read_records
+from triage.log_time import seconds_of, time_of
 
 Kind = Literal["load", "unload", "backend_death", "out_of_memory", "stop"]
 
@@ -66,9 +66,9 @@ def is_known(line: str) -> bool:
 def read_server_log(lines: Iterable[LogLine], fetched_at: str, *, over: bool = False) -> list[Told]:
     """What these lines tell, in the order of its begin. `fetched_at`: when they were read, RFC 3339: it gives glog's stamps their
     year, and what has not ended lasts till then; unless it is `over`: of a process that has ended."""
-    reader = _Reader(_seconds(fetched_at))
+    reader = _Reader(seconds_of(fetched_at))
     for record in read_records((line.number, line.text) for line in lines):
-        if (at := _time_of(record, reader.fetched)) is not None:
+        if (at := time_of(record.lines[0], reader.fetched)) is not None:
             reader.see(record, at)
     return sorted(reader.close(over=over), key=lambda told: (told.began, told.ended))
 
@@ -183,37 +183,3 @@ class _Reader:
         self, kind: Kind, began: float, ended: float, says: str, model: str = "", version: str = ""
     ) -> None:
         self.told.append(Told(kind, began, ended, says, model, version))
-
-
-_DOCKER_TIME = re.compile(r'"time":"(?P<at>\d{4}-\d\d-\d\dT[\d:.]+Z?)"')
-_GLOG = re.compile(r"(?:^|[\s\"])[IWEF](?P<month>\d\d)(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d\.\d+)")
-_ISO = re.compile(r"(?P<at>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)")
-
-
-def _time_of(record: Record, fetched: float | None) -> float | None:
-    """Seconds since 1970, by the runtime's stamp where there is one. glog's has no year: that of the fetch, or the year before
-    where it would lie in the future."""
-    line = record.lines[0]
-    if line.startswith('{"log":') and (docker := _DOCKER_TIME.search(line)):
-        return _seconds(docker["at"])
-    stamp = line[: line.find("] ") if "] " in line else len(line)]
-    if iso := _ISO.search(stamp):
-        return _seconds(iso["at"])
-    glog = _GLOG.search(stamp)
-    if glog is None or fetched is None:
-        return None
-    year = datetime.fromtimestamp(fetched, UTC).year
-    for each in (year, year - 1):  # the 29th of February is in one of them at most
-        at = _seconds(f"{each:04}-{glog['month']}-{glog['day']}T{glog['clock']}")
-        if at is not None and at <= fetched + 86_400:
-            return at
-    return None
-
-
-def _seconds(stamp: str) -> float | None:
-    """Of an ISO time, UTC where it names no zone; None for what is no time."""
-    try:
-        told = datetime.fromisoformat(stamp)
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

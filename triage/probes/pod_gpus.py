@@ -4,7 +4,6 @@ The first question finds out which exporters there are; where none is, that is t
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from telemetry.nodes import gpus_of
 from telemetry.prometheus import PrometheusError, PrometheusSource
@@ -14,6 +13,7 @@ from triage.gpus import HOLDERS, MEMORY_FREE, MEMORY_USED, PROBLEM, XID_COUNT, X
 from triage.latency.grid import Grid, Window, make_grid
 from triage.latency.measures import Measure
 from triage.latency.queries import SeriesTarget
+from triage.log_time import seconds_of
 from triage.probes.prometheus import curl_command
 from triage.probes.prometheus_reading import Reader, Reading, missing
 from triage.seal import Seal
@@ -94,14 +94,7 @@ def _grid(pod: PodView, now: float) -> Grid:
         at
         for c in pod.containers
         for text in (c.began_at, c.last_began_at)
-        if (at := _seconds(text)) is not None and not c.init
+        if (at := seconds_of(text)) is not None and not c.init
     ]
     start = min([now - _SPAN_SECONDS, *(at - _AHEAD_SECONDS for at in began)])
     return make_grid(Window(max(start, now - _MOST_SECONDS), now), _INTERVAL)
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None

@@ -1,6 +1,7 @@
-"""One measure out of a Prometheus: the ways to ask for it, the first that has series, and why where none has."""
+"""One measure out of a Prometheus: the ways to ask for it, the first that has series, or of each exporter of GPUs its
+first, and why where none has."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from telemetry.prometheus import PrometheusAnswer, PrometheusError, PrometheusSource
@@ -59,36 +60,60 @@ class Reader:
         ways = self.ways(reading)
         if not ways:
             return _unscoped(reading)
+        found: list[_Told] = []
+        unanswered: dict[str, str] = {}
         for promql, alternative, names in ways:
-            if not self._has(alternative):
+            if not self._has(alternative) or not _may_add(alternative, found):
                 continue
             try:
                 answer = await self._source.query_range(
                     promql, grid.start, grid.end, grid.step, timeout_seconds=seconds
                 )
             except PrometheusError as error:
-                if error.reason != "refused":
-                    return missing(error)
                 refused = refused or error
+                unanswered[alternative.exporter] = error.detail
+                if error.reason != "refused":
+                    break
                 continue
             if answer.series:
-                return self._ranges(reading, alternative, names, answer)
+                found.append(_Told(alternative, names, answer))
+                if not alternative.exporter:
+                    break
+        if found:
+            lacks = unanswered.keys() - {one.way.exporter for one in found} if found[0].way.exporter else ()
+            return _ranges(
+                reading, found, [f"{name} could not be asked: {unanswered[name]}" for name in lacks]
+            )
         return missing(refused) if refused else _none_of(reading, [way[1].family for way in ways])
 
-    def _ranges(
-        self, reading: Reading, alternative: Alternative, names: Names, answer: PrometheusAnswer
-    ) -> Ranges:
-        ours = result_labels(alternative, reading.by, names)
-        rows = (
-            (
-                _labels_of(ours, series.labels),
-                series.points,
-            )
-            for series in answer.series
-        )
-        smear = {"last": 0.0, "quantile": SUMMARY_SECONDS}.get(alternative.kind, reading.grid.window)
-        notes = (*answer.warnings, *reading.notes)
-        return make_ranges(reading.measure.measure, rows, reading.grid, smear, notes)
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    way: Alternative
+    names: Names
+    answer: PrometheusAnswer
+
+
+def _may_add(way: Alternative, found: Sequence[_Told]) -> bool:
+    """Whether it may tell of more than what was found does."""
+    return not found or (bool(way.exporter) and way.exporter not in {one.way.exporter for one in found})
+
+
+def _ranges(reading: Reading, found: Sequence[_Told], lacks: Sequence[str]) -> Ranges:
+    rows: list[tuple[Mapping[str, str], Sequence[tuple[float, float | None]]]] = []
+    gpus: set[str] = set()
+    for one in found:
+        ours = result_labels(one.way, reading.by, one.names)
+        told = [(_labels_of(ours, series.labels), series.points) for series in one.answer.series]
+        rows += [row for row in told if row[0].get("gpu", "") not in gpus]
+        gpus |= {labels.get("gpu", "") for labels, _ in told} if one.way.exporter else set()
+    smear = max(
+        {"last": 0.0, "quantile": SUMMARY_SECONDS}.get(one.way.kind, reading.grid.window) for one in found
+    )
+    warnings = [warning for one in found for warning in one.answer.warnings]
+    return make_ranges(
+        reading.measure.measure, rows, reading.grid, smear, [*warnings, *reading.notes, *lacks]
+    )
 
 
 def _labels_of(ours: Mapping[str, tuple[str, ...]], told: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ def steady(level: float | None, count: int) -> list[float | None]:
     return [level] * count
 
 
-def stepped(before: float, during: float) -> list[float | None]:
+def stepped(before: float | None, during: float | None) -> list[float | None]:
     """An hour on one grid: forty minutes, then twenty at another level."""
     return steady(before, 80) + steady(during, 40)
 

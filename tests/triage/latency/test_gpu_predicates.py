@@ -19,7 +19,8 @@ from tests.triage.latency.evidence import (
 from triage.cluster_views import PodPlacement
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
-from triage.latency.predicates.gpus import a_clock_fell, gpu_errors_seen, gpu_held_down
+from triage.latency.predicates.gpu_errors import gpu_errors_seen
+from triage.latency.predicates.gpus import a_clock_fell, gpu_held_down
 from triage.latency.predicates.neighbours import gpu_neighbour_seen
 from triage.oncall.shorten import shorten
 from triage.render_html import render_html
@@ -70,13 +71,17 @@ def test_the_gpu_whose_clock_fell_is_named_with_the_time_though_the_mean_of_all_
         ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 1980)], "no", "the GPU's clock: 1980 MHz before, 1980 MHz during"),
         ([*OURS, clock(1, 1980, 900, at=100), clock(2, 1980, 1980)], "no", "the clock fell only when it was slow already: "),
         ([*OURS, clock(1, 1980, 1980), clock(2, 1980, 900)], "no", "the GPU's clock: "),  # b on it is as fast as it was
-        ([*OURS, holds(3, "c"), clock(3, 1980, 900)], "no", "the GPU's clock: "),  # c does not serve the model
+        ([*OURS, clock(1, 1980, 1980), holds(3, "c"), clock(3, 1980, 900)], "no", "the GPU's clock: "),  # c serves another
         ([clock(1, 1980, 900), clock(2, 1980, 1980)], "unknown", "the GPU's clock: "),  # whose they are, nobody tells
         ([clock(1, 1980, 900), clock(2, 1980, 800)], "yes", "GPU 1 of node n1"),  # all of the nodes'
+        ([*OURS, clock(2, 1980, 1980)], "unknown",
+         "the GPU's clock: 1980 MHz before, 1980 MHz during; of what a runs on, no source tells it"),
+        ([clock(2, 1980, 1980)], "unknown", "the GPU's clock: 1980 MHz before, 1980 MHz during; of what a runs on"),  # on n1
         ([], "unknown", "no source tells the clock of the GPU's SMs"),
         ([nothing_of("platform/gpu_clock")], "unknown", "source of platform/gpu_clock: timeout"),
     ],
-    ids=["none", "too late", "others' pods", "another model's", "whose", "all", "not asked", "no answer"],
+    ids=["none", "too late", "others' pods", "another model's", "whose", "all", "not of the slow pod",
+         "not of its node", "not asked", "no answer"],
 )  # fmt: skip
 def test_a_clock_that_fell_counts_before_the_onset_and_under_pods_of_ours_that_became_slow(
     parts: list[Part], value: str, because: str
@@ -113,6 +118,17 @@ def test_what_held_the_clock_down_is_told_by_its_reason(parts: list[Part], value
     assert answer.because.startswith(because)
 
 
+def test_a_gpu_that_idles_since_its_pod_is_asked_for_nothing_made_no_request_slower() -> None:
+    unasked = served(pod="a", rate=stepped(20, 0), infer=stepped(8, None))
+    parts = [unasked, served(pod="b", infer=stepped(8, 30)), *OURS, clock(1, 1980, 210), clock(2, 1980, 1980)]
+    assert a_clock_fell(incident(*parts, namespace="prod")).value == "no"
+
+
+def test_that_no_gpu_was_throttled_is_not_said_for_the_one_of_the_slow_pod_that_nobody_tells_of() -> None:
+    parts = [*OURS, clock(1, 1980, 1980), clock(2, 1980, 1980), held_down(2, 0, 0)]
+    assert gpu_held_down(told(*parts)).value == "unknown"
+
+
 def test_a_split_gpu_s_clock_is_of_the_whole_and_its_holders_are_the_instances() -> None:
     parts = [
         holds(1, "a", gpu_instance="7", mig_profile="1g.10gb"),
@@ -123,8 +139,13 @@ def test_a_split_gpu_s_clock_is_of_the_whole_and_its_holders_are_the_instances()
     assert a_clock_fell(told(*parts)).value == "yes"
 
 
-def counted(number: int, code: int, at: int) -> list[Part]:
-    count = platform("gpu_xid_count", steady(None, at) + steady(1, 120 - at), **gpu(number, xid=str(code)))
+NOT_TOLD = "no source tells the XID errors of {} while it lasts: scrape triton-gpu-agent or dcgm-exporter on all GPU nodes"
+OF_SECOND = NOT_TOLD.format("GPU 2 of node n2 (GPU-2)")
+
+
+def counted(number: int, code: int, at: int, **more: str) -> list[Part]:
+    values = steady(None, at) + steady(1, 120 - at)
+    count = platform("gpu_xid_count", values, **gpu(number, xid=str(code), **more))
     return [count, watched(number)]
 
 
@@ -132,33 +153,76 @@ def watched(number: int, **more: str) -> Part:
     return platform("gpu_xid_watched", steady(1, 120), **gpu(number, **more))
 
 
-def lost(node: str, index: str) -> Part:
-    return platform("gpu_agent_problem", stepped(0, 1), node=node, problem="gpu_lost", gpu_index=index)
+def lost(node: str, index: str, problem: str = "gpu_lost", until: int = 120) -> Part:
+    values = steady(None, 20) + steady(1, until - 20) + steady(None, 120 - until)
+    return platform("gpu_agent_problem", values, node=node, problem=problem, gpu_index=index)
 
 
-def last_code(number: int, before: float, during: float) -> Part:
+def last_code(number: int, before: float, during: float | None) -> Part:
     return platform("gpu_xid", stepped(before, during), **gpu(number))
 
 
 @pytest.mark.parametrize(
     ("parts", "value", "because"),
     [
-        (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10"),
+        (counted(1, 79, 79), "yes", "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:46:10 UTC"),
         ([last_code(1, 0, 31)], "yes",
-         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40"),
+         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:40 UTC"),
         ([watched(1), watched(2), lost("n1", "1")], "yes", "node n1: triton-gpu-agent reports gpu_lost (GPU 1)"),
-        ([last_code(1, 999, 999)], "yes", "GPU 1 of node n1 (GPU-1): XID 999 before the window began"),
+        ([last_code(1, 999, 999)], "unknown",
+         "XID 999 before the first time that it was measured; a last code does not tell whether it came again"),
+        ([*counted(1, 79, 0), watched(2)], "no", "no XID error of these GPUs was reported"),  # told by the map
+        ([*counted(1, 31, 79, namespace="data", pod="job-7"), watched(2)], "yes",
+         "GPU 1 of node n1 (GPU-1): XID 31 (GPU memory page fault, an error of what ran on it) at 11:46:10 UTC,"
+         " while data/job-7 held it"),
+        ([watched(1), watched(2), lost("n1", "", "pod_resources_forbidden")], "no", "no XID error of these GPUs was reported"),
+        ([watched(1), watched(2), *(lost("n1", str(index)) for index in (0, 2, 3))], "no",
+         "no XID error of these GPUs was reported"),
+        ([watched(1), watched(2), lost("n1", "1", "no_driver", until=40)], "no", "no XID error of these GPUs was reported"),
+        ([watched(1), watched(2), lost("n1", "1", "nvml_hangs", until=100)], "yes",
+         "node n1: triton-gpu-agent reported nvml_hangs (GPU 1) until 11:56:10 UTC"),
+        ([last_code(1, 0, 0), last_code(2, 0, None)], "unknown", OF_SECOND),
+        ([watched(1), platform("gpu_xid_watched", stepped(1, 0), **gpu(2))], "unknown", OF_SECOND),
+        ([watched(1), platform("gpu_xid_watched", steady(1, 90) + steady(None, 30), **gpu(2))], "unknown",
+         OF_SECOND),
+        ([watched(1), watched(2), placed(PodPlacement("c", "n9", gpus=1, started_at=1.0))],
+         "unknown", NOT_TOLD.format("pod c's GPU")),
         ([watched(1), watched(2)], "no", "no XID error of these GPUs was reported"),
-        ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "dcgm-exporter shows no XID error of these GPUs"),
-        ([watched(1)], "unknown", "no source tells the last XID error of the GPU"),  # of the other nobody knows
+        ([last_code(1, 0, 0), last_code(2, 0, 0)], "no", "no XID error of these GPUs was reported"),
+        ([watched(1)], "unknown", OF_SECOND),
+        ([last_code(1, 0, 0)], "unknown", OF_SECOND),
     ],
-    ids=["counter", "last code", "lost", "before", "none, watched", "none, by dcgm", "half"],
+    ids=["counter", "last code", "lost", "before", "counted before", "another's", "the agent's own sight",
+         "others lost", "ended before", "ended meanwhile", "dcgm ended", "watch given up", "watch ended", "a pod of no map",
+         "none, watched", "none, by dcgm", "half", "half, by dcgm"],
 )  # fmt: skip
 def test_errors_of_the_driver_are_told_with_what_they_mean(
     parts: list[Part], value: str, because: str
 ) -> None:
     answer = gpu_errors_seen(told(*OURS, *parts))
     assert (answer.value, answer.because) == (value, because)
+
+
+def test_an_error_on_one_of_a_node_s_gpus_is_not_ours_where_nobody_tells_whose_they_are() -> None:
+    of_nodes = [clock(1, 1980, 1980), clock(2, 1980, 1980)]
+    assert gpu_errors_seen(told(*of_nodes, last_code(1, 0, 79))).value == "unknown"
+    assert gpu_errors_seen(told(*of_nodes, last_code(1, 0, 79), last_code(2, 0, 79))).value == "yes"
+
+
+@pytest.mark.parametrize("code", ["9" * 5000, "\u0663", "79x", ""])
+def test_a_label_that_is_no_code_is_no_error(code: str) -> None:
+    count = platform("gpu_xid_count", stepped(0, 1), **gpu(1, xid=code))
+    assert gpu_errors_seen(told(*OURS, count, watched(1), watched(2))).value == "no"
+
+
+def test_an_error_of_another_mig_instance_is_none_of_ours() -> None:
+    ours = holds(1, "a", gpu_instance="7", mig_profile="1g.10gb")
+    other = counted(1, 31, 79, gpu_instance="8", namespace="data", pod="job-7")
+    assert gpu_errors_seen(told(ours, *other)).value == "no"
+
+
+def test_without_a_cluster_nobody_can_tell_that_there_is_no_gpu() -> None:
+    assert gpu_errors_seen(incident(served())).value == "unknown"
 
 
 def test_a_fleet_without_gpus_is_not_told_of_what_it_cannot_see_of_them() -> None:
@@ -172,6 +236,52 @@ def test_nobody_else_holds_it_only_where_the_agent_sees_all_holders() -> None:
         "no",
         "nobody else holds GPU 1 of node n1 (GPU-1), GPU 2 of node n2 (GPU-2)",
     )
+
+
+ENDED = platform("gpu_holders", steady(1, 90) + steady(None, 30), **gpu(1, namespace="prod", pod="a"))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [*OURS, watched(1), watched(2), lost("n1", "", "pod_resources_unreachable")],
+        [ENDED, holds(2, "b"), watched(1), watched(2)],
+    ],
+    ids=["no kubelet", "no agent"],
+)
+def test_that_nobody_else_holds_it_is_not_said_of_what_the_agent_could_not_see(parts: list[Part]) -> None:
+    assert gpu_neighbour_seen(told(*parts)).value == "unknown"
+
+
+def test_a_neighbour_is_not_said_to_have_come_where_nobody_looked_before() -> None:
+    def since(first: int, namespace: str, pod: str) -> Part:
+        values = steady(None, first) + steady(1, 120 - first)
+        return platform("gpu_holders", values, **gpu(1, namespace=namespace, pod=pod))
+
+    came = gpu_neighbour_seen(told(holds(1, "a"), since(81, "data", "job-7")))
+    assert came.because == "data/job-7 holds GPU 1 of node n1 (GPU-1) too, and did not before"
+    seen_first = gpu_neighbour_seen(told(since(81, "prod", "a"), since(81, "data", "job-7")))
+    assert seen_first.because == "data/job-7 holds GPU 1 of node n1 (GPU-1) too"
+
+
+def test_a_gpu_that_was_given_up_is_not_waited_for() -> None:
+    used = platform("gpu_device_memory_used", steady(2**30, 120), **gpu(1))
+    assert gpu_neighbour_seen(told(ENDED, used, holds(2, "b"), watched(1), watched(2))).value == "no"
+
+
+def test_a_gpu_that_was_split_within_the_window_was_held_as_a_whole_before() -> None:
+    split = {"gpu_instance": "7", "mig_profile": "1g.10gb"}
+    whole = platform("gpu_holders", steady(1, 60) + steady(None, 60), **gpu(1, namespace="prod", pod="a"))
+    report = report_of(snapshot(*SLOW, whole, holds(1, "b", **split), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert [(row.instance, row.pods) for row in report.gpus.rows] == [("", ("a",)), ("7", ("b",))]
+
+
+def test_who_left_the_gpu_is_told_with_the_time() -> None:
+    left = platform("gpu_holders", steady(1, 20) + steady(None, 100), **gpu(1, namespace="data", pod="job-7"))
+    report = report_of(snapshot(*SLOW, *OURS, left, namespace="prod"), rules())
+    assert report.gpus is not None
+    assert report.gpus.rows[0].others == ("data/job-7 until 11:16:10 UTC",)
 
 
 def test_the_report_names_gpu_reason_time_and_map() -> None:
@@ -204,7 +314,7 @@ def test_the_report_names_gpu_reason_time_and_map() -> None:
     )
     assert first.notes == (
         "its clock fell: 1980 MHz before, 900 MHz during",
-        "XID 79 (GPU has fallen off the bus) at 11:46:10",
+        "XID 79 (GPU has fallen off the bus) at 11:46:10 UTC",
     )
     assert (second.pods, second.used_bytes) == (("b",), None)
     line = "n1, GPU 1 (GPU-1): a; shared with data/notebook-0; 70.0 of 80.0 GiB used; its clock fell:"
@@ -233,6 +343,14 @@ def test_where_nobody_tells_whose_a_gpu_is_that_is_one_line_of_what_could_not_be
     assert "which pod holds which GPU" not in {one.what for one in without.unseen}
 
 
+def test_pods_that_no_exporter_names_are_missing_from_the_map_with_a_word() -> None:
+    asks = [PodPlacement(pod, "n1", gpus=1, started_at=1.0) for pod in ("a", "b", "c")]
+    waits = PodPlacement("d", gpus=1)  # for a node
+    report = report_of(snapshot(*SLOW[:2], placed(*asks, waits), holds(1, "a"), namespace="prod"), rules())
+    assert report.gpus is not None
+    assert "which GPU b, c hold" in {one.what for one in report.unseen}
+
+
 def test_a_lost_gpu_is_marked_in_the_map() -> None:
     report = report_of(snapshot(*SLOW, *OURS, lost("n1", "1"), namespace="prod"), rules())
     assert report.gpus is not None
@@ -248,6 +366,13 @@ def test_without_an_exporter_the_tritons_own_pages_tell_which_gpu_a_pod_sees() -
     assert (row.uuid, row.pods, row.used_bytes, row.total_bytes) == ("GPU-1", ("a",), 3 * 2**30, 16 * 2**30)
     assert row.evidence == ("triton/gpu_memory_used",)
     assert "3.0 of 16.0 GiB used" in render_text(report)
+
+
+def test_a_server_whose_own_page_ended_holds_its_gpu_as_long_as_the_exporter_says() -> None:
+    page = triton("gpu_memory_used", steady(2**30, 90) + steady(None, 30), gpu="GPU-1", pod="a")
+    report = report_of(snapshot(*SLOW, holds(1, "a"), page, namespace="prod"), rules())
+    assert report.gpus is not None
+    assert report.gpus.rows[0].pods == ("a",)
 
 
 def test_a_hostile_name_stays_text() -> None:

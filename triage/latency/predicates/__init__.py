@@ -39,7 +39,8 @@ from triage.latency.predicates.fleet import (
     observing_changed,
     pods_wait_for_a_node,
 )
-from triage.latency.predicates.gpus import a_clock_fell, gpu_errors_seen, gpu_held_down
+from triage.latency.predicates.gpu_errors import gpu_errors_seen
+from triage.latency.predicates.gpus import a_clock_fell, gpu_held_down
 from triage.latency.predicates.logs import backend_fails, memory_fails, outlasts_loads
 from triage.latency.predicates.mixes import another_model_grew, hardware_full
 from triage.latency.predicates.neighbours import cpu_neighbour_seen, gpu_neighbour_seen

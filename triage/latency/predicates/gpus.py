@@ -5,41 +5,24 @@ known, and only what all of them show is surely ours."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 
 from triage.answers import Answer, Value
 from triage.chart_scale import clock as time_of_day
 from triage.cluster_views import PodPlacements
-from triage.gpus import (
-    PAGE_TOTAL,
-    PAGE_USED,
-    Device,
-    Key,
-    XidSeen,
-    device_key,
-    device_notes,
-    find_devices,
-    problems_of,
-    xids_seen,
-)
-from triage.latency.facts import Ranges
+from triage.gpu_errors import device_notes
+from triage.gpus import Device, Key, device_key
 from triage.latency.incident import Incident, Movement
 from triage.latency.number import amount
+from triage.latency.predicates.gpu_devices import devices, group_of, told
+from triage.latency.predicates.gpu_errors import xid_says
 from triage.wording import names
-from triage.xids import told_xid
 
 _RATIO, _LEAST = 1.1, 50.0
 """A tenth, and 50 MHz: a clock moves by less from boost and heat all the time (measured on gpu_clock's own noise by `Movement`)."""
-_HELD_DOWN = frozenset(
-    {"sw_power_cap", "hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
-)
-"""Power and heat; what an idle GPU or a person's own setting lowers is told by its name, and is no throttling (NVIDIA/go-nvml:
-gen/nvml/nvml.h, nvmlClocksEventReason*)."""
-
-
 _MOST_NOTES = 4
 _NEAR_SECONDS = 60.0
 """A clock's own time is known to a scrape or two."""
-_PAGES = ("triton", "capture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +35,6 @@ class SlowGpu:
     @property
     def says(self) -> str:
         return f"{self.device.name}: {self.clock.from_to}, since {time_of_day(self.since)}"
-
-
-def devices(incident: Incident) -> list[Device]:
-    """Those that the exporters tell of, and those that the Tritons' own pages name."""
-    return incident.once("gpu devices", lambda: _devices(incident))
-
-
-def _devices(incident: Incident) -> list[Device]:
-    pages = [
-        (one.id, ranges)
-        for one, ranges in incident.facts(Ranges)
-        if one.probe in _PAGES and ranges.measure in (PAGE_USED, PAGE_TOTAL)
-    ]
-    return find_devices([*told(incident), *pages])
-
-
-def told(incident: Incident) -> list[tuple[str, Ranges]]:
-    """What the exporters of GPUs told, by the id of its evidence."""
-    return [(one.id, ranges) for one, ranges in incident.facts(Ranges) if one.probe == "platform"]
 
 
 def a_clock_fell(incident: Incident) -> Answer:
@@ -91,6 +55,9 @@ def a_clock_fell(incident: Incident) -> Answer:
             return Answer("unknown", said, clock.evidence)
         fell = [name for name, value in answers.items() if value == "unknown"]
         return Answer("unknown", f"{said}; of {names(fell)} it is not known", clock.evidence)
+    if lacking := _not_told_of(incident, "gpu_clock"):
+        said = f"{clock.quantity.says}: {clock.from_to}; of what {names(lacking)} runs on, no source tells it"
+        return Answer("unknown", said, clock.evidence)
     return Answer("no", f"{clock.quantity.says}: {clock.from_to}", clock.evidence)
 
 
@@ -115,42 +82,15 @@ def gpu_held_down(incident: Incident) -> Answer:
         ]
         return Answer("yes", "; ".join(said), evidence)
     whole = incident.movement("gpu_throttled", "all")
+    if values == {"no"} and not slow_gpus(incident) and (lacking := _not_told_of(incident, "gpu_throttled")):
+        blind = (
+            f"{whole.quantity.says}: {whole.from_to}; of what {names(lacking)} runs on, no source tells it"
+        )
+        return Answer("unknown", blind, whole.evidence)
     if values == {"no"}:
         why = "".join(_reasons(incident, group) for group in groups[:1])
         return Answer("no", f"{whole.quantity.says}: {whole.from_to}{why}", whole.evidence)
     return Answer("unknown", whole.missing or f"too few points of the {whole.quantity.says}", whole.evidence)
-
-
-def gpu_errors_seen(incident: Incident) -> Answer:
-    """The driver reported XID errors of a GPU of ours within the window, or the agent of its node that it cannot see one."""
-    sources = told(incident)
-    ours = {device.gpu: device for device in devices(incident)}
-    seen = [one for one in xids_seen(sources) if one.device[0] in ours]
-    said = [
-        f"{ours[one.device[0]].name}: {told_xid(one.code, incident.xids)} {_when(one)}" for one in seen[-3:]
-    ]
-    problems = problems_of(sources)
-    said += [one.says for one in problems[:3]]
-    if said:
-        evidence = [one.evidence for one in seen] + [one.evidence for one in problems]
-        return Answer("yes", "; ".join(said), tuple(dict.fromkeys(evidence)))
-    measures = {ranges.measure: evidence for evidence, ranges in sources if ranges.series}
-    if ours and all(device.watched for device in ours.values()):
-        return Answer("no", "no XID error of these GPUs was reported", (measures["gpu_xid_watched"],))
-    if "gpu_xid" in measures:
-        return Answer("no", "dcgm-exporter shows no XID error of these GPUs", (measures["gpu_xid"],))
-    if not has_gpus(incident):
-        return Answer("no", "nothing tells that these pods have a GPU")
-    return Answer("unknown", incident.history.missing("gpu_xid"))
-
-
-def has_gpus(incident: Incident) -> bool:
-    """Whether any source tells that there is a GPU: a series, a node's GPUs, or the kind of an instance."""
-    if any(ranges.measure.startswith("gpu_") and ranges.series for _, ranges in incident.facts(Ranges)):
-        return True
-    if any(pod.gpus for _, placed in incident.facts(PodPlacements) for pod in placed.pods):
-        return True
-    return any("KIND_GPU" in settings.instance_kinds for settings in incident.settings.values())
 
 
 def slow_gpus(incident: Incident) -> Sequence[SlowGpu]:
@@ -193,6 +133,22 @@ def _read_clocks(incident: Incident) -> _Clocks:
     return _Clocks([one for one in fell if one not in late], late, answers)
 
 
+def _not_told_of(incident: Incident, quantity: str) -> list[str]:
+    """Pods that may have become slower, and of whose GPU the quantity is not known; where nobody tells who holds which, those on
+    nodes of whose GPUs none is known."""
+    known = {device.key: device for device in devices(incident)}
+    groups = incident.history.groups(quantity, "gpu", incident.who("all"))
+    told_of = [_device(known, group) for group in groups]
+    pods = incident.history.groups("infer", "pod", incident.who())
+    slower = [pod for pod in pods if not _is_as_fast(incident, pod)]
+    if any(device.holders for device in told_of):
+        holding = {pod for device in told_of for _, pod in device.holders}
+        return [pod for pod in slower if pod not in holding]
+    nodes = {device.node for device in told_of}
+    placed = {pod.pod: pod.node for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
+    return [pod for pod in slower if "" not in nodes and placed.get(pod, "") not in {"", *nodes}]
+
+
 def _of_gpu(incident: Incident, quantity: str, group: str) -> Movement:
     return incident.movement(quantity, "all", by="gpu", group=group)
 
@@ -208,13 +164,8 @@ def _device(known: dict[tuple[str, str], Device], group: str) -> Device:
         gpu,
         index=next((part.index for part in parts), ""),
         node=next((part.node for part in parts), ""),
-        holders={holder for part in parts for holder in part.holders},
+        held={holder: at for part in parts for holder, at in part.held.items()},
     )
-
-
-def group_of(device: Device) -> str:
-    """As `History` names it."""
-    return "/".join(filter(None, device.key))
 
 
 def _stayed_fast(incident: Incident, device: Device, serving: Set[str], placed: Set[str]) -> bool:
@@ -222,7 +173,15 @@ def _stayed_fast(incident: Incident, device: Device, serving: Set[str], placed: 
     ours = [pod for _, pod in device.holders if pod in serving]
     if not ours:
         return bool(device.holders) and bool(serving) and serving <= placed
-    return {incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) for pod in ours} == {"no"}
+    return all(_is_as_fast(incident, pod) for pod in ours)
+
+
+def _is_as_fast(incident: Incident, pod: str) -> bool:
+    """As it was; one that completes no request any more has none that is slower, and its GPU idles for that."""
+    done = incident.movement("throughput", by="pod", group=pod)
+    if done.known and done.during == 0:
+        return True
+    return incident.movement("infer", by="pod", group=pod).up(1.1, 0.5) == "no"
 
 
 def _fell_at(incident: Incident, group: str, clock: Movement) -> float:
@@ -262,10 +221,6 @@ def _reasons(incident: Incident, group: str) -> str:
     return f" (reasons: {', '.join(words)})" if words else ""
 
 
-def _when(seen: XidSeen) -> str:
-    return f"at {time_of_day(seen.at)}" if seen.at is not None else "before the window began"
-
-
 def _all_of(slow: Sequence[SlowGpu]) -> str:
     said = "; ".join(one.says for one in slow[:3])
     return f"{said}; and {len(slow) - 3} more" if len(slow) > 3 else said
@@ -273,9 +228,7 @@ def _all_of(slow: Sequence[SlowGpu]) -> str:
 
 def gpu_notes(incident: Incident) -> Mapping[Key, Sequence[str]]:
     """What is wrong with a GPU, by the device."""
-    found = device_notes(
-        devices(incident), told(incident), lambda seen: f"{told_xid(seen.code, incident.xids)} {_when(seen)}"
-    )
+    found = device_notes(devices(incident), told(incident), partial(xid_says, incident))
     for one in slow_gpus(incident):
         found.setdefault(one.device.key, []).insert(0, f"its clock fell: {one.clock.from_to}")
     return {key: notes[:_MOST_NOTES] for key, notes in found.items()}

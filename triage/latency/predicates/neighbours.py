@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from triage.answers import Answer
-from triage.cluster_views import PodPlacements
-from triage.gpus import device_key
+from triage.gpu_errors import problems_of
+from triage.gpus import Device, device_key
 from triage.latency.facts import Ranges
 from triage.latency.history import owner_by_name
 from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import median
 from triage.latency.predicates.computing import slower_nodes
-from triage.latency.predicates.gpus import devices
+from triage.latency.predicates.gpu_devices import devices, own_pods, told
 from triage.wording import names
 
 _LEAST_CORES = 0.2
@@ -82,18 +82,26 @@ def gpu_neighbour_seen(incident: Incident) -> Answer:
         more = f"; so do others: {names([other.name for other in others])}" if others else ""
         return Answer("yes", f"{first.name} holds {first.place} too{since}{more}", (first.evidence,))
     ours = devices(incident)
-    if ours and all(
-        device.watched and device.holders for device in ours
-    ):  # the kubelet tells the agent all of them
+    if ours and all(_all_holders_told(incident, device) for device in ours):
         said = f"nobody else holds {names([device.name for device in ours])}"
         return Answer("no", said, tuple(dict.fromkeys(one for device in ours for one in device.evidence)))
-    told = _unseen(incident, "gpu_holders")
+    because = _unseen(incident, "gpu_holders")
     if any(facts.measure == "gpu_holders" and facts.series for _, facts in incident.facts(Ranges)):
-        told = (
+        because = (
             "of pods that share a GPU dcgm-exporter names one, unless KUBERNETES_VIRTUAL_GPUS=true;"
             " triton-gpu-agent names all"
         )
-    return Answer("unknown", told)
+    return Answer("unknown", because)
+
+
+def _all_holders_told(incident: Incident, device: Device) -> bool:
+    """The kubelet tells triton-gpu-agent all of them, and did so to the end."""
+    if not device.watched or not device.held:
+        return False
+    told_of = [facts for _, facts in incident.facts(Ranges) if facts.measure == "gpu_holders"]
+    end = min(incident.during[1], max(facts.start + (facts.steps - 1) * facts.step for facts in told_of))
+    hidden = any(one.hides_holders and one.node == device.node for one in problems_of(told(incident)))
+    return not hidden and device.seen_until >= end - device.grain
 
 
 def gpu_neighbours(incident: Incident) -> list[Neighbour]:
@@ -112,6 +120,9 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
     for evidence, ranges in incident.facts(Ranges):
         if ranges.measure != measure or evidence.probe != "platform":
             continue
+        told_before = {
+            device_key(series.labels) for series in ranges.series if incident.within(ranges, series, "before")
+        }
         for series in ranges.series:
             namespace, pod = series.labels.get("namespace", ""), series.labels.get("pod", "")
             during = median(incident.within(ranges, series, "during"))
@@ -119,18 +130,12 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
                 continue
             # An idle GPU is held all the same; of a pod that has no series the exporter says that it is not there.
             known = incident.within(ranges, series, "before") if incident.onset else []
-            there = ranges.measure == "gpu_holders" and bool(known)
+            there = measure == "gpu_holders" and (bool(known) or device_key(series.labels) not in told_before)
             before = None if incident.onset is None or there else median(known) or 0.0
             place = series.labels.get("node", "")
             if measure == "gpu_holders":
                 place = gpus.get(device_key(series.labels), series.labels.get("gpu", ""))
             yield Neighbour(namespace, pod, place, before, during, evidence.id)
-
-
-def own_pods(incident: Incident) -> set[str]:
-    """The pods that were asked about."""
-    placed = {pod.pod for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
-    return placed | set(incident.history.groups("throughput", "pod", incident.who("all")))
 
 
 def _unseen(incident: Incident, measure: str) -> str:
