@@ -1,8 +1,8 @@
 """All tests: `python -m tests.run`, in sessions side by side, since many of them mostly wait.
 
-Those that wait are the stories told in real time: an HPA that follows load or wakes a fleet, incidents that need a calm before, agents
-that look every few seconds, the demo and on-call service. Ends with what was real in all, and fails where any of it is zero: a suite
-that silently stopped testing against the real parts must not be green."""
+Those that wait are the stories told in real time: an HPA that follows load or wakes a fleet, incidents that need a calm before,
+agents that look every few seconds, the demo and on-call service. Ends with what was real in all, and fails where any of it is zero:
+a suite that silently stopped testing against the real parts must not be green."""
 
 import os
 import subprocess
