@@ -63,7 +63,10 @@ def pool(
             value = _total(signal, total, pods, departed, unmeasured, settings)
             labels: dict[str, str] = {}
         case Ratio():
-            value, labels = _ratio(signal, signal.formula, _covering(pods, settings), facts), {}
+            covering = _covering(pods, settings)
+            if signal.scope == "gpu":
+                covering = _showing_sizes(signal, signal.formula, covering, settings)
+            value, labels = _ratio(signal, signal.formula, covering, facts), {}
         case Mean() as mean:
             value, labels = _mean(signal, mean, _covering(pods, settings), settings), {}
         case Quantile() as quantile:
@@ -180,6 +183,24 @@ def _covering(pods: Sequence[SelectedPod], settings: Settings) -> Sequence[Selec
     if missing and _idle(answered):
         raise Refusal(Reason.NOT_ANSWERING, f"idle only as far as can be seen: {_say(missing[0], settings)}")
     return answered
+
+
+def _showing_sizes(
+    signal: Signal, formula: Ratio, pods: Sequence[SelectedPod], settings: Settings
+) -> Sequence[SelectedPod]:
+    """The pods whose pages tell how large each of their GPUs is, if they are enough to speak for all. Of a GPU that it cannot read
+    a Triton shows 0 of 0 (triton-inference-server/core: src/metrics.cc): missing, and no other GPU stands for it."""
+
+    def unread(pod: SelectedPod) -> bool:
+        rows = (row for key, row in pod.rows.items() if key.gpu)
+        return any(row.mean.get(family) == 0 for row in rows for family in formula.denominator)
+
+    without = [pod for pod in pods if unread(pod)]
+    if without and len(pods) - len(without) < settings.coverage * len(pods):
+        remedy = signal.remedies.get(formula.denominator[0], "look whether its driver answers")
+        told = f"pod {without[0].name} shows a GPU of 0 bytes, as Triton does of one that it cannot read: {remedy}"
+        raise Refusal(Reason.FAMILY_ABSENT, told)
+    return [pod for pod in pods if pod not in without]
 
 
 def _ratio(signal: Signal, formula: Ratio, pods: Sequence[SelectedPod], facts: Facts) -> float | None:

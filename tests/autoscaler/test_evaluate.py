@@ -278,6 +278,18 @@ def test_gpu_memory_is_of_distinct_gpus() -> None:
     assert ask(MEMORY_SIGNAL, *fleet) == Value(0.2, 1.0, 30)
 
 
+def test_a_gpu_that_triton_cannot_read_is_missing_and_the_pods_other_gpu_does_not_stand_for_it() -> None:
+    broken = pod("a", row(), gpu=gpus(x=(6, 10), y=(0, 0)))
+    told = (
+        "pod a shows a GPU of 0 bytes, as Triton does of one that it cannot read: "
+        "Triton shows GPU memory only where DCGM sees the GPU (not on CPU-only builds, MIG or some vGPU)"
+    )
+    assert ask(MEMORY_SIGNAL, broken) == NoData(Reason.FAMILY_ABSENT, told)
+    others = [pod(name, row(), gpu=gpus(**{name: (2, 10)})) for name in "bcde"]
+    assert ask(MEMORY_SIGNAL, broken, *others) == Value(0.2, 1.0, 30)
+    assert isinstance(ask(MEMORY_SIGNAL, broken, *others[:3]), NoData)
+
+
 def test_absent_gpu_memory_is_no_data_with_the_remedy() -> None:
     answer = ask(MEMORY_SIGNAL, pod("a", row(30)))
     assert isinstance(answer, NoData)
