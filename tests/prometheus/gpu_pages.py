@@ -9,12 +9,15 @@ BLANK = 9223372036854775794
 """DCGM_INT64_NOT_SUPPORTED, as old exporters print it."""
 HALF = 1800
 """Seconds after the first sample, where something changes."""
-HONOURED, EXPORTED, OLD = (
+HONOURED, EXPORTED, OLD, OF_SERVICE = (
     ("pod", "namespace"),
     ("exported_pod", "exported_namespace"),
     ("pod_name", "pod_namespace"),
+    ("pod", "exported_namespace"),
 )
 BESIDE = {"pod": "exporter-x2v9k", "namespace": "monitoring"}
+SERVICE = {"namespace": "monitoring", "service": "exporter"}
+"""Of a job that finds its targets by their Services, as `kubernetes-service-endpoints` does."""
 
 
 def always(value: float, t: float) -> float:

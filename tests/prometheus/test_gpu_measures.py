@@ -12,7 +12,19 @@ import pytest_asyncio
 from telemetry.prometheus import PrometheusAnswer, PrometheusError, PrometheusSource
 from telemetry.rules_dir import rules_dir
 from tests.prometheus.build_tools import PrometheusTools
-from tests.prometheus.gpu_pages import BESIDE, BLANK, EXPORTED, GIB, HONOURED, OLD, agent, always, dcgm
+from tests.prometheus.gpu_pages import (
+    BESIDE,
+    BLANK,
+    EXPORTED,
+    GIB,
+    HONOURED,
+    OF_SERVICE,
+    OLD,
+    SERVICE,
+    agent,
+    always,
+    dcgm,
+)
 from tests.prometheus.samples import Samples
 from tests.prometheus.server import PrometheusServer
 from triage.evidence import Missing
@@ -38,6 +50,8 @@ async def server(
     samples = Samples(START, END)
     agent(samples, "n1", HONOURED, {"instance": "10.0.0.1:9400"}, "honoured")
     agent(samples, "n2", EXPORTED, BESIDE, "exported")
+    agent(samples, "n3", OF_SERVICE, SERVICE, "service")
+    dcgm(samples, "endpoint", OF_SERVICE, "hostname", SERVICE)
     dcgm(samples, "new", HONOURED, "hostname", {})
     dcgm(samples, "old", EXPORTED, "Hostname", BESIDE)
     dcgm(samples, "oldest", OLD, "Hostname", {})
@@ -75,7 +89,7 @@ def gib(sizes: dict[tuple[str, ...], float | None]) -> dict[tuple[str, ...], flo
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("pods", "node"), [("honoured", "n1"), ("exported", "n2")])
+@pytest.mark.parametrize(("pods", "node"), [("honoured", "n1"), ("exported", "n2"), ("service", "n3")])
 async def test_the_agent_s_devices_are_those_that_the_pods_hold_alone_shared_or_in_part(
     server: PrometheusServer, pods: str, node: str
 ) -> None:
@@ -117,7 +131,7 @@ async def test_the_agent_s_devices_are_those_that_the_pods_hold_alone_shared_or_
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("pods", ["new", "old", "oldest"])
+@pytest.mark.parametrize("pods", ["new", "old", "oldest", "endpoint"])
 async def test_dcgm_s_copies_count_once_its_instances_apart_and_its_blanks_not_at_all(
     server: PrometheusServer, pods: str
 ) -> None:

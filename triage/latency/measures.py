@@ -114,13 +114,18 @@ class Alternative(_Row):
         return self
 
     def variants(self) -> "Iterator[Alternative]":
-        """Itself, and where labels may clash, the same by the labels' exported names."""
+        """Itself, and where labels may clash, the same by the labels' exported names: all of them, and the namespace's alone, since
+        each label is renamed for itself and some jobs give their targets a namespace and no pod (`kubernetes-service-endpoints` of
+        the charts prometheus-community/prometheus)."""
         yield self
         if self.clash:
             held = self.held.scope if self.held else {}
             names = {ours: self.labels.get(ours, ours) for ours in {**self.scope, **held, **self.labels}}
             exported = {ours: f"exported_{name}" for ours, name in names.items() if name in _CLASHING}
             yield self.model_copy(update={"labels": {**self.labels, **exported}})
+            spaces = {ours: name for ours, name in exported.items() if name == "exported_namespace"}
+            if spaces and spaces != exported:
+                yield self.model_copy(update={"labels": {**self.labels, **spaces}})
 
 
 class Measure(_Row):

@@ -69,11 +69,17 @@ measures:
     any_of:
       - {family: f, kind: last, scope: {pod: "{pods}"}, labels: {node: Hostname}, clash: true}
       - {family: g, kind: last, scope: {pod: "{pods}"}}
+      - {family: h, kind: last, scope: {pod: "{pods}", namespace: "{namespace}"}, clash: true}
 """
     (row,) = parse_located(MeasureFile, text, "m.yaml").measures
-    first, second = row.alternatives
+    first, second, third = row.alternatives
     assert [dict(way.labels) for way in first.variants()] == [
         {"node": "Hostname"},
         {"node": "Hostname", "pod": "exported_pod"},
     ]
     assert len(list(second.variants())) == 1
+    assert [dict(way.labels) for way in third.variants()] == [
+        {},
+        {"pod": "exported_pod", "namespace": "exported_namespace"},
+        {"namespace": "exported_namespace"},  # each label is renamed for itself
+    ]
