@@ -18,6 +18,7 @@ import pytest
 
 from telemetry.exposition import SeriesTable, parse_exposition
 from tests.groundtruth.generator import Stream, generate, schedule
+from tests.local_process import eventually
 from tests.stability.loads import SERVICE_SECONDS
 from tests.stability.queueing import Counters, Queue, page
 from tests.tritons.executions import Execution
@@ -37,10 +38,11 @@ async def test_a_real_queue_is_as_long(busy: float, triton_install: TritonInstal
     moments = schedule(per_second, SECONDS, seed)
     async with TritonServer(triton_install, lay_out(tmp_path / "models", model), tmp_path) as server:
         await server.infer("slow", 0.0)
-        known, before = len(server.executions()), _counters(_series(await server.metrics()))
+        before = await _counted(server, 1)
+        known = len(server.executions())
         stream = Stream(server.url, "slow", per_second, SECONDS, seed, at=time.monotonic() + 0.1)
         requests = await generate(stream, moments)
-        after = _counters(_series(await server.metrics()))
+        after = await _counted(server, before.success + len(moments))
         executions = server.executions()[known:]
     assert [request.status for request in requests] == [200] * len(moments)
     real = Counters(after.success - before.success, after.queue_seconds - before.queue_seconds)
@@ -83,6 +85,16 @@ def _ways(runs: Sequence[_Run]) -> Iterator[tuple[float, bool]]:
         first = run.sent > free
         way, free = (run.started - run.sent if first else way), run.ended
         yield way, first
+
+
+async def _counted(server: TritonServer, success: int) -> Counters:
+    """The counters once so many requests are in them: each is counted just after its answer."""
+
+    async def are_counted() -> bool:
+        return _counters(_series(await server.metrics())).success == success
+
+    await eventually(are_counted, seconds=10)
+    return _counters(_series(await server.metrics()))
 
 
 def _series(page: str) -> dict[str, float]:
