@@ -2,10 +2,9 @@
 
 import asyncio
 import resource
-import signal as os_signal
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,14 +31,15 @@ from autoscaler.model_metrics import ModelCollector
 from autoscaler.own_metrics import OwnMetrics
 from autoscaler.reload import Files, Loaded, Reloader
 from autoscaler.source_metrics import SourcesCollector
-from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from telemetry.http_body import scrape_session
 from telemetry.index_reader import IndexReader
 from telemetry.kube_client import KubernetesClient
 from telemetry.kubernetes_api import KubernetesApi
+from telemetry.listen import listen
 from telemetry.located_yaml import InvalidFileError
 from telemetry.plain_port import Condition
 from telemetry.target import PodKey, Target
+from telemetry.until_stopped import until_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -50,17 +50,7 @@ async def serve(
     """Runs until SIGINT or SIGTERM, which end a start that hangs too. `files` are what `loaded` was read from. Raises
     KubernetesError when the cluster's credentials cannot be read, OSError when a port cannot be opened."""
     _allow_open_files()
-    running = asyncio.create_task(_run(loaded, files, kubeconfig=kubeconfig, context=context))
-
-    def stop() -> None:
-        if not running.cancelling():
-            log.info("stopping")
-            running.cancel()
-
-    for number in (os_signal.SIGINT, os_signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    with suppress(asyncio.CancelledError):
-        await running
+    await until_stopped(_run(loaded, files, kubeconfig=kubeconfig, context=context))
 
 
 async def _run(loaded: Loaded, files: Files, *, kubeconfig: str | None, context: str | None) -> None:
@@ -139,24 +129,9 @@ class Daemon:
         session = await stack.enter_async_context(scrape_session())
         daemon = cls(loaded, files, api, session)
         await stack.enter_async_context(daemon.server)
-        plain = web.AppRunner(
-            daemon._plain_app(),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=DRAIN_SECONDS,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-        )
-        await plain.setup()
-        stack.push_async_callback(plain.cleanup)
-        assert plain.server is not None  # noqa: S101 -- set up above
         server = loaded.config.server
-        listener = await asyncio.get_running_loop().create_server(
-            BoundedConnections(plain.server), server.address, server.plain_port
-        )
-        stack.callback(listener.close)
-        log.info(
-            "serving", signals=sorted(loaded.rows), port=daemon.server.port, plain_port=server.plain_port
-        )
+        plain_port = await listen(stack, daemon._plain_app(), server.address, server.plain_port)
+        log.info("serving", signals=sorted(loaded.rows), port=daemon.server.port, plain_port=plain_port)
         return daemon
 
     def jobs(self) -> Sequence[Coroutine[Any, Any, None]]:

@@ -1,11 +1,9 @@
 """The agent's loop, and what it promises on its port."""
 
 import asyncio
-import signal as os_signal
-import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,14 +14,15 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from telemetry.gpu_agent.families import device_families, problem_family
 from telemetry.gpu_agent.nvml import Nvml
 from telemetry.gpu_agent.pod_resources import PodResources
 from telemetry.gpu_agent.problems import MEANING
 from telemetry.gpu_agent.sampler import Sampler, changes
 from telemetry.gpu_agent.snapshot import Snapshot
+from telemetry.listen import listen
 from telemetry.plain_port import Condition, add_plain_routes
+from telemetry.until_stopped import until_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -46,17 +45,7 @@ class Settings:
 
 async def serve(settings: Settings) -> None:
     """Runs until SIGINT or SIGTERM. Raises OSError when the port cannot be opened."""
-    running = asyncio.create_task(_run(settings))
-
-    def stop() -> None:
-        if not running.cancelling():
-            log.info("stopping")
-            running.cancel()
-
-    for number in (os_signal.SIGINT, os_signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    with suppress(asyncio.CancelledError):
-        await running
+    await until_stopped(_run(settings))
 
 
 async def _run(settings: Settings) -> None:
@@ -85,28 +74,8 @@ class Agent(Collector):
         ProcessCollector(registry=registry)
         app = web.Application()
         add_plain_routes(app, live=self.live, ready=self.ready, registry=registry)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=DRAIN_SECONDS,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        assert runner.server is not None  # noqa: S101 -- set up above
-        connections = BoundedConnections(runner.server)
-        address, port = self._settings.address, self._settings.port
-        loop = asyncio.get_running_loop()
-        if address is None and socket.has_dualstack_ipv6():
-            every = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-            listener = await loop.create_server(connections, sock=every)
-        else:
-            listener = await loop.create_server(connections, address or "0.0.0.0", port)  # noqa: S104
-        stack.callback(listener.close)
-        log.info(
-            "serving", node=self._settings.node, port=self._settings.port, interval=self._settings.interval
-        )
+        port = await listen(stack, app, self._settings.address, self._settings.port)
+        log.info("serving", node=self._settings.node, port=port, interval=self._settings.interval)
 
     async def keep_looking(self) -> None:
         """A look each interval, measured from the start of the one before."""

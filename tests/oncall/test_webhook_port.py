@@ -12,15 +12,16 @@ import structlog
 import trustme
 from aiohttp import web
 
+from telemetry.listen import listen
 from tests.oncall.memory_record import MemoryRecord
 from tests.oncall.test_intake import BODY, SEALS
 from tests.oncall.test_joining import NOW
-from triage.oncall import webhook_port
+from triage.oncall import webhook_tls
 from triage.oncall.alertmanager import Told
 from triage.oncall.config import TlsSection
 from triage.oncall.incidents import Incidents
 from triage.oncall.intake import Intake
-from triage.oncall.webhook_port import TlsFiles, listen
+from triage.oncall.webhook_tls import TlsFiles
 
 SERVERS, CLIENTS = trustme.CA(), trustme.CA()
 
@@ -92,7 +93,7 @@ async def test_without_a_client_ca_only_the_server_shows_one(tmp_path: Path) -> 
 
 @asynccontextmanager
 async def kept(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    monkeypatch.setattr(webhook_port, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(webhook_tls, "_LOOK_SECONDS", 0.01)
     keeping = asyncio.create_task(files.keep())
     try:
         yield

@@ -1,8 +1,6 @@
 """The on-call service: intake, triage, record, Slack and follow-up in one task group; stop is start reversed."""
 
 import asyncio
-import contextlib
-import signal as os_signal
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -16,9 +14,11 @@ import structlog
 from aiohttp import web
 
 from telemetry.kube_client import KubernetesClient
+from telemetry.listen import listen
 from telemetry.listwatch import Backoff
 from telemetry.plain_port import Condition, add_plain_routes
 from telemetry.rules_dir import rules_dir
+from telemetry.until_stopped import until_stopped
 from triage.oncall.audit import Audit
 from triage.oncall.checks import RightsCheck, check_slack
 from triage.oncall.cluster_record import ClusterRecord
@@ -42,7 +42,7 @@ from triage.oncall.rights import rights
 from triage.oncall.triaging import Triaging, gone
 from triage.oncall.triton_pods import TritonPods
 from triage.oncall.unready import UnreadyPods
-from triage.oncall.webhook_port import TlsFiles, listen
+from triage.oncall.webhook_tls import TlsFiles
 from triage.rules import seals_from_folder
 from triage.slack.client import SlackClient
 from triage.slack.kept import Kept
@@ -64,17 +64,7 @@ async def serve(
 ) -> None:
     """Runs until SIGINT or SIGTERM, which end a start that hangs too. Raises KubernetesError when the cluster's credentials cannot
     be read, RecordError when the record cannot, OSError when a port cannot be opened or a file not be read."""
-    running = asyncio.create_task(_run(config, rules, kubeconfig, context))
-
-    def stop() -> None:
-        if not running.cancelling():
-            log.info("stopping")
-            running.cancel()
-
-    for number in (os_signal.SIGINT, os_signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    await until_stopped(_run(config, rules, kubeconfig, context))
 
 
 async def _run(config: OncallConfig, rules: Path | None, kubeconfig: str | None, context: str | None) -> None:

@@ -1,40 +1,17 @@
-"""The port on which Alertmanager is heard: plain or TLS, with a client's certificate where that is asked for."""
+"""TLS of the port on which Alertmanager is heard, with a client's certificate where that is asked for."""
 
 import asyncio
 import hashlib
 import ssl
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 
-from telemetry.connections import DRAIN_SECONDS, KEEP_ALIVE_SECONDS, BoundedConnections
 from triage.oncall.config import TlsSection
 
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 10.0
-
-
-async def listen(
-    stack: AsyncExitStack, app: web.Application, address: str, port: int, tls: ssl.SSLContext | None = None
-) -> int:
-    """Serves the application until the stack is left, and drains it then; the port that it got. Raises OSError."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=DRAIN_SECONDS,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    assert runner.server is not None  # noqa: S101 -- set up above
-    loop = asyncio.get_running_loop()
-    listener = await loop.create_server(BoundedConnections(runner.server), address, port, ssl=tls)
-    stack.callback(listener.close)
-    return int(listener.sockets[0].getsockname()[1])
 
 
 def _no_password() -> str:
