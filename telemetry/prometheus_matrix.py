@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from telemetry.prometheus_answer import Answer
+
 
 @dataclass(frozen=True, slots=True)
 class RawSeries:
@@ -31,28 +33,14 @@ class _Row(msgspec.Struct, gc=False):
     values: tuple[tuple[float, str], ...] = ()
 
 
-class _Data(msgspec.Struct):
-    result_type: str = msgspec.field(name="resultType")
-    result: list[_Row]
-
-
-class _Told(msgspec.Struct):
-    data: _Data
-    warnings: tuple[str, ...] = ()
-    is_partial: bool = msgspec.field(name="isPartial", default=False)
-
-
-_decoder = msgspec.json.Decoder(_Told)
+_decoder = msgspec.json.Decoder(Answer[_Row])
 
 
 def parse_matrix(body: bytes) -> Matrix:
     """Raises ValueError for anything else than a matrix of numbers."""
-    told = _decoder.decode(body)
-    if told.data.result_type != "matrix":
-        raise ValueError(f"expected raw samples, got {told.data.result_type[:20]!r}")
-    partial = ("the answer is partial (isPartial)",) if told.is_partial else ()
-    series = tuple(RawSeries(row.metric, _samples(row.values)) for row in told.data.result if row.values)
-    return Matrix(series, told.warnings + partial, len(body))
+    answer = _decoder.decode(body)
+    series = tuple(RawSeries(row.metric, _samples(row.values)) for row in answer.rows("matrix") if row.values)
+    return Matrix(series, answer.doubts, len(body))
 
 
 def _samples(values: tuple[tuple[float, str], ...]) -> tuple[tuple[float, float], ...]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from telemetry.prometheus_answer import Answer
+
 
 @dataclass(frozen=True, slots=True)
 class Vector:
@@ -18,7 +20,7 @@ class Vector:
     numbers: Sequence[float]
     """Of the same rows, as they are: NaN and the infinities too."""
     warnings: tuple[str, ...]
-    """Why rows may be missing: Thanos tells of stores that did not answer, VictoriaMetrics says `isPartial`."""
+    """Why rows may be missing."""
     size_bytes: int
 
     @property
@@ -37,27 +39,13 @@ class _Row(msgspec.Struct, gc=False):
     value: _Value
 
 
-class _Data(msgspec.Struct):
-    result_type: str = msgspec.field(name="resultType")
-    result: list[_Row]
-
-
-class _Told(msgspec.Struct):
-    data: _Data
-    warnings: tuple[str, ...] = ()
-    is_partial: bool = msgspec.field(name="isPartial", default=False)
-
-
-_decoder = msgspec.json.Decoder(_Told)
+_decoder = msgspec.json.Decoder(Answer[_Row])
 
 
 def parse_vector(body: bytes) -> Vector:
     """Raises ValueError for anything else than an instant vector of numbers."""
-    told = _decoder.decode(body)
-    if told.data.result_type != "vector":
-        raise ValueError(f"expected an instant vector, got {told.data.result_type[:20]!r}")
-    rows = told.data.result
+    answer = _decoder.decode(body)
+    rows = answer.rows("vector")
     numbers = array("d", (float(row.value.number) for row in rows))
     at = rows[0].value.at if rows else None
-    partial = ("the answer is partial (isPartial)",) if told.is_partial else ()
-    return Vector(at, [row.metric for row in rows], numbers, told.warnings + partial, len(body))
+    return Vector(at, [row.metric for row in rows], numbers, answer.doubts, len(body))

@@ -290,5 +290,5 @@ def test_a_matrix_is_read_without_what_is_no_number_and_without_native_histogram
 
 
 def test_a_vector_is_no_matrix() -> None:
-    with pytest.raises(ValueError, match="expected raw samples"):
+    with pytest.raises(ValueError, match="expected a matrix, got 'vector'"):
         parse_matrix(b'{"status":"success","data":{"resultType":"vector","result":[]}}')
