@@ -30,6 +30,19 @@ MAX_ANSWER_BYTES = 32 << 20
 
 Reason = Literal["unreachable", "forbidden", "refused", "timeout", "parse_error"]
 
+_MEANS: dict[Reason, str] = {
+    "unreachable": "connection refused or unreachable",
+    "forbidden": "these credentials may not read it",
+    "refused": "it refuses the query",
+    "timeout": "timed out",
+    "parse_error": "the answer is not in Prometheus' format",
+}
+
+
+def does_not_answer(reason: Reason) -> str:
+    """In words that stay the same while the cause does."""
+    return f"Prometheus does not answer: {_MEANS[reason]}"
+
 
 class PrometheusError(Exception):
     """No answer, or none that can be used. `detail` says what happened, `remedy` what to do; neither has credentials in it."""

@@ -5,7 +5,6 @@ as for a scrape.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, inf
@@ -20,11 +19,12 @@ from telemetry.http_body import PlainPages
 from telemetry.kept_pods import KeptPod, KeptPods
 from telemetry.model_config_reader import ModelConfigReader
 from telemetry.pod_state import PodState
-from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus import PrometheusError, PrometheusSource, Reason, does_not_answer
 from telemetry.prometheus_pages import Page, PodName, Stamps
 from telemetry.prometheus_queries import PrometheusQueries, TickReport
 from telemetry.prometheus_reader import PrometheusSettings, Reading
 from telemetry.prometheus_recorded_reader import RecordedOrRawReader
+from telemetry.prometheus_ticks import keep_ticking
 from telemetry.target import Phase, PodKey, Targets
 from telemetry.window import Families, PodWindow
 
@@ -37,13 +37,6 @@ IN_PART: Final = "Prometheus answers in part, without all series of it"
 IN_CLUSTERS: Final = (
     "Prometheus has a pod of this name in more than one cluster; narrow prometheus.matchers to this one"
 )
-SAID: Final = {
-    "unreachable": "connection refused or unreachable",
-    "forbidden": "these credentials may not read it",
-    "refused": "it refuses the query",
-    "timeout": "timed out",
-    "parse_error": "the answer is not in Prometheus' format",
-}
 
 log = structlog.get_logger(__name__)
 
@@ -120,12 +113,7 @@ class PrometheusScraper:
     async def run(self) -> None:
         """Ticks at a steady pace, so that one in step with Prometheus' scrapes sees each sample once; a Prometheus that does not
         answer is asked less and less often."""
-        async with self._source:
-            while True:
-                begun = self._clock()
-                await self.tick()
-                wait = self._wait(random.random())  # noqa: S311 -- not a secret
-                await asyncio.sleep(max(0.0, begun + wait - self._clock()))
+        await keep_ticking(self._source, self.tick, self._wait, self._clock)
 
     def _wait(self, draw: float) -> float:
         """Seconds from the beginning of one tick to the next. Where a pod was scraped during a tick, it would be during each of
@@ -157,12 +145,12 @@ class PrometheusScraper:
         taken = self._taken.get(kept.target.key)
         return taken if taken is not None and taken.kept is kept else _Taken(kept)
 
-    def _fail(self, reason: str, detail: str) -> None:
+    def _fail(self, reason: Reason, detail: str) -> None:
         self._circuit.failed()
         self._filled = self._filled and self._circuit.failures < 2  # it will tell what was missed
         self._queries.report.outcome = reason
         for taken in self._taken.values():
-            taken.kept.failure = f"Prometheus does not answer: {SAID[reason]}"
+            taken.kept.failure = does_not_answer(reason)
         log.warning(
             "prometheus_tick_failed", reason=reason, detail=detail[:300], failures=self._circuit.failures
         )

@@ -5,7 +5,6 @@ of another moment. What fails leaves the last reading, whose samples grow too ol
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,10 +33,10 @@ from telemetry.gateways.queries import (
 )
 from telemetry.gateways.reading import GatewayReading, Told, make_reading
 from telemetry.gateways.window import Instance, Scrapes, Target, TargetSeries
-from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus import PrometheusError, PrometheusSource, does_not_answer
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_queries import PrometheusQueries, TickReport
-from telemetry.prometheus_scrape import SAID
+from telemetry.prometheus_ticks import keep_ticking
 from telemetry.prometheus_vector import Vector
 
 NOT_ASKED: Final = "Prometheus was not asked yet"
@@ -107,12 +106,7 @@ class GatewaySource:
         return self.settings.interval
 
     async def run(self) -> None:
-        async with self._source:
-            while True:
-                begun = self._clock()
-                await self.tick()
-                wait = self._circuit.wait(random.random())  # noqa: S311 -- not a secret
-                await asyncio.sleep(max(0.0, begun + wait - self._clock()))
+        await keep_ticking(self._source, self.tick, self._circuit.wait, self._clock)
 
     async def tick(self) -> None:
         begun, self._queries.report = self._clock(), TickReport()
@@ -121,9 +115,9 @@ class GatewaySource:
             async with asyncio.timeout(self.settings.timeout):
                 reading = await self._read(begun + self.settings.timeout)
         except PrometheusError as error:
-            self._fail(error.reason, f"Prometheus does not answer: {SAID[error.reason]}", str(error))
+            self._fail(error.reason, does_not_answer(error.reason), str(error))
         except TimeoutError:
-            self._fail("timeout", f"Prometheus does not answer: {SAID['timeout']}", "the tick took too long")
+            self._fail("timeout", does_not_answer("timeout"), "the tick took too long")
         except TooManySeries as error:
             self._fail("too_many_series", str(error), str(error))
         except WentBack:

@@ -5,7 +5,6 @@ quantity the raw samples of its families, with their own timestamps. Which of th
 """
 
 import asyncio
-import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from telemetry.circuit import Circuit
 from telemetry.gpu_exporters.devices import Device, GpuSeries, TargetName, read_devices
 from telemetry.gpu_exporters.exporter import GpuExporter
 from telemetry.gpu_exporters.snapshot import GpuSnapshot, merged, shifted
-from telemetry.prometheus import PrometheusError, PrometheusSource
+from telemetry.prometheus import PrometheusError, PrometheusSource, Reason, does_not_answer
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_queries import PrometheusQueries, TickReport
 from telemetry.prometheus_reader import first_error
-from telemetry.prometheus_scrape import SAID
+from telemetry.prometheus_ticks import keep_ticking
 from telemetry.prometheus_vector import Vector
 
 NOT_ASKED: Final = "Prometheus was not asked for them yet"
@@ -72,12 +71,7 @@ class GpuReader:
         self.last_round_at: float | None = None
 
     async def run(self) -> None:
-        async with self._source:
-            while True:
-                begun = self._clock()
-                await self.tick()
-                wait = self._circuit.wait(random.random())  # noqa: S311 -- not a secret
-                await asyncio.sleep(max(0.0, begun + wait - self._clock()))
+        await keep_ticking(self._source, self.tick, self._circuit.wait, self._clock)
 
     async def tick(self) -> None:
         """One look at all devices."""
@@ -100,10 +94,10 @@ class GpuReader:
         self._on_tick(report)
         self.last_round_at = self._clock()
 
-    def _fail(self, reason: str, detail: str) -> None:
+    def _fail(self, reason: Reason, detail: str) -> None:
         self._circuit.failed()
         self._queries.report.outcome = reason
-        self._show(self.snapshot.devices, f"Prometheus does not answer: {SAID[reason]}")
+        self._show(self.snapshot.devices, does_not_answer(reason))
         log.warning("gpu_tick_failed", reason=reason, detail=detail[:300], failures=self._circuit.failures)
 
     def _show(self, devices: tuple[Device, ...], failure: str | None) -> None:
