@@ -7,6 +7,8 @@ from tests.prometheus.samples import Samples
 GIB = 2**30
 BLANK = 9223372036854775794
 """DCGM_INT64_NOT_SUPPORTED, as old exporters print it."""
+BLANK_32 = 0x7FFFFFF0
+"""DCGM_INT32_BLANK."""
 HALF = 1800
 """Seconds after the first sample, where something changes."""
 HONOURED, EXPORTED, OLD, OF_SERVICE = (
@@ -108,6 +110,7 @@ def dcgm(
         samples.add("DCGM_FI_DEV_FB_FREE", labels, partial(always, 50 * 1024))
         samples.add("DCGM_FI_DEV_GPU_UTIL", labels, partial(always, 90))
         samples.add("DCGM_FI_DEV_POWER_USAGE", labels, partial(always, BLANK))
+        samples.add("DCGM_FI_DEV_GPU_TEMP", labels, partial(always, BLANK_32))
         samples.add("DCGM_FI_DEV_XID_ERRORS", labels, partial(halfway, 0, 31))
         samples.add("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", labels, partial(halfway, 1, 0x44))
         samples.add("DCGM_FI_DEV_THERMAL_VIOLATION", labels, partial(rising, 2e8))
