@@ -1,7 +1,9 @@
 """A few pieces of Markdown."""
 
+import re
 from collections.abc import Iterable
 
+_ADDRESS = re.compile(r"^(https://\S+?)(?=[,;]?(?:\s|$))")
 MADE = "<!-- Rendered from {source} by `make docs`: change the row, not this page. -->\n\n"
 
 
@@ -20,8 +22,8 @@ def block(text: str, language: str = "") -> str:
 
 
 def sources(named: Iterable[str]) -> str:
-    """Addresses become links."""
-    return bullets(f"<{name}>" if name.startswith("https://") else name for name in named)
+    """Addresses become links, without what is said of them."""
+    return bullets(_ADDRESS.sub(r"<\1>", name) for name in named)
 
 
 def cell(text: str) -> str:

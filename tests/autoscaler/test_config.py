@@ -1,10 +1,12 @@
 """Configuration and signal rows: all mistakes at load, with their places; what ships is right."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from autoscaler.config import parse_config
+from autoscaler.gpu_section import GpuSection
 from autoscaler.selection import Settings
 from autoscaler.signal import GatewayRate, Pods, Signal, Total, load_signals, needed_families
 from telemetry.gpu_exporters.prometheus_reader import GpuSettings
@@ -26,6 +28,7 @@ from tests.autoscaler.fleet import (
     RATE,
     SIGNALS,
 )
+from tests.deploy.example_config import example_block
 
 STATIC = "targets:\n  static:\n  - {pod: a, metrics_url: http://a:8002/metrics}\n"
 
@@ -115,6 +118,17 @@ def test_gpus_are_read_through_the_prometheus_of_the_configuration_whatever_the_
     assert config.prometheus_settings() is None
     assert config.gpu_settings(30.0) == GpuSettings(15.0, 10.0, 1.0, 86.0, 30.0, "", "cluster")
     assert parse_config(PROMETHEUS).gpu_settings(30.0) is None
+
+
+def test_the_example_of_gpus_is_right_and_shows_every_key_of_both_ways() -> None:
+    through_prometheus = example_block("gpu")
+    section = parse_config(PROMETHEUS + through_prometheus).gpu
+    assert section is not None
+    directly = re.sub(r"(?m)^  (scrape_interval|matchers|max_age):.*\n", "", through_prometheus)
+    kubernetes = "targets: {kubernetes: {}}\n"
+    instead = parse_config(kubernetes + directly.replace("  # exporters:", "  exporters:")).gpu
+    assert instead is not None
+    assert section.model_fields_set | instead.model_fields_set == set(GpuSection.model_fields)
 
 
 def test_a_section_prometheus_alone_changes_no_source() -> None:

@@ -1,4 +1,4 @@
-"""Exporters found through a real API server and asked directly: no Prometheus, and rights to list their pods alone."""
+"""Exporters found through a real API server and asked directly: no Prometheus, and the rights that the chart gives."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from aiohttp import web
 
 from autoscaler.answer import Answer, NoData, Value
@@ -21,11 +22,15 @@ from telemetry.kube_client import KubernetesClient
 from telemetry.rules_dir import rules_dir
 from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.kube_client import Object
+from tests.deploy.build_tools import ensure_helm
+from tests.deploy.helm import CHART, Helm, of_kind
 from tests.local_process import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OURS, THEIRS = "gpu-ours", "gpu-operator"
+RELEASE = "gpu-exporters"
+ACCOUNT = f"{RELEASE}-triton-autoscaler"
 PORT = 9400
 UUID = "GPU-00000000-0000-4000-8000-000000000d1e"
 PAGE = "".join(
@@ -50,16 +55,20 @@ def pod(namespace: str, name: str, node: str, container: Object, **labels: str) 
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def rights(namespace: str) -> list[Object]:
-    metadata = {"name": "gpus", "namespace": namespace}
-    group = "rbac.authorization.k8s.io"
-    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
-    subject = {"kind": "ServiceAccount", "name": "autoscaler", "namespace": OURS}
-    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
-    ref = {"apiGroup": group, "kind": "Role", "name": "gpus"}
-    binding = {**role, "kind": "RoleBinding", "roleRef": ref, "subjects": [subject]}
-    del binding["rules"]
-    return [role, binding]
+def account_and_rights(home: Path) -> list[Object]:
+    """The chart's, of a release in our namespace with this configuration: what is in the two namespaces, and the role that pods are
+    read by."""
+    values = {"config": yaml.safe_load(CONFIG)}
+    ended = Helm(ensure_helm(), home).run("template", RELEASE, CHART, "--namespace", OURS, values=values)
+    assert ended.code == 0, ended.error
+    objects = [each for each in yaml.safe_load_all(ended.output) if each]
+    kinds = {"ServiceAccount", "Role", "RoleBinding"}
+    found = [
+        each
+        for each in objects
+        if each["kind"] in kinds and each["metadata"].get("namespace") in (OURS, THEIRS)
+    ]
+    return [*found, of_kind(objects, "ClusterRole", f"{ACCOUNT}-targets")]
 
 
 @asynccontextmanager
@@ -89,14 +98,12 @@ async def test_exporters_on_our_nodes_are_asked_and_one_that_falls_silent_is_an_
         for namespace in (OURS, THEIRS):
             await control_plane.create_namespace(namespace)
             stack.push_async_callback(control_plane.delete_namespace, namespace)
-        account = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "autoscaler", "namespace": OURS},
-        }
+        role = ("rbac.authorization.k8s.io/v1", "ClusterRole", f"{ACCOUNT}-targets")
+        stack.push_async_callback(api.delete, *role)
+        rights = await asyncio.to_thread(account_and_rights, tmp_path)
         gpu = {"name": "triton", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
         port = {"name": "exporter", "ports": [{"name": "metrics", "containerPort": PORT}]}
-        await api.apply([account, *rights(OURS), *rights(THEIRS), pod(OURS, "triton-0", node, gpu)])
+        await api.apply([*rights, pod(OURS, "triton-0", node, gpu)])
         await api.apply([pod(THEIRS, "dcgm-1", node, port, app="nvidia-dcgm-exporter")])
         address = ""
 
@@ -107,9 +114,10 @@ async def test_exporters_on_our_nodes_are_asked_and_one_that_falls_silent_is_an_
             return bool(address) and found["status"].get("phase") == "Running"
 
         await eventually(runs, seconds=30)
-        silent = AsyncExitStack()
+        await stack.enter_async_context(control_plane.pod_addresses[address])
+        silent = await stack.enter_async_context(AsyncExitStack())
         await silent.enter_async_context(exporter(address))
-        kubeconfig = await control_plane.service_account_kubeconfig(OURS, "autoscaler")
+        kubeconfig = await control_plane.service_account_kubeconfig(OURS, ACCOUNT)
         reader = await stack.enter_async_context(KubernetesClient(kubeconfig=str(kubeconfig)))
         session = await stack.enter_async_context(scrape_session())
         signals, shipped = (

@@ -8,7 +8,7 @@ from autoscaler.config import TlsFiles, parse_config
 from scripts.render_manifests import rendered
 from tests.controlplane.kube_client import Object
 from tests.deploy.build_tools import ensure_helm
-from tests.deploy.helm import CERT_MANAGER, CHART, MONITORS, RELEASE, Helm, kinds, of_kind
+from tests.deploy.helm import CERT_MANAGER, CHART, MONITORS, NAMESPACE, RELEASE, Helm, kinds, of_kind
 
 TWO_NAMESPACES = {"config": {"targets": {"kubernetes": {"namespaces": ["inference", "batch"]}}}}
 
@@ -152,6 +152,9 @@ def test_gpu_exporters_that_are_asked_directly_may_be_listed_and_reached_and_not
     binding = of_kind(objects, "RoleBinding", f"{RELEASE}-gpu-exporters")
     assert binding["metadata"]["namespace"] == "gpu-operator"
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    [subject] = binding["subjects"]
+    account = of_kind(objects, "Deployment", RELEASE)["spec"]["template"]["spec"]["serviceAccountName"]
+    assert subject == {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
     parse_config(of_kind(objects, "ConfigMap")["data"]["config.yaml"])
 
 

@@ -1,6 +1,5 @@
 """The section `gateway`: names that users may change, and mistakes told at their place."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from telemetry.gateways.kind import load_gateways
 from telemetry.gateways.window import Target
 from telemetry.located_yaml import InvalidFileError
 from telemetry.rules_dir import rules_dir
+from tests.deploy.example_config import example_block
 
 KINDS = load_gateways(rules_dir() / "gateways")
 BASE = "targets: {kubernetes: {}}\nprometheus: {url: 'http://p:9090', matchers: 'cluster=\"eu1\"'}\n"
@@ -32,10 +32,7 @@ def test_a_kind_and_a_workload_are_enough() -> None:
 
 
 def test_the_example_is_right_and_shows_every_key() -> None:
-    lines = (Path(__file__).parents[2] / "deploy/examples/config.yaml").read_text().splitlines()
-    begin = next(number for number, line in enumerate(lines) if line.startswith("# gateway:"))
-    block = itertools.takewhile(lambda line: line.startswith("# "), lines[begin:])
-    config = parse("\n".join(line.removeprefix("# ") for line in block))
+    config = parse(example_block("gateway"))
     assert config.gateway is not None
     assert config.gateway.model_fields_set == set(GatewaySection.model_fields)
 

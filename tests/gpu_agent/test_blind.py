@@ -30,7 +30,8 @@ async def test_nvml_that_does_not_open_is_told(tmp_path: Path, code: int, proble
 
 
 async def test_without_a_library_it_lives_and_says_so(tmp_path: Path) -> None:
-    async with running_agent(tmp_path, None) as agent:
+    (tmp_path / "libnvidia-ml.so.1").touch()  # found before a real one of this machine, and no library
+    async with running_agent(tmp_path, None, libraries=[tmp_path]) as agent:
         assert await agent.problems() == {("no_driver", "")}
         assert (await agent.get("/livez"))[0] == 200
 

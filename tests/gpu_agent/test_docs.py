@@ -1,4 +1,4 @@
-"""docs/operations.md names each problem, metric and chart value of the agent, and none that it does not have."""
+"""docs/operations.md names each problem and metric of the agent, and none that it does not have."""
 
 import re
 from typing import get_args

@@ -2,7 +2,6 @@
 triton-inference-server/core: src/metrics.cc, and pods hold GPUs by their limits alone."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -19,6 +17,7 @@ from tests.controlplane.control_plane import ControlPlane
 from tests.controlplane.cri import cri_lines
 from tests.controlplane.kube_client import Object
 from tests.controlplane.kubelet import HELD, running
+from tests.latency.triage_process import triage
 from tests.loadfailures.cluster_failures import IMAGE
 from tests.loadfailures.cluster_pods import ask, reader
 from tests.loadfailures.failure import Failure
@@ -192,9 +191,11 @@ async def test_who_holds_a_full_gpu_is_told_by_a_prometheus_that_saw_it(
             str(bundle),
         ]
         kubeconfig = await plane.service_account_kubeconfig(NAMESPACE, "on-call")
-        said = await triage(*words, "--kubeconfig", str(kubeconfig), "-o", "json")
-    assert await triage("replay", str(bundle), "-o", "json") == said
-    report = msgspec.json.decode(said, type=Report)
+        ended = await triage(*words, "--kubeconfig", str(kubeconfig), "-o", "json")
+    assert (ended.code, ended.talk) == (1, "")
+    replayed = await triage("replay", str(bundle), "-o", "json")
+    assert (replayed.code, replayed.output) == (1, ended.output)
+    report = ended.report
     assert report.verdict.category == "gpu_memory"
     assert report.actions[0].do.startswith(
         "Let data/notebook-0 leave the GPU, or give ranker another: 11.0 of 16.0 GiB"
@@ -202,15 +203,6 @@ async def test_who_holds_a_full_gpu_is_told_by_a_prometheus_that_saw_it(
     assert report.gpus is not None
     (row,) = report.gpus.rows
     assert (row.node, row.gpu, row.pods, row.others) == ("node-0", "0", ("squeezed",), ("data/notebook-0",))
-
-
-async def triage(*words: str) -> bytes:
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "triage", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await started.communicate()
-    assert (started.returncode, err) == (1, b"")
-    return out
 
 
 def pod(name: str, triton: Object, *, node: str = "node-0", **spec: Any) -> Object:

@@ -86,7 +86,7 @@ async def test_the_services_prometheus_is_asked_about_the_gpus_of_a_pod_whose_lo
     tmp_path: Path,
 ) -> None:
     """It asks with its own headers, and only of a pod that has a GPU."""
-    gpu = {"limits": {"nvidia.com/gpu": "1"}}
+    gpu: dict[str, dict[str, str]] = {"limits": {"nvidia.com/gpu": "1"}}
     pod = {
         "metadata": {"name": "web-0", "namespace": "prod", "uid": "u"},
         "spec": {"containers": [{"name": "triton", "image": "tritonserver", "resources": gpu}]},
@@ -111,10 +111,15 @@ async def test_the_services_prometheus_is_asked_about_the_gpus_of_a_pod_whose_lo
         url = f"http://127.0.0.1:{server.port}"
         words = PrometheusWords(url=f"{url}/prometheus", headers={"X-Scope-OrgID": "team"})
         file = kubeconfig(tmp_path, url)
-        last, _ = await looked(job(tmp_path, kubeconfig=file, target="pod/web-0", prometheus=words))
+        asks = job(tmp_path, kubeconfig=file, target="pod/web-0", prometheus=words)
+        last, _ = await looked(asks)
+        with_gpu = list(asked)
+        gpu["limits"] = {}
+        await looked(asks)
     (read,) = [each for each in last.read if each.probe == "gpu_history"]
     assert read.missing == "no_series"  # neither exporter is there, which is told once
-    assert {header for _, header in asked} == {"team"}
+    assert {header for _, header in with_gpu} == {"team"}
+    assert asked == with_gpu
 
 
 async def test_a_slow_source_holds_up_the_whole_report_and_not_the_first(tmp_path: Path) -> None:

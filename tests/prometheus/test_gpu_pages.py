@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from telemetry.gpu_exporters.prometheus_reader import GpuReader, GpuSettings
 from telemetry.gpu_exporters.snapshot import GpuSnapshot
 from telemetry.http_body import scrape_session
 from telemetry.prometheus import PrometheusSource
+from telemetry.window import PodWindow
 from tests.api.strict_api import StrictApi
+from tests.autoscaler.fleet import WINDOW, gpus
 from tests.local_process import eventually
 from tests.prometheus.build_tools import PrometheusTools
 from tests.prometheus.gpu_questions import EXPORTERS, SIGNAL_OF, SIGNALS, ask, holder
@@ -144,7 +146,7 @@ async def test_a_page_that_stops_is_an_error_and_never_its_last_value(
     shown = read_case("whole_gpu")
     pods = [holder(**shown.pods[0])]
     async with AsyncExitStack() as stack:
-        exporter = AsyncExitStack()
+        exporter = await stack.enter_async_context(AsyncExitStack())
         address = await exporter.enter_async_context(page(shown.page))
         server = PrometheusServer(prometheus_tools, tmp_path, [Scraped(address, own_labels("stops"))])
         await stack.enter_async_context(server)
@@ -190,7 +192,7 @@ async def test_two_exporters_and_two_replicas_tell_one_device_and_dcgm_exporter_
     )
     pods = [holder("prod", "a", "w", 1)]
     async with AsyncExitStack() as stack:
-        of_dcgm = AsyncExitStack()
+        of_dcgm = await stack.enter_async_context(AsyncExitStack())
         first = await of_dcgm.enter_async_context(page(dcgm))
         second = await stack.enter_async_context(page(agent))
         targets = [
@@ -226,12 +228,16 @@ async def test_a_prometheus_without_gpu_series_leaves_memory_to_tritons_own_page
         server = await stack.enter_async_context(PrometheusServer(prometheus_tools, tmp_path))
         snapshot = await snapshot_of(server, "nothing")
     assert (snapshot.devices, snapshot.failure) == ((), None)
-    pods = [holder("prod", "a", "w", 1)]
-    memory, utilization = (ask(signal, pods, snapshot) for signal in SIGNAL_OF.values())
-    assert isinstance(memory, NoData)
-    assert isinstance(utilization, NoData)
-    assert "let it scrape one of them" in memory.message
-    assert "let it scrape one of them" in utilization.message
+    now = time.monotonic()
+    page_of_own = PodWindow(now, full=True, rows=gpus(x=(3, 4)))
+    shows_itself = replace(holder("prod", "b", "w", 1), windows={WINDOW: page_of_own}, failure=None)
+    memory = ask(SIGNAL_OF["memory"], [shows_itself], snapshot)
+    assert isinstance(memory, Value), memory
+    assert (memory.value, memory.labels["gpu_exporter"]) == (0.75, "triton")
+    for signal in SIGNAL_OF.values():
+        unread = ask(signal, [holder("prod", "a", "w", 1)], snapshot)
+        assert isinstance(unread, NoData)
+        assert "let it scrape one of them" in unread.message
 
 
 async def test_the_daemon_serves_it_beside_pods_that_are_scraped(

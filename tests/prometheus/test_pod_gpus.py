@@ -15,7 +15,7 @@ from telemetry.rules_dir import rules_dir
 from tests.kube.api_server import api_server, kubeconfig, page, refusal
 from tests.oncall.test_start_and_stop import silent
 from tests.prometheus.build_tools import PrometheusTools
-from tests.prometheus.gpu_pages import BESIDE, EXPORTED, GIB, HONOURED, always, dcgm
+from tests.prometheus.gpu_pages import BESIDE, EXPORTED, GIB, always, dcgm
 from tests.prometheus.samples import Samples
 from tests.prometheus.server import PrometheusServer
 from tests.triage.test_pod_probe import expect_pod, log_of
@@ -23,7 +23,6 @@ from triage.bundle import load_bundle, save_bundle
 from triage.evidence import Missing, Snapshot
 from triage.latency.measures import read_measures
 from triage.look import Sources, look
-from triage.report import Report
 from triage.report_of import report_of
 from triage.rules import rules_from_folder, seals_from_folder
 
@@ -86,7 +85,6 @@ async def server(
     )
     by_dcgm(samples, "dcgm-0", 11, 11.4, 15.8)
     dcgm(samples, "split", EXPORTED, "hostname", BESIDE, "prod")
-    dcgm(samples, "plain", HONOURED, "Hostname", {})
     await started.backfill(str(samples))
     async with started:
         yield started
@@ -148,10 +146,6 @@ def answer_text(said: str) -> Any:
         return web.Response(text=said)
 
     return reply
-
-
-def told(report: Report) -> tuple[str, str]:
-    return report.verdict.category, report.actions[0].do
 
 
 @pytest.mark.asyncio(loop_scope="module")
