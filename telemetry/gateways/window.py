@@ -1,10 +1,11 @@
 """What gateways did for a target in a window, out of the raw samples of their series and the times at which each was scraped.
 
-Pure. Each instance has a window of its own that ends with its newest scrape, so that how late Prometheus looks changes no rate.
-A series that is born on an instance which had been scraped before counts from zero: gateways show a series from its first request
+Pure. Each instance has a window of its own that ends with its newest scrape, so that how late Prometheus looks changes no rate. A
+series that is born on an instance which had been scraped before counts from zero: gateways show a series from its first request
 on, and PromQL's `increase` would not count it, which is the request that a fleet at zero has to wake for. One that takes over from
 another at once is that one under other labels, and goes on from there. A series that is there in an instance's first scrape has a
-past that nobody knows: before it, as many requests a second are assumed as after it, and no more than the counter shows. So gateways that are all replaced at once do not look idle.
+past that nobody knows: before it, as many requests a second are assumed as after it, and no more than the counter shows. So
+gateways that are all replaced at once do not look idle.
 """
 
 from bisect import bisect_left
