@@ -191,12 +191,18 @@ def _value(
 def _quantile(
     quantile: float, view: GatewayView, reading: GatewayReading, target: Target, window: TargetWindow
 ) -> tuple[float, Mapping[str, str]]:
-    """Of all requests, in milliseconds, and its bounds. Raises Refusal where no request's duration is told."""
+    """Of all requests, in milliseconds, and its bounds. Raises Refusal where some requests' durations are not told."""
     if target in reading.without_buckets:
         raise Refusal(
             Reason.FAMILY_ABSENT,
             f"Prometheus has no {view.names.kind.buckets} for {target.service!r}: no request was passed on yet, or it is not "
             "scraped as a classic histogram (native ones are not read)",
+        )
+    if any(any(buckets.values()) and not _tells(buckets) for buckets in window.histograms):
+        raise Refusal(
+            Reason.FAMILY_ABSENT,
+            f'a gateway shows {view.names.kind.buckets} for {target.service!r} without le="+Inf", which counts all requests, or '
+            "with that alone: have Prometheus keep every bucket",
         )
     found = pool_quantile([_points(buckets) for buckets in window.histograms], quantile)
     if found is None:
@@ -212,11 +218,14 @@ def _quantile(
     }
 
 
+def _tells(buckets: Mapping[float, float]) -> bool:
+    """Whether it is a whole histogram: some bound, and the last bucket, which alone tells the count."""
+    return len(buckets) > 1 and inf in buckets
+
+
 def _points(buckets: Mapping[float, float]) -> Points:
-    """One histogram; without its count, which only the last bucket tells, it says nothing."""
+    """One histogram."""
     bounds = sorted(buckets)
-    if len(bounds) < 2 or bounds[-1] != inf:
-        return Points(0.0, [])
     rising = list(accumulate((buckets[bound] for bound in bounds), max))
     total = rising[-1]
     return Points(

@@ -119,7 +119,8 @@ class OwnMetrics:
         )
         self._gateway_ticks = Counter(
             "triton_autoscaler_gateway_ticks_total",
-            "Readings of the gateways from Prometheus, by outcome: ok, partial, too_many_series, went_back, or why there was none.",
+            "Readings of the gateways from Prometheus, by outcome: ok, partial, too_many_series, two_targets, went_back, or why "
+            "there was none.",
             ["outcome"],
             registry=self.registry,
         )

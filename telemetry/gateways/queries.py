@@ -24,6 +24,10 @@ class TooManySeries(Exception):
     """The message says of what, and how to have fewer."""
 
 
+class TwoTargets(Exception):
+    """A series that two targets are named by. The message says which, and how to tell them apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayNames:
     """What is asked for: the kind, whose requests, and how labels tell gateways and Prometheus servers apart."""
@@ -125,7 +129,7 @@ def _differ(one: frozenset[float], other: frozenset[float]) -> bool:
 
 
 def read_series(names: GatewayNames, family: str, matrix: Matrix) -> Sequence[TargetSeries]:
-    """The series that name a target; those of buckets with their bounds in milliseconds. Raises TooManySeries."""
+    """The series that name a target; those of buckets with their bounds in milliseconds. Raises TooManySeries, TwoTargets."""
     _check(matrix, family, "gateway.matchers")
     kind, naming = names.kind, _Naming(names)
     found = []
@@ -156,14 +160,15 @@ def read_instances(names: GatewayNames, vector: Vector) -> frozenset[Instance]:
 
 
 def read_told(names: GatewayNames, vector: Vector) -> frozenset[tuple[Target, Instance]]:
-    """Which gateway names which target."""
+    """Which gateway names which target. Raises TwoTargets."""
     naming = _Naming(names)
     told = ((naming.target(labels), names.instance(labels)) for labels in vector.labels)
     return frozenset((target, instance) for target, instance in told if target is not None)
 
 
 def read_numbers(names: GatewayNames, vector: Vector) -> Sequence[tuple[Target, float]]:
-    """One for each gateway; a target that no row names is not among them, and neither is what is no number."""
+    """One for each gateway; a target that no row names is not among them, and neither is what is no number. Raises
+    TwoTargets."""
     naming = _Naming(names)
     told = ((naming.target(labels), number) for labels, number in vector.rows if isfinite(number))
     return [(target, number) for target, number in told if target is not None]
@@ -190,16 +195,24 @@ class _Naming:
     def target(self, labels: Mapping[str, str]) -> Target | None:
         values = tuple(labels.get(label, "") for label in self._labels)
         if values not in self._known:
-            named = dict(zip(self._labels, values, strict=True))
-            self._known[values] = next(
-                (
-                    target
-                    for target, patterns in self._patterns
-                    if all(pattern.fullmatch(named[label]) for label, pattern in patterns.items())
-                ),
-                None,
-            )
+            self._known[values] = self._named_by(dict(zip(self._labels, values, strict=True)))
         return self._known[values]
+
+    def _named_by(self, labels: Mapping[str, str]) -> Target | None:
+        """Never the first of two: what it did for the other would be counted as its own."""
+        found = dict.fromkeys(
+            target
+            for target, patterns in self._patterns
+            if all(pattern.fullmatch(labels[label]) for label, pattern in patterns.items())
+        )
+        if len(found) > 1:
+            one, other = list(found)[:2]
+            raise TwoTargets(
+                f"one series is of {one.namespace}/{one.workload} and of {other.namespace}/{other.workload} too, by "
+                + ", ".join(f"{label}={value[:60]!r}" for label, value in labels.items() if value)
+                + ": let gateway.target match the name of one service alone"
+            )
+        return next(iter(found), None)
 
 
 def _target_matchers(names: GatewayNames, patterns: Mapping[str, str]) -> str:

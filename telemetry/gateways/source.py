@@ -17,6 +17,7 @@ from telemetry.circuit import Circuit
 from telemetry.gateways.queries import (
     GatewayNames,
     TooManySeries,
+    TwoTargets,
     earlier_query,
     gauge_queries,
     kept_query,
@@ -45,7 +46,7 @@ IN_PART: Final = "Prometheus answers in part, perhaps without all gateways"
 WENT_BACK: Final = "Prometheus shows samples older than those it had before; did its clock go back?"
 
 _Read = TypeVar("_Read")
-_Expected = PrometheusError | TooManySeries
+_Expected = PrometheusError | TooManySeries | TwoTargets
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +121,8 @@ class GatewaySource:
             self._fail("timeout", does_not_answer("timeout"), "the tick took too long")
         except TooManySeries as error:
             self._fail("too_many_series", str(error), str(error))
+        except TwoTargets as error:
+            self._fail("two_targets", str(error), str(error))
         except WentBack:
             self._fail("went_back", WENT_BACK, WENT_BACK)
         else:
@@ -141,7 +144,8 @@ class GatewaySource:
         log.warning("gateway_tick_failed", reason=outcome, detail=detail[:300])
 
     async def _read(self, deadline: float) -> GatewayReading | None:
-        """None where an answer was in part. Raises PrometheusError, TimeoutError, TooManySeries, WentBack."""
+        """None where an answer was in part. Raises PrometheusError, TimeoutError, TooManySeries, TwoTargets,
+        WentBack."""
         kind, settings = self.names.kind, self.settings
         present = await self._queries.present("vector(time())", deadline)
         if present.at is None:
@@ -174,7 +178,7 @@ class GatewaySource:
                     group.create_task(asking.told(query))
                     for query in (gauge_queries(self.names, kind.knows) if kind.knows else ())
                 ]
-        except* (PrometheusError, TooManySeries) as errors:
+        except* (PrometheusError, TooManySeries, TwoTargets) as errors:
             raise _first(errors) from None
         series = [one for task in families for one in task.result()]
         without_scrape = await self._without_scrape(

@@ -1,15 +1,17 @@
 """What gateways did for a target in a window, out of the raw samples of their series and the times at which each was scraped.
 
-Pure. Each instance has a window of its own that ends with its newest scrape, so that how late Prometheus looks changes no rate.
-A series that is born on an instance which had been scraped before counts from zero: gateways show a series from its first request
-on, and PromQL's `increase` would not count it, which is the request that a fleet at zero has to wake for. A series that is there
-in an instance's first scrape has a past that nobody knows: before it, as many requests a second are assumed as after it, and no
-more than the counter shows. So gateways that are all replaced at once do not look idle.
+Pure. Each instance has a window of its own that ends with its newest scrape, so that how late Prometheus looks changes no rate. A
+series that is born on an instance which had been scraped before counts from zero: gateways show a series from its first request
+on, and PromQL's `increase` would not count it, which is the request that a fleet at zero has to wake for. One that takes over from
+another at once is that one under other labels, and goes on from there. A series that is there in an instance's first scrape has a
+past that nobody knows: before it, as many requests a second are assumed as after it, and no more than the counter shows. So
+gateways that are all replaced at once do not look idle.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -65,6 +67,8 @@ class InstanceWindow:
     """Its newest scrape."""
     young: bool = False
     """It was never scraped before `begin`, which lies in the window."""
+    scrapes: Sequence[float] = field(default=(), repr=False)
+    """All that are known, rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def instance_windows(
         if standing is not Standing.DEPARTED and not young:
             # One that is back after a silence is no younger than it was: its rate is of the time since then.
             span = end - begin
-        windows.append(InstanceWindow(instance, replica, standing, begin, end, span, newest, young))
+        windows.append(InstanceWindow(instance, replica, standing, begin, end, span, newest, young, times))
     return windows
 
 
@@ -188,27 +192,32 @@ def target_windows(
 ) -> Mapping[Target, TargetWindow]:
     """Each target's window, with the gateways that answer, and others that told of it. Series of instances without a window, and
     what another Prometheus tells of one, are left out."""
-    known = {window.instance for window in windows}
+    of_instance = {window.instance: window for window in windows}
     strangers: dict[Target, Instance] = {}
     counted = {(window.instance, window.replica): window for window in windows}
     codes: dict[tuple[Target, Instance], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     buckets: dict[tuple[Target, Instance], dict[float, float]] = defaultdict(lambda: defaultdict(float))
     first: dict[tuple[Target, Instance], float] = defaultdict(float)
     seen: set[Target] = set()
+    alike: dict[tuple[Target, Instance, str, float | None], list[Samples]] = defaultdict(list)
     for one in series:
-        if one.instance not in known:
+        if one.instance not in of_instance:
             strangers[one.target] = min(one.instance, strangers.get(one.target, one.instance))
         window = counted.get((one.instance, one.replica))
         if window is None or not one.samples:
             continue
         if one.bound is None and window.standing is not Standing.DEPARTED and _shown(one.samples, window):
             seen.add(one.target)
-        rate = increase(one.samples, window.begin, window.end) / (window.seconds or 1.0)
+        alike[one.target, one.instance, one.code, one.bound].append(one.samples)
         if one.bound is None:
-            codes[one.target, one.instance][one.code] += rate
             first[one.target, one.instance] += _at(one.samples, window.begin)
+    for (target, instance, code, bound), counters in alike.items():
+        window = of_instance[instance]
+        rate = _increase_of_all(counters, window) / (window.seconds or 1.0)
+        if bound is None:
+            codes[target, instance][code] = rate
         else:
-            buckets[one.target, one.instance][one.bound] += rate
+            buckets[target, instance][bound] = rate
     # One for all targets: in a mesh each of thousands of proxies answers, and tells of a few.
     nothing = {window.instance: Share(window, 0.0, {}) for window in windows}
 
@@ -229,6 +238,20 @@ def target_windows(
         )
         for target in targets
     }
+
+
+def _increase_of_all(counters: Sequence[Samples], window: InstanceWindow) -> float:
+    """Of one gateway's counters of one meaning. Some that end with one scrape while others begin with the next, no lower in sum,
+    are the same ones: Prometheus was told to label its target otherwise, or writes `le` in another way, and from zero on they
+    would count all that the gateway ever did."""
+    begin, end = window.begin, window.end
+    total = sum(increase(samples, begin, end) for samples in counters)
+    for birth in {samples[0][0] for samples in counters if begin < samples[0][0] <= end}:
+        before = bisect_left(window.scrapes, birth) - 1
+        ended = sum(s[-1][1] for s in counters if before >= 0 and s[-1][0] == window.scrapes[before])
+        born = sum(samples[0][1] for samples in counters if samples[0][0] == birth)
+        total -= ended if born >= ended else 0.0
+    return total
 
 
 def _pooled(histograms: Iterable[Mapping[float, float]]) -> Iterable[Mapping[float, float]]:

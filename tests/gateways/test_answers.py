@@ -211,6 +211,20 @@ def test_a_quantile_without_durations_is_no_data() -> None:
     assert refused.reason is Reason.NO_SUCCESS
 
 
+@pytest.mark.parametrize("buckets", [{100.0: 1.8, 1000.0: 2.0}, {inf: 2.0}])
+def test_a_quantile_is_never_of_those_gateways_alone_that_keep_all_buckets(
+    buckets: dict[float, float],
+) -> None:
+    """Who drops buckets to save series would get the other gateways' quantile, or hear that the gateway refuses all requests. One
+    without a request takes nothing away."""
+    for histograms in ([BUCKETS, buckets], [buckets]):
+        told = answer(shown(replace(BUSY, histograms=histograms)), signal=P95)
+        assert isinstance(told, NoData)
+        assert (told.reason, "keep every bucket" in told.message) == (Reason.FAMILY_ABSENT, True)
+    flat = answer(shown(replace(BUSY, histograms=[BUCKETS, dict.fromkeys(buckets, 0.0)])), signal=P95)
+    assert isinstance(flat, Value)
+
+
 def test_the_trace_tells_each_gateway() -> None:
     told = evaluate_gateway(RATE, VIEW, "inference", parse_selector("workload=triton"), NOW, explain=True)
     assert told.trace == [

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from telemetry.gateways.kind import load_gateways
-from telemetry.gateways.queries import MAX_SERIES, GatewayNames, read_numbers, read_series, read_twice
+from telemetry.gateways.queries import (
+    MAX_SERIES,
+    GatewayNames,
+    TwoTargets,
+    read_numbers,
+    read_series,
+    read_twice,
+)
 from telemetry.gateways.reading import Told, make_reading
 from telemetry.gateways.source import IN_PART, NOT_ASKED, WENT_BACK, GatewaySettings, GatewaySource
 from telemetry.gateways.window import Target
@@ -95,6 +102,30 @@ def gateways(source: Canned, reports: list[TickReport] | None = None) -> Gateway
 def rate(source: GatewaySource) -> float:
     assert source.reading is not None
     return source.reading.windows[30.0][TRITON].rate
+
+
+def test_a_series_that_two_targets_are_named_by_is_neither_s() -> None:
+    """Of `triton` and `triton-b` by {service}.* the first would have been given the other's requests."""
+    kind = NAMES.kind.model_copy(update={"targets": ({"destination_service": "{service}.*"},)})
+    names = GatewayNames(kind, (TRITON, Target("inference", "triton-b", "triton-b")))
+    one = RawSeries({**SERVED, "destination_service": "triton.inference.svc"}, ((NOW, 1.0),))
+    both = RawSeries({**SERVED, "destination_service": "triton-b.inference.svc"}, ((NOW, 1.0),))
+    assert [each.target for each in read_series(names, kind.requests, Matrix((one,), (), 1))] == [TRITON]
+    with pytest.raises(
+        TwoTargets, match="inference/triton and of inference/triton-b too, by destination_service"
+    ):
+        read_series(names, kind.requests, Matrix((one, both), (), 1))
+
+
+async def test_two_targets_of_one_series_are_told_and_end_no_loop() -> None:
+    source, reports = Canned(), list[TickReport]()
+    found = gateways(source, reports)
+    found.names = GatewayNames(NAMES.kind, (TRITON, Target("inference", "again", "triton")))
+    await found.tick()
+    assert found.reading is None
+    assert found.failure is not None
+    assert "inference/triton and of inference/again" in found.failure
+    assert [report.outcome for report in reports] == ["two_targets"]
 
 
 async def test_a_tick_reads_everything_at_one_time() -> None:

@@ -129,6 +129,30 @@ def test_series_that_a_restart_took_come_back_from_zero() -> None:
     assert rate({(A, ONE): TIMES}, [series(A, samples)]) == pytest.approx(2 / 30)
 
 
+def test_counters_that_go_on_under_other_labels_are_no_new_ones() -> None:
+    """Prometheus was given one more label for its target: a gateway's million requests were not made in this window, nor do the
+    buckets hold them."""
+    scrapes: Scrapes = {(A, ONE): TIMES}
+    steady = counted(TIMES, 2.0, 1e6)
+    new_method = [(30.0, 3.0), (35.0, 3.0), (40.0, 3.0)]
+    assert rate(scrapes, [series(A, steady[:6]), series(A, steady[6:])]) == pytest.approx(60 / 30)
+    assert rate(
+        scrapes, [series(A, steady[:6]), series(A, steady[6:]), series(A, new_method)]
+    ) == pytest.approx(63 / 30)
+    windows = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
+    buckets = [TargetSeries(TRITON, A, ONE, part, bound=inf) for part in (steady[:6], steady[6:])]
+    (histogram,) = target_windows(windows, buckets, [TRITON])[TRITON].histograms
+    assert histogram == pytest.approx({inf: 60 / 30})
+
+
+def test_counters_that_begin_lower_or_later_than_others_end_count_from_zero() -> None:
+    """A process of another name on the same address, and one whose first request came some scrapes after the other had gone."""
+    scrapes: Scrapes = {(A, ONE): TIMES}
+    old = [(time, 9.0) for time in TIMES[:6]]
+    assert rate(scrapes, [series(A, old), series(A, [(30.0, 4.0), (40.0, 6.0)])]) == pytest.approx(6 / 30)
+    assert rate(scrapes, [series(A, old), series(A, [(40.0, 9.0)])]) == pytest.approx(9 / 30)
+
+
 def test_flat_counters_and_no_series_are_zero_and_only_the_latter_are_not_seen() -> None:
     scrapes: Scrapes = {(A, ONE): TIMES}
     windows = instance_windows(scrapes, frozenset(), frozenset(), AT, SECONDS, FRESH)
