@@ -78,6 +78,12 @@ def test_no_gpu_is_none_of_another_kind() -> None:
     assert gpus_of({"amd.com/gpu": "1", "memory": "1Gi"}) == 0
 
 
+def test_megabytes_and_percent_of_a_shared_gpu_are_no_gpus() -> None:
+    """HAMi asks for a part of a GPU so."""
+    limits = {"nvidia.com/gpu": "1", "nvidia.com/gpumem": "3000", "nvidia.com/gpumem-percentage": "50"}
+    assert gpus_of({**limits, "nvidia.com/gpucores": "30"}) == 1
+
+
 async def test_who_has_gpus_is_told_by_limits_as_the_scheduler_counts_them() -> None:
     def pod(
         name: str, mains: list[str], inits: tuple[str, ...] = (), **metadata: object
