@@ -77,7 +77,7 @@ def answer_devices(
         present = _present(signal, pods, selector, settings, now)
         holding = (_held(signal, formula, pod, gpus, now) for pod in present)
         answer.pods = [held for held in holding if held is not None]
-        _refuse_untold(answer.pods, present, settings)
+        _refuse_untold(answer.pods, present, settings, gpus)
         answer.distinct = _distinct(answer.pods)
         answer.value = _pooled(signal, answer, gpus, now)
     except Refusal as refusal:
@@ -230,9 +230,16 @@ def _remedies(gpus: GpuSnapshot) -> Remedies:
     return gpus.remedies[gpus.devices[0].exporter]
 
 
-def _refuse_untold(pods: Sequence[HeldPod], selected: Sequence[SelectedPod], settings: Settings) -> None:
+def _refuse_untold(
+    pods: Sequence[HeldPod], selected: Sequence[SelectedPod], settings: Settings, gpus: GpuSnapshot
+) -> None:
     if not pods:
-        told = f"no selected pod holds a GPU, by its limits and by what exporters tell: {selected[0].name} and others"
+        by = ", by its limits and by what exporters tell"
+        if gpus.failure is not None:
+            by = f" by its limits, and what exporters tell is lacking ({gpus.failure})"
+        told = (
+            f"no selected pod holds a GPU{by}: {selected[0].name}{' and others' if len(selected) > 1 else ''}"
+        )
         raise Refusal(Reason.FAMILY_ABSENT, told)
     told_pods = [held for held in pods if held.readings]
     missing = [held for held in pods if held.cause is not None]

@@ -30,10 +30,14 @@ async def read_gpu_pods(api: KubernetesApi, node: str) -> list[GpuPod]:
 
 
 def _gpus(pod: "_Pod") -> int:
-    """What the scheduler counts: the sum of the containers, or what one init container asks for alone."""
-    mains = sum(gpus_of(c.resources.limits or {}) for c in pod.spec.containers)
-    inits = (gpus_of(c.resources.limits or {}) for c in pod.spec.init_containers or ())
-    return max([mains, *inits])
+    """What the scheduler counts: the containers and the sidecars together, or what an init container asks for beside the sidecars
+    that began before it (kubernetes/component-helpers:resource/helpers.go, PodRequests)."""
+    sidecars = most = 0
+    for container in pod.spec.init_containers or ():
+        gpus = gpus_of(container.resources.limits or {})
+        most = max(most, sidecars + gpus)
+        sidecars += gpus if container.restart_policy == "Always" else 0
+    return max(most, sidecars + sum(gpus_of(c.resources.limits or {}) for c in pod.spec.containers))
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,8 +50,10 @@ class _Resources(msgspec.Struct, frozen=True):
     limits: dict[str, str] | None = None
 
 
-class _Container(msgspec.Struct, frozen=True):
+class _Container(msgspec.Struct, frozen=True, rename="camel"):
     resources: _Resources = _Resources()
+    restart_policy: str = ""
+    """`Always` makes an init container a sidecar."""
 
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):

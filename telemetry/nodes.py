@@ -13,7 +13,9 @@ from telemetry.pod_details import PodCondition
 
 MOST_AT_ONCE = 8
 _NOT_FOUND = 404
-_GPU = re.compile(r"nvidia\.com/(gpu|mig-)")
+_GPU = re.compile(r"nvidia\.com/(gpu(\..+)?|mig-.+)")
+"""`gpu.shared` and the like are the device plugin's. Not HAMi's gpumem, gpumem-percentage and gpucores: megabytes and percent of a
+GPU that is counted already (Project-HAMi/HAMi:charts/hami/values.yaml, resourceMem and those after it)."""
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ def node_state(node: "Node") -> NodeState:
 
 def gpus_of(resources: Mapping[str, str]) -> int:
     """Whole GPUs and MIG slices among quantities by resource."""
-    return sum(int(n) for name, n in resources.items() if _GPU.match(name) and n.isdigit())
+    return sum(int(n) for name, n in resources.items() if _GPU.fullmatch(name) and n.isdigit())
 
 
 class _Metadata(msgspec.Struct, frozen=True):

@@ -36,10 +36,13 @@ class Container(msgspec.Struct, frozen=True):
     ports: list[ContainerPort] | None = None
     command: list[str] | None = None
     args: list[str] | None = None
+    restart_policy: str = msgspec.field(name="restartPolicy", default="")
+    """`Always` makes an init container a sidecar."""
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     containers: list[Container] = []
+    init_containers: list[Container] | None = None
     node_name: str = ""
     resource_claims: list[dict[str, object]] | None = None
 
@@ -127,7 +130,8 @@ def _counters_off(container: Container) -> bool:
 
 def _gpus(pod: Pod) -> int | None:
     """By limits; a claim (dynamic resource allocation) may be for a GPU, and does not say so here."""
-    limits = sum(gpus_of(container.resources.limits or {}) for container in pod.spec.containers)
+    sidecars = (each for each in pod.spec.init_containers or () if each.restart_policy == "Always")
+    limits = sum(gpus_of(each.resources.limits or {}) for each in (*pod.spec.containers, *sidecars))
     return None if limits == 0 and pod.spec.resource_claims else limits
 
 

@@ -68,14 +68,14 @@ class PodResources:
         return FromKubelet([*_holdings(listed)], offered)
 
     async def _offered(self) -> list[tuple[str, str]] | None:
+        """None where the kubelet does not tell, however it says so: as not implemented, or by its feature gate (1.21, 1.22).
+        Who holds what is told all the same."""
         try:
             told = self._parsed(
                 "AllocatableResourcesResponse", await self._allocatable(b"", timeout=_SECONDS)
             )
-        except self._grpc.RpcError as error:
-            if error.code() is self._grpc.StatusCode.UNIMPLEMENTED:
-                return None
-            raise
+        except self._grpc.RpcError:
+            return None
         return [*_devices(told.devices)]
 
     def _refused(self, error: Any) -> Problem:

@@ -201,13 +201,14 @@ class GpuScraper:
             raise TooLargeError(f"tells of more than {_MOST_DEVICES} GPUs and instances")
 
     def _failure(self) -> str | None:
-        """Why nothing is told, where that is so: lists that fail, or no exporter that answers."""
-        problems = [each.problem for each in self._groups if each.problem]
-        if problems and not self._failures:
-            return f"exporters' pods cannot be listed: {problems[0]}"
+        """Why something is not told: no exporter that answers, or lists that fail. That others answer does not say on which nodes
+        the unlisted run."""
         failing = sorted({failure for failure in self._failures.values() if failure})
         if failing and all(self._failures.values()):
             return f"exporters do not answer: {failing[0]}"
+        problems = [each.problem for each in self._groups if each.problem]
+        if problems:
+            return f"{'some ' if self._failures else ''}exporters' pods cannot be listed: {problems[0]}"
         return None
 
     def _read(self) -> list[Device]:

@@ -188,6 +188,18 @@ def test_a_pod_without_a_gpu_lacks_none() -> None:
     assert (reason, "no selected pod holds a GPU" in message) == (Reason.FAMILY_ABSENT, True)
 
 
+def test_that_no_pod_holds_a_gpu_is_said_by_who_was_asked() -> None:
+    """Exporters that do not answer tell nothing, and a pod alone is not several."""
+    fleet = held("a", 0), held("b", 0)
+    by_both = "by its limits and by what exporters tell"
+    reason, message = no_data(ask(UTILIZATION, snapshot(), fleet[0]))
+    assert (reason, message) == (Reason.FAMILY_ABSENT, f"no selected pod holds a GPU, {by_both}: a")
+    assert no_data(ask(UTILIZATION, snapshot(), *fleet))[1].endswith(f"{by_both}: a and others")
+    silent = no_data(ask(UTILIZATION, snapshot(failure="Prometheus does not answer"), fleet[0]))
+    lacking = "what exporters tell is lacking (Prometheus does not answer)"
+    assert silent == (Reason.FAMILY_ABSENT, f"no selected pod holds a GPU by its limits, and {lacking}: a")
+
+
 def test_a_pod_of_which_nobody_knows_whether_it_holds_one_is_missing() -> None:
     """A static target, or a pod with a resource claim."""
     found = snapshot(gpu("g1", "a", busy=0.5))

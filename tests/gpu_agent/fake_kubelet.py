@@ -63,6 +63,8 @@ class FakeKubelet:
         self.offered: Sequence[str] | None = ()
         """Device ids; None: GetAllocatableResources is not there, as before 1.23."""
         self.refuses: grpc.StatusCode | None = None
+        self.refuses_offered: grpc.StatusCode | None = None
+        """With what GetAllocatableResources alone fails."""
         self.garbage = False
         self.hangs = False
         self.unexpected: list[str] = []
@@ -122,6 +124,8 @@ class FakeKubelet:
     async def allocatable(self, request: Any, context: Any) -> Any:
         if self.offered is None:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "unknown method GetAllocatableResources")
+        if self.refuses_offered is not None:
+            await context.abort(self.refuses_offered, "by the test")
         answer = real_messages()["AllocatableResourcesResponse"](cpu_ids=[1, 2])
         for device in self.offered or ():
             answer.devices.add(resource_name="nvidia.com/gpu", device_ids=[device])

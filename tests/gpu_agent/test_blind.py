@@ -166,6 +166,16 @@ async def test_a_kubelet_of_before_1_23_tells_owners_all_the_same(
         assert await agent.problems() == set()
 
 
+async def test_a_kubelet_that_does_not_tell_what_it_offers_still_tells_owners(
+    tmp_path: Path, kubelet: FakeKubelet
+) -> None:
+    """As from 1.21 to 1.22, whose feature gate answers so."""
+    kubelet.containers, kubelet.refuses_offered = [TRITON], grpc.StatusCode.UNKNOWN
+    async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:
+        assert await agent.values("triton_gpu_owner", "pod") == {("triton-0",): 1}
+        assert await agent.problems() == set()
+
+
 async def test_a_gpu_that_the_kubelet_does_not_offer_is_told(tmp_path: Path, kubelet: FakeKubelet) -> None:
     kubelet.offered = [f"{WHOLE[0].uuid}::0"]
     async with running_agent(tmp_path, table(WHOLE), kubelet) as agent:

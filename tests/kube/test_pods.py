@@ -9,7 +9,7 @@ import pytest
 
 from telemetry.kube_client import KubernetesClient
 from telemetry.listwatch import EventType
-from telemetry.pods import Pod, PodTargets, target_of
+from telemetry.pods import Container, Pod, PodSpec, PodTargets, Resources, target_of
 from telemetry.target import Phase, PodKey, Target, Targets, Workload
 from tests.kube.api_server import answer, api_server, kubeconfig, page, stream
 from tests.kube.canned_api import CannedApi
@@ -85,6 +85,18 @@ def test_a_target_says_how_many_gpus_its_pod_is_given(
     told = pod(containers=raw)
     spec = msgspec.structs.replace(told.spec, resource_claims=claims)
     assert target_of(msgspec.structs.replace(told, spec=spec)).gpus == gpus
+
+
+def test_the_gpus_of_a_sidecar_are_its_pods_and_those_of_an_init_container_were() -> None:
+    """A Triton may be the sidecar."""
+    asks = Resources(limits={"nvidia.com/gpu": "1"})
+    inits = [Container("triton", asks, restart_policy="Always"), Container("converts", asks)]
+    told = pod()
+    spec = msgspec.structs.replace(told.spec, init_containers=inits)
+    assert target_of(msgspec.structs.replace(told, spec=spec)).gpus == 1
+    raw = {"initContainers": [{"name": "triton", "restartPolicy": "Always"}]}
+    read = msgspec.convert(raw, PodSpec)
+    assert [each.restart_policy for each in read.init_containers or ()] == ["Always"]
 
 
 def test_an_ipv6_address_stands_in_brackets() -> None:

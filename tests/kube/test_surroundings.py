@@ -78,6 +78,12 @@ def test_no_gpu_is_none_of_another_kind() -> None:
     assert gpus_of({"amd.com/gpu": "1", "memory": "1Gi"}) == 0
 
 
+def test_megabytes_and_percent_of_a_shared_gpu_are_no_gpus() -> None:
+    """HAMi asks for a part of a GPU so."""
+    limits = {"nvidia.com/gpu": "1", "nvidia.com/gpumem": "3000", "nvidia.com/gpumem-percentage": "50"}
+    assert gpus_of({**limits, "nvidia.com/gpucores": "30"}) == 1
+
+
 async def test_who_has_gpus_is_told_by_limits_as_the_scheduler_counts_them() -> None:
     def pod(
         name: str, mains: list[str], inits: tuple[str, ...] = (), **metadata: object
@@ -88,8 +94,16 @@ async def test_who_has_gpus_is_told_by_limits_as_the_scheduler_counts_them() -> 
         spec = {"containers": [of(gpus) for gpus in mains], "initContainers": [of(gpus) for gpus in inits]}
         return {"metadata": {"name": name, "namespace": "prod", **metadata}, "spec": spec}
 
+    def with_sidecar(name: str, *, then: str) -> dict[str, object]:
+        """A sidecar with a GPU, an init container with `then` of them after it, and a container with one."""
+        made: dict[str, Any] = pod(name, ["1"], ("1", then))
+        made["spec"]["initContainers"][0]["restartPolicy"] = "Always"
+        return made
+
     leaving: dict[str, Any] = {"deletionTimestamp": "2026-11-22T12:00:00Z"}
     pods = [
+        with_sidecar("beside", then="0"),
+        with_sidecar("beside-init", then="2"),
         pod("two", ["1", "1"]),
         pod("none", ["0"]),
         pod("init", ["1"], ("2",)),
@@ -97,6 +111,8 @@ async def test_who_has_gpus_is_told_by_limits_as_the_scheduler_counts_them() -> 
     ]
     api = CannedApi({ALL_PODS: {"items": pods}})
     assert await read_gpu_pods(api, "gpu-1") == [
+        GpuPod("prod", "beside", 2, False),
+        GpuPod("prod", "beside-init", 3, False),
         GpuPod("prod", "goes", 1, True),
         GpuPod("prod", "init", 2, False),
         GpuPod("prod", "two", 2, False),

@@ -61,7 +61,7 @@ def busy(percent: float, uuid: str = "GPU-1") -> str:
 class Round:
     """A scraper over the pods of two nodes, of which n1 has one of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: ExporterTargets) -> None:
         self.now = 100.0
         self.pages = FakePages()
         self.reports: list[TickReport] = []
@@ -71,7 +71,7 @@ class Round:
         self.group = ExporterTargets(StrictApi("", {}), ExporterPods("gpu", "app=x"), lambda: self.now)
         self.scraper = GpuScraper(
             EXPORTERS,
-            [self.group],
+            [self.group, *others],
             holders,
             self.pages,
             lambda: self.now,
@@ -185,3 +185,25 @@ async def test_the_pages_of_an_exporter_that_is_gone_stand_for_their_time() -> N
     scraped.now += 41
     assert await scraped.tick({}) == {}
     assert scraped.scraper.snapshot.absent.startswith("no pod of gpu.exporters runs")
+
+
+class Forbidden(ExporterTargets):
+    """Pods that nobody may list."""
+
+    def __init__(self) -> None:
+        super().__init__(StrictApi("", {}), ExporterPods("other", "app=y"), lambda: 0.0)
+
+    @property
+    def problem(self) -> str | None:
+        return "answers HTTP 403"
+
+
+async def test_exporters_that_cannot_be_listed_are_told_although_others_answer() -> None:
+    """Else of a pod on their nodes it would be said that no exporter names it."""
+    scraped = Round(Forbidden())
+    scraped.group.replace([exporter_pod("e1", "n1")])
+    assert await scraped.tick({"e1": busy(50)}) == {"GPU-1": 0.5}
+    assert scraped.scraper.snapshot.failure == "some exporters' pods cannot be listed: answers HTTP 403"
+    scraped.group.replace([])
+    await scraped.tick({})
+    assert scraped.scraper.snapshot.failure == "exporters' pods cannot be listed: answers HTTP 403"
