@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from telemetry.nodes import gpus_of as count_gpus
 from triage.case import Case
 from triage.claims import LogReading
 from triage.evidence import GpuMemory, LogExcerpt, PodView
@@ -13,7 +14,7 @@ from triage.latency.facts import Ranges
 from triage.log_time import seconds_of, time_of
 from triage.overlap import loading_beside
 from triage.pod_roles import triton_containers
-from triage.wording import names
+from triage.wording import count, names
 
 EMPTY_BYTES = float(2**30)
 """So much a process takes before it has a model: its CUDA context and its libraries' kernels, 300 MB, and more than 1000 MB before
@@ -62,21 +63,31 @@ def _is_own(case: Case, holder: Holder) -> bool:
 
 def who_held(case: Case, model: str) -> Held | None:
     """None: nothing is known of the memory of the pod's GPUs."""
-    devices = [device for device in gpus_of(case) if device.memory and device.memory[1] > 0]
+    held = gpus_of(case)
+    devices = [device for device in held if device.memory]
     if not devices:
         return None
-    beside = _beside(case, model)
+    beside, blind = _beside(case, model), _blind(case, held)
     if not gpu_ranges(case):
-        return _by_the_page(case, model, devices, beside)
+        return _by_the_page(case, model, devices, beside, blind)
     load = _Load.of(case, model)
     views = [_Then.of(device, load) for device in devices]
     views.sort(key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total, reverse=True)
     told = [_judged(case, model, view, views, beside, load) for view in views]
-    if len({one.by for one in told}) == 1:
+    if len({one.by for one in told}) == 1 and (not blind or told[0].by == "unknown"):
         return told[0]
     known = [view.amount(view.at_load) for view in views if view.at_load is not None]
-    said = f"when the load of {model} began, {names(known)} were in use; on which of them it ran out is not known"
+    lacks = f"how much it was of {names(blind)}" if blind else "on which of them it ran out"
+    said = f"when the load of {model} began, {names(known)} were in use; {lacks} is not known"
     return Held("unknown", said, tuple(dict.fromkeys(one for held in told for one in held.evidence)))
+
+
+def _blind(case: Case, held: Sequence[Device]) -> list[str]:
+    """Those of the pod's GPUs of whose memory nobody tells: it may have run out on them."""
+    tritons = triton_containers(case.pod) if case.pod else ()
+    given = sum(count_gpus({**container.requests, **container.limits}) for container in tritons)
+    untold = [count(given - len(held), "more GPU")] if given > len(held) else []
+    return [device.name for device in held if not device.memory] + untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +228,15 @@ def _others_loaded(case: Case, model: str) -> dict[str, float | None]:
     return found
 
 
-def _by_the_page(case: Case, model: str, devices: Sequence[Device], beside: str | None) -> Held:
+def _by_the_page(
+    case: Case, model: str, devices: Sequence[Device], beside: str | None, blind: Sequence[str]
+) -> Held:
     fullest = max(devices, key=lambda d: d.memory[0] / d.memory[1] if d.memory and d.memory[1] else 0.0)
     used, total = fullest.memory or (0.0, 0.0)
     evidence = tuple(dict.fromkeys(fullest.evidence))
     amount = f"{gib(used)} of {gib(total)} GiB of {fullest.name}"
     own = [m.name for m in case.models.values() if m.loaded and m.name != model]
-    if used <= EMPTY_BYTES and not own and beside == "" and _read_soon_after(case, model):
+    if used <= EMPTY_BYTES and not (own or blind) and beside == "" and _read_soon_after(case, model):
         said = f"after the failure {amount} are in use, and nothing else was loading: {model} does not fit the empty GPU"
         return Held("empty", said, evidence, fullest.name, amount)
     said = f"{amount} are in use now; how much it was when the load began, and whose, a page of now does not tell"

@@ -76,10 +76,12 @@ class Device:
 
     @property
     def memory(self) -> tuple[float, float] | None:
-        """Bytes used and in all, as they were known last; None: nobody tells."""
-        if both := _both(self.used, self.free):
+        """Bytes used and in all, as they were known last; None: nobody tells. Of a GPU that it cannot read a Triton shows 0 of 0
+        (triton-inference-server/core:src/metrics.cc)."""
+        if (both := _both(self.used, self.free)) and sum(both) > 0:
             return both[0], sum(both)
-        return _both(self.page_used, self.page_total)
+        page = _both(self.page_used, self.page_total)
+        return page if page and page[1] > 0 else None
 
 
 Told = tuple[str, Ranges]

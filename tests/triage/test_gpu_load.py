@@ -149,6 +149,39 @@ def test_a_second_gpu_that_was_not_measured_is_not_taken_for_empty() -> None:
     assert held.said.endswith("how much it was of GPU 1 of node n1 (GPU-2) is not known")
 
 
+def test_a_gpu_of_whose_memory_nobody_tells_is_not_taken_for_empty() -> None:
+    other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
+    holders = told("gpu_holders", while_held("web-1", "prod", 0, 33), while_held("web-1", "prod", 0, 33, other))
+    held = judged(*failing(), *used(0.3, 0.4, 15.9), holders)
+    assert (held.by, held.said) == (
+        "unknown",
+        f"{BEGAN} 0.4 {OF} were in use; how much it was of GPU 1 of node n1 (GPU-2) is not known",
+    )
+    full = judged(*failing(), *used(11, 11.4, 15.9), holders)
+    assert full.by == "unknown"
+
+
+def test_of_a_pod_with_more_gpus_than_are_told_of_none_is_taken_for_empty() -> None:
+    """An exporter leaves out what the driver does not tell it."""
+    two = msgspec.structs.replace(SERVER, limits={"nvidia.com/gpu": "2"})
+    parts = [pod("web-1", two), failing()[1]]
+    held = judged(*parts, *used(0.3, 0.4, 15.9), *held_by(*ALONE))
+    assert (held.by, held.said) == (
+        "unknown",
+        f"{BEGAN} 0.4 {OF} were in use; how much it was of 1 more GPU is not known",
+    )
+    assert judged(*parts, page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB))).by == "unknown"
+
+
+def test_a_gpu_that_its_triton_cannot_read_is_not_taken_for_empty() -> None:
+    """It shows 0 of 0 bytes of it."""
+    held = judged(*failing(), page(GpuUse("GPU-1", 0.5 * GIB, 16 * GIB), GpuUse("GPU-2", 0.0, 0.0)))
+    assert held.by == "unknown"
+    made = report(*failing(), page(GpuUse("GPU-2", 0.0, 0.0)))
+    assert made.gpus is not None
+    assert (made.gpus.rows[0].used_bytes, made.gpus.rows[0].total_bytes) == (None, None)
+
+
 def while_held(pod: str, space: str, since: int, until: int, labels: dict[str, str] = LABELS) -> Series:
     values = [1.0 if since <= step <= until else None for step in range(34)]
     return Series({**labels, "namespace": space, "pod": pod}, tuple(values))
