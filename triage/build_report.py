@@ -202,6 +202,10 @@ class _Writer:
                 known.held |= {
                     holder: max(at, known.held.get(holder, at)) for holder, at in device.held.items()
                 }
+                known.since |= {
+                    holder: min(at, known.since.get(holder, at)) for holder, at in device.since.items()
+                }
+                known.smear, known.grain = max(known.smear, device.smear), max(known.grain, device.grain)
             notes |= device_notes(
                 held, gpu_ranges(case), lambda seen: seen.says(told_xid(seen.code, self._rules.xids), own)
             )

@@ -258,7 +258,7 @@ def _on_the_page(case: Case) -> list[Device]:
         Device(
             gpu.gpu,
             node=node,
-            held={(namespace, case.subject): 0.0} if case.subject else {},
+            held={(namespace, case.subject): seconds_of(evidence.fetched_at) or 0.0} if case.subject else {},
             used=(gpu.used_bytes,),
             free=(max(0.0, gpu.total_bytes - gpu.used_bytes),),
             evidence=[evidence.id],

@@ -32,11 +32,16 @@ def gpu_map(
             continue
         held_by |= set(ours)
         left = {holder: f" until {clock(at)} UTC" for holder, at in device.left.items()}
-        others = sorted(
-            f"{f'{space}/{pod}' if space else pod}{left.get((space, pod), '')}"
+        own_holders = [
+            (space, pod)
             for space, pod in device.holders
-            if pod not in ours or (namespace and space not in ("", namespace))
-        )
+            if pod in ours and (not namespace or space in ("", namespace))
+        ]
+        others: list[str] = []
+        apart: list[str] = []
+        for space, pod in sorted(device.holders - set(own_holders)):
+            told = others if device.together((space, pod), own_holders) else apart
+            told.append(f"{f'{space}/{pod}' if space else pod}{left.get((space, pod), '')}")
         stays = {pod for _, pod in device.holders - left.keys()}  # one source may tell no namespace
         until = {
             pod: said
@@ -54,7 +59,7 @@ def gpu_map(
             others=_few(others),
             used_bytes=device.memory[0] if device.memory else None,
             total_bytes=device.memory[1] if device.memory else None,
-            notes=tuple(short(note) for note in said),
+            notes=tuple(short(note) for note in [*said, *_apart(apart)]),
             evidence=tuple(dict.fromkeys(device.evidence)),
         )
         rows.append(((0 if said else 1, 0 if set(ours) & set(in_question) else 1), row))
@@ -63,6 +68,10 @@ def gpu_map(
     rows.sort(key=lambda each: each[0])
     kept = tuple(row for _, row in rows[:MOST_ROWS])
     return GpuMap(rows=kept, more=len(rows) - len(kept), pods=len(held_by))
+
+
+def _apart(others: Sequence[str]) -> list[str]:
+    return [f"held by {names(_few(others))} at another time"] if others else []
 
 
 def gpu_name(row: GpuRow) -> str:

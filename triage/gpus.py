@@ -30,6 +30,10 @@ class Device:
     node: str = ""
     held: dict[Holder, float] = field(default_factory=dict)
     """Who held it at any time of the window, and when that was last seen."""
+    since: dict[Holder, float] = field(default_factory=dict)
+    """And when that was first seen; who is not here held it all along."""
+    smear: float = 0.0
+    """Seconds for which a holder is still told of who has left."""
     grain: float = 0.0
     """Seconds by which these times may be wrong."""
     used: Sequence[float | None] = ()
@@ -73,6 +77,15 @@ class Device:
         """Those of them who gave it up while others went on holding it, and when."""
         latest = max(self.held.values(), default=0.0)
         return {holder: at for holder, at in self.held.items() if at < latest - self.grain}
+
+    def together(self, one: Holder, others: Iterable[Holder]) -> bool:
+        """Whether it surely held the device while one of the others did, and not only before they came or after they left. Who left
+        is still seen for as long as the window of a value."""
+        began, ended = self.since.get(one, 0.0), self.held[one]
+        return any(
+            min(ended, self.held[other]) - max(began, self.since.get(other, 0.0)) >= self.smear
+            for other in others
+        )
 
     @property
     def memory(self) -> tuple[float, float] | None:
@@ -120,8 +133,11 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
     device.node = device.node or labels.get("node", "")
     if pod := labels.get("pod"):
         holder = labels.get("namespace", ""), pod
-        device.held[holder] = max(device.held.get(holder, 0.0), _last_seen(ranges, series))
+        first, last = _seen(ranges, series)
+        device.held[holder] = max(device.held.get(holder, last), last)
+        device.since[holder] = min(device.since.get(holder, first), first)
         device.grain = max(device.grain, _STEPS_APART * ranges.step)
+        device.smear = max(device.smear, ranges.smear)
     if measure == MEMORY_USED:
         same = (device.start, device.step) == (ranges.start, ranges.step)
         device.used = _beside(device.used, series.values) if same else series.values
@@ -138,9 +154,10 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
         device.evidence.append(evidence)
 
 
-def _last_seen(ranges: Ranges, series: Series) -> float:
-    place = max(place for place, value in enumerate(series.values) if value is not None)
-    return ranges.start + place * ranges.step
+def _seen(ranges: Ranges, series: Series) -> tuple[float, float]:
+    """First and last."""
+    there = [place for place, value in enumerate(series.values) if value is not None]
+    return ranges.start + there[0] * ranges.step, ranges.start + there[-1] * ranges.step
 
 
 def _beside(one: Sequence[float | None], other: Sequence[float | None]) -> Sequence[float | None]:

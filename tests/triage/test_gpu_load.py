@@ -182,6 +182,18 @@ def test_a_gpu_that_its_triton_cannot_read_is_not_taken_for_empty() -> None:
     assert (made.gpus.rows[0].used_bytes, made.gpus.rows[0].total_bytes) == (None, None)
 
 
+def test_a_pod_that_is_known_by_its_own_page_alone_is_not_said_to_have_left() -> None:
+    """Two pods share a GPU, and of one of them the exporters could not be asked."""
+    second = [
+        msgspec.structs.replace(one, id=one.id.replace("web-1", "web-2"), subject="web-2")
+        for one in (*used(0.3, 0.4, 15.9), told("gpu_holders", while_held("web-2", "prod", 0, 33)))
+    ]
+    first = page(GpuUse("GPU-1", 12 * GIB, 16 * GIB), read="12:01:40")
+    made = report(*failing(), first, pod("web-2", SERVER), *second)
+    assert made.gpus is not None
+    assert [row.pods for row in made.gpus.rows] == [("web-1", "web-2")]
+
+
 def while_held(pod: str, space: str, since: int, until: int, labels: dict[str, str] = LABELS) -> Series:
     values = [1.0 if since <= step <= until else None for step in range(34)]
     return Series({**labels, "namespace": space, "pod": pod}, tuple(values))

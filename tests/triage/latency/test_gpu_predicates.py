@@ -6,6 +6,7 @@ import pytest
 from tests.triage.latency.evidence import (
     Part,
     incident,
+    measured,
     nothing_of,
     placed,
     platform,
@@ -262,6 +263,39 @@ def test_a_neighbour_is_not_said_to_have_come_where_nobody_looked_before() -> No
     assert came.because == "data/job-7 holds GPU 1 of node n1 (GPU-1) too, and did not before"
     seen_first = gpu_neighbour_seen(told(since(81, "prod", "a"), since(81, "data", "job-7")))
     assert seen_first.because == "data/job-7 holds GPU 1 of node n1 (GPU-1) too"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "smear", "value", "others"),
+    [
+        ((0, 60), (70, 120), 0.0, "no", ()),
+        ((20, 120), (0, 19), 0.0, "no", ()),
+        ((0, 84), (82, 120), 120.0, "no", ()),  # which is the window of a value, and no time together
+        ((0, 90), (82, 120), 120.0, "yes", ("data/job-7",)),
+    ],
+    ids=["taken after", "given before", "still told of", "together"],
+)
+def test_who_held_the_gpu_at_another_time_does_not_share_it(
+    ours: tuple[int, int], theirs: tuple[int, int], smear: float, value: str, others: tuple[str, ...]
+) -> None:
+    def held(place: tuple[int, int], namespace: str, pod: str) -> Part:
+        values = [1.0 if place[0] <= step < place[1] else None for step in range(120)]
+        return measured("platform/gpu_holders", values, gpu(1, namespace=namespace, pod=pod), smear=smear)
+
+    parts = [held(ours, "prod", "a"), held(theirs, "data", "job-7"), watched(1)]
+    answer = gpu_neighbour_seen(told(*parts))
+    assert ("gpu_neighbour" in figures(told(*parts))) == (value == "yes")
+    assert answer.value == value
+    if value == "no":
+        assert (answer.value, answer.because) == (
+            "no",
+            "nobody else held GPU 1 of node n1 (GPU-1) while these pods did",
+        )
+    report = report_of(snapshot(*SLOW, *parts, namespace="prod"), rules())
+    assert report.gpus is not None
+    (row,) = report.gpus.rows
+    assert row.others == others
+    assert any("data/job-7" in note and "at another time" in note for note in row.notes) == (not others)
 
 
 def test_a_gpu_that_was_given_up_is_not_waited_for() -> None:

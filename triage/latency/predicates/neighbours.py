@@ -14,7 +14,7 @@ from triage.latency.incident import Incident
 from triage.latency.number import amount
 from triage.latency.points import median
 from triage.latency.predicates.computing import slower_nodes
-from triage.latency.predicates.gpu_devices import devices, own_pods, told
+from triage.latency.predicates.gpu_devices import devices, own_holders, own_pods, told
 from triage.wording import names
 
 _LEAST_CORES = 0.2
@@ -84,6 +84,8 @@ def gpu_neighbour_seen(incident: Incident) -> Answer:
     ours = devices(incident)
     if ours and all(_all_holders_told(incident, device) for device in ours):
         said = f"nobody else holds {names([device.name for device in ours])}"
+        if any(len(device.held) > len(own_holders(incident, device)) for device in ours):
+            said = f"nobody else held {names([device.name for device in ours])} while these pods did"
         return Answer("no", said, tuple(dict.fromkeys(one for device in ours for one in device.evidence)))
     because = _unseen(incident, "gpu_holders")
     if any(facts.measure == "gpu_holders" and facts.series for _, facts in incident.facts(Ranges)):
@@ -116,7 +118,7 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
     """The pods of others that the measure is known of, while it lasts."""
     own = own_pods(incident)
     asked = incident.snapshot.asked.namespace
-    gpus = {device.key: device.name for device in devices(incident)} if measure == "gpu_holders" else {}
+    gpus = {device.key: device for device in devices(incident)} if measure == "gpu_holders" else {}
     for evidence, ranges in incident.facts(Ranges):
         if ranges.measure != measure or evidence.probe != "platform":
             continue
@@ -134,7 +136,11 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
             before = None if incident.onset is None or there else median(known) or 0.0
             place = series.labels.get("node", "")
             if measure == "gpu_holders":
-                place = gpus.get(device_key(series.labels), series.labels.get("gpu", ""))
+                device = gpus.get(device_key(series.labels))
+                ours = own_holders(incident, device) if device else []
+                if device and ours and not device.together((namespace, pod), ours):
+                    continue  # it took what ours had given up, or gave it up to ours
+                place = device.name if device else series.labels.get("gpu", "")
             yield Neighbour(namespace, pod, place, before, during, evidence.id)
 
 
