@@ -34,7 +34,7 @@ def sends(source: str, before: float | None, during: float, namespace: str = "pr
     return gateway("gateway_callers", values, source=source, source_namespace=namespace)
 
 
-def traffic(before: float, during: float) -> Part:
+def traffic(before: float | None, during: float) -> Part:
     return gateway("gateway_requests", stepped(before, during), code="2xx")
 
 
@@ -71,12 +71,16 @@ def test_the_caller_is_the_one_whose_part_of_what_was_added_stands_out(
         ([nothing_of("gateway/gateway_callers", "no_series")], "unknown", "ask again"),
         ([traffic(10, 10.2), sends("web", 10, 10.2)], "no", "no more requests come than before"),
         ([traffic(10, 50), sends("web", 1, 1)], "unknown", "the ten largest callers send no more than before"),
+        ([traffic(None, 50), sends("web", None, 40), sends("batch", None, 10)], "unknown",
+         "who sent requests before it began is not known"),
     ],
-    ids=["not told", "no series", "no more", "somebody else"],
+    ids=["not told", "no series", "no more", "somebody else", "not measured before"],
 )  # fmt: skip
 def test_who_sends_is_unknown_where_it_is_not_told(parts: list[Part], value: str, because: str) -> None:
-    answer = callers_seen(incident(*GROWN, *parts))
+    told = incident(*GROWN, *parts)
+    answer = callers_seen(told)
     assert (answer.value, answer.because) == (value, because)
+    assert "caller" not in figures(told)
 
 
 @pytest.mark.parametrize(

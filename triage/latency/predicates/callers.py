@@ -77,9 +77,11 @@ def _callers(incident: Incident) -> list[Caller]:
     for evidence, ranges in incident.facts(Ranges):
         if ranges.measure != "gateway_callers" or evidence.probe != "gateway":
             continue
+        if incident.onset and not any(incident.within(ranges, one, "before") for one in ranges.series):
+            continue  # a gateway that is scraped only since then does not tell what was added
         for series in ranges.series:
             name, known = _named(series.labels)
-            # Who has no series does not send.
+            # Who has no series, where others have one, does not send.
             was, now = (median(incident.within(ranges, series, when)) or 0.0 for when in ("before", "during"))
             if name:
                 found.append(Caller(name, known, was, now, evidence.id))
@@ -117,4 +119,6 @@ def _unseen(incident: Incident) -> str:
     for one in incident.snapshot.evidence:
         if one.missing and one.id == "gateway/gateway_callers":
             return one.missing.remedy
+        if isinstance(one.facts, Ranges) and one.facts.measure == "gateway_callers" and one.facts.series:
+            return "who sent requests before it began is not known"
     return incident.history.missing("gateway_callers")
