@@ -47,8 +47,9 @@ def uses(pod: str, before: float | None, during: float, node: str = "n1", namesp
         ([uses("a", 1, 12, namespace="staging")], "staging/a"),  # another's of the same name
         ([uses("db-0", 4, 5)], None),
         ([uses("tiny-0", 0, 0.1)], None),
+        ([uses("db-0", None, 8)], None),
     ],
-    ids=["grew", "came", "the gain", "another node", "our own", "same name elsewhere", "hardly", "tiny"],
+    ids=["grew", "came", "the gain", "another node", "our own", "same name elsewhere", "hardly", "tiny", "not measured before"],
 )
 def test_the_neighbour_is_the_other_pod_on_the_slow_node_that_gained_most(
     parts: list[Part], neighbour: str | None
@@ -76,10 +77,12 @@ def test_what_it_used_is_told() -> None:
         ([nothing_of("platform/neighbour_cpu")], "unknown", "ask again"),
         ([uses("other-0", 4, 4, namespace="prod")], "unknown", "only pods of namespace prod are seen"),
         ([uses("db-0", 4, 4, node="n2")], "unknown", "of the other pods on n1 none is seen"),
+        ([uses("db-0", None, 8), uses("far-0", 4, 4, node="n2")], "unknown",
+         "how much CPU other pods on n1 used before it began is not known"),
         ([uses("db-0", 4, 4)], "no", "of the 1 largest other pods on n1 none uses much more CPU than before"
          ": it may be a process of the node's own"),
     ],
-    ids=["not asked", "no answer", "one namespace", "another node", "none grew"],
+    ids=["not asked", "no answer", "one namespace", "another node", "not measured before", "none grew"],
 )  # fmt: skip
 def test_nobody_seen_is_nobody_only_where_others_are_seen(
     parts: list[Part], value: str, because: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from triage.answers import Answer
 from triage.gpu_errors import problems_of
 from triage.gpus import Device, device_key
-from triage.latency.facts import Ranges
+from triage.latency.facts import Ranges, Series
 from triage.latency.history import owner_by_name
 from triage.latency.incident import Incident
 from triage.latency.number import amount
@@ -61,6 +61,9 @@ def cpu_neighbour_seen(incident: Incident) -> Answer:
     spaces = {one.namespace for one in seen}
     if spaces == {incident.snapshot.asked.namespace}:
         return Answer("unknown", f"only pods of namespace {spaces.pop()} are seen", evidence)
+    if blind := [node for node in nodes if any(one.place == node and one.before is None for one in there)]:
+        said = f"how much CPU other pods on {names(blind)} used before it began is not known"
+        return Answer("unknown", said, evidence)
     said = f"of the {len(there)} largest other pods on {names(nodes)} none uses much more CPU than before"
     return Answer("no", f"{said}: it may be a process of the node's own", evidence)
 
@@ -123,7 +126,7 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
         if ranges.measure != measure or evidence.probe != "platform":
             continue
         told_before = {
-            device_key(series.labels) for series in ranges.series if incident.within(ranges, series, "before")
+            _place(measure, series) for series in ranges.series if incident.within(ranges, series, "before")
         }
         for series in ranges.series:
             namespace, pod = series.labels.get("namespace", ""), series.labels.get("pod", "")
@@ -132,8 +135,9 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
                 continue
             # An idle GPU is held all the same; of a pod that has no series the exporter says that it is not there.
             known = incident.within(ranges, series, "before") if incident.onset else []
-            there = measure == "gpu_holders" and (bool(known) or device_key(series.labels) not in told_before)
-            before = None if incident.onset is None or there else median(known) or 0.0
+            untold = _place(measure, series) not in told_before
+            there = measure == "gpu_holders" and bool(known)
+            before = None if incident.onset is None or untold or there else median(known) or 0.0
             place = series.labels.get("node", "")
             if measure == "gpu_holders":
                 device = gpus.get(device_key(series.labels))
@@ -142,6 +146,11 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
                     continue  # it took what ours had given up, or gave it up to ours
                 place = device.name if device else series.labels.get("gpu", "")
             yield Neighbour(namespace, pod, place, before, during, evidence.id)
+
+
+def _place(measure: str, series: Series) -> tuple[str, ...]:
+    """What is told of as a whole, so that who has no series there is not there."""
+    return device_key(series.labels) if measure == "gpu_holders" else (series.labels.get("node", ""),)
 
 
 def _unseen(incident: Incident, measure: str) -> str:
