@@ -89,6 +89,15 @@ class History:
         told = self.measures[measure].says if measure in self.measures else measure
         return f"no source tells the {told}"
 
+    def has_none(self, measure: str) -> bool:
+        """Whether a source was asked for a measure, and answered that it has no series of it."""
+        for one in self.evidence:
+            if _tells_of(one, measure, ""):
+                empty = isinstance(one.facts, Ranges) and not one.facts.series
+                if empty or (one.missing and one.missing.reason == "no_series"):
+                    return True
+        return False
+
     def group_of(self, series: Series, by: By) -> str:
         labels = series.labels
         match by:

@@ -6,6 +6,9 @@ from triage.latency.kinds import By
 from triage.latency.points import last, mean
 from triage.wording import names
 
+_FEW_ERRORS = 0.05
+"""A second: fewer are nobody's incident."""
+
 
 def failing_in_backend(incident: Incident) -> Answer:
     """Most requests that fail do so in the backend: the reason is on the counter since Triton 24.07."""
@@ -62,11 +65,19 @@ def gateway_sees_errors(incident: Incident) -> Answer:
         return Answer("unknown", incident.history.missing("gateway_requests"))
     errors = sum(told["during"]) / max(1, len(told["during"]))
     were = sum(told["before"]) / max(1, len(told["before"]))
-    failures = incident.movement("failures", "all").during or 0.0
-    said = f"the gateway answers {errors:.3g} errors/s ({were:.3g} before), Triton counts {failures:.3g} failures/s"
-    if errors > 2 * failures + 0.05 and errors > 2 * were:
-        return Answer("yes", said, evidence)
+    said = f"the gateway answers {errors:.3g} errors/s ({were:.3g} before)"
     retries, latency = incident.movement("gateway_retries"), incident.movement("latency")
+    triton = incident.movement("failures", "all")
+    if triton.during is None and not incident.history.has_none("failure"):
+        if errors <= _FEW_ERRORS and retries.up(2, 0.05) != "yes":
+            return Answer("no", said, evidence)
+        why = triton.missing or "too few points"
+        return Answer("unknown", f"{said}; how many requests fail in Triton is not known: {why}", evidence)
+    failures = triton.during or 0.0
+    evidence += triton.evidence
+    said += f", Triton counts {failures:.3g} failures/s"
+    if errors > 2 * failures + _FEW_ERRORS and errors > 2 * were:
+        return Answer("yes", said, evidence)
     if (
         retries.up(2, 0.05) == "yes"
         and (retries.during or 0) > 2 * failures
@@ -84,10 +95,15 @@ def triton_answers_them_all(incident: Incident) -> Answer:
     if len(come) < 3 or len(done) < 3:
         return Answer("unknown", gateway.missing or triton.missing or "too few points")
     calm_come, calm_done = incident.values(gateway, "before"), incident.values(triton, "before")
-    usual = mean(calm_done) / mean(calm_come) if calm_come and calm_done and mean(calm_come) > 0 else 1.0
-    share = mean(done) / max(mean(come), 1e-9) / max(usual, 1e-9)
+    evidence = gateway.evidence + triton.evidence
+    if not (calm_come and calm_done and mean(calm_come) > 0 and mean(calm_done) > 0):
+        said = "what part of the requests at the gateway Triton answered before it began is not known"
+        return Answer("unknown", said, evidence)
+    if mean(come) <= 0:
+        return Answer("unknown", "no requests come to the gateway", evidence)
+    share = mean(done) / mean(come) / (mean(calm_done) / mean(calm_come))
     said = f"of the requests at the gateway Triton answers {min(share, 9.99):.0%} as well as before"
-    return Answer("yes" if share > 0.9 else "no", said, gateway.evidence + triton.evidence)
+    return Answer("yes" if share > 0.9 else "no", said, evidence)
 
 
 def gap_grew(incident: Incident) -> Answer:
