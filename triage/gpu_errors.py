@@ -81,17 +81,21 @@ def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
 
 
 def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int | None]]:
+    """A counter that is not there although the GPU is watched, or that is less than it was, began anew with the agent: what it counts
+    came since."""
     code = series.labels.get("xid", "")
     if not _CODE.fullmatch(code):
         return
     before: float | None = None
     for place, value in enumerate(series.values):
         if value is None:
+            if before is not None and watched is not None and watched.values[place]:
+                before = 0.0
             continue
         if before is None and value:
             seen = watched is not None and place > 0 and watched.values[place - 1] is not None
             yield int(code), place if seen else None
-        elif before is not None and value > before:
+        elif before is not None and (value > before or 0 < value < before):
             yield int(code), place
         before = value
 

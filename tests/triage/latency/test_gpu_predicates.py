@@ -216,6 +216,29 @@ def test_a_label_that_is_no_code_is_no_error(code: str) -> None:
     assert gpu_errors_seen(told(*OURS, count, watched(1), watched(2))).value == "no"
 
 
+@pytest.mark.parametrize(
+    "counted",
+    [
+        steady(3, 100) + steady(1, 20),
+        steady(1, 90) + steady(None, 10) + steady(1, 20),
+        steady(2, 90) + steady(None, 10) + steady(1, 20),
+    ],
+    ids=["at once", "as many", "fewer"],
+)
+def test_an_error_that_came_after_the_agent_began_anew_is_heard(counted: list[float | None]) -> None:
+    xid = platform("gpu_xid_count", counted, **gpu(1, xid="79"))
+    answer = gpu_errors_seen(told(*OURS, watched(1), watched(2), xid))
+    assert answer.value == "yes"
+    assert answer.because.startswith("GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:56:40")
+
+
+def test_an_agent_that_is_away_for_a_while_brings_no_error_of_its_own() -> None:
+    away = steady(1, 90) + steady(None, 5) + steady(1, 25)
+    seen = platform("gpu_xid_watched", away, **gpu(1))
+    xid = platform("gpu_xid_count", away, **gpu(1, xid="79"))
+    assert gpu_errors_seen(told(*OURS, seen, watched(2), xid)).value != "yes"
+
+
 def test_an_error_of_another_mig_instance_is_none_of_ours() -> None:
     ours = holds(1, "a", gpu_instance="7", mig_profile="1g.10gb")
     other = counted(1, 31, 79, gpu_instance="8", namespace="data", pod="job-7")
