@@ -81,8 +81,8 @@ def xids_seen(told: Sequence[Told]) -> list[XidSeen]:
 
 
 def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int | None]]:
-    """A counter that is not there although the GPU is watched, or that is less than it was, began anew with the agent: what it counts
-    came since."""
+    """A counter that is not there although the GPU is watched, or that is less than it was, began anew with the agent: what it
+    counts came since."""
     code = series.labels.get("xid", "")
     if not _CODE.fullmatch(code):
         return

@@ -151,7 +151,9 @@ def test_a_second_gpu_that_was_not_measured_is_not_taken_for_empty() -> None:
 
 def test_a_gpu_of_whose_memory_nobody_tells_is_not_taken_for_empty() -> None:
     other = {**LABELS, "gpu": "GPU-2", "gpu_index": "1"}
-    holders = told("gpu_holders", while_held("web-1", "prod", 0, 33), while_held("web-1", "prod", 0, 33, other))
+    holders = told(
+        "gpu_holders", while_held("web-1", "prod", 0, 33), while_held("web-1", "prod", 0, 33, other)
+    )
     held = judged(*failing(), *used(0.3, 0.4, 15.9), holders)
     assert (held.by, held.said) == (
         "unknown",

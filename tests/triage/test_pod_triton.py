@@ -13,6 +13,8 @@ from triage.triton_ports import http_port, metrics_port
 
 USED = 'nv_gpu_memory_used_bytes{gpu_uuid="GPU-1"} 84825604096.000000\n'
 TOTAL = 'nv_gpu_memory_total_bytes{gpu_uuid="GPU-1"} 85899345920.000000\n'
+UNREAD = "".join(line.replace("GPU-1", "GPU-2").partition(" ")[0] + " 0.000000\n" for line in (USED, TOTAL))
+"""Of a GPU that Triton cannot read."""
 DENIED = (
     'pods "web-1:8000" is forbidden: User "on-call" cannot create resource "pods/proxy" in API group ""'
     ' in the namespace "prod"'
@@ -25,6 +27,14 @@ DENIED = (
         (USED + TOTAL, GpuMemory((GpuUse("GPU-1", 84825604096.0, 85899345920.0),))),
         ("nv_inference_count 1\n", "no_series"),
         (USED, "no_series"),
+        (
+            USED + TOTAL + UNREAD,
+            GpuMemory((GpuUse("GPU-1", 84825604096.0, 85899345920.0), GpuUse("GPU-2", 0.0, 0.0))),
+        ),
+        (UNREAD, "no_series"),
+        (USED.replace("84825604096.000000", "NaN") + TOTAL, "no_series"),
+        (USED + TOTAL.replace("85899345920.000000", "+Inf"), "no_series"),
+        (USED.replace(" 8", " -8") + TOTAL, "no_series"),
         ("<html>", "parse_error"),
         ("", "parse_error"),
     ],

@@ -3,8 +3,9 @@
 The index is a POST, so it takes the right to `create pods/proxy`; all else is read with `get pods/proxy`. What is refused is told
 with the right that is missing; a port that nobody listens on is no answer and no "no"."""
 
+import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -116,7 +117,9 @@ def _gpu_memory(way: ProxiedPort, pod: PodView, triton: ContainerView) -> Iterat
 
 
 def gpu_memory(page: bytes) -> GpuMemory | Missing:
-    """The memory gauges of a metrics page; missing where it has none, as without NVML or with --allow-gpu-metrics=false."""
+    """The memory gauges of a metrics page; missing where it has none, as without NVML or with --allow-gpu-metrics=false. A GPU that
+    Triton cannot read stays 0 of 0, as Triton shows it (triton-inference-server/core:src/metrics.cc), lest the pod seem to have
+    fewer."""
     table = SeriesTable((_USED, _TOTAL))
     found: dict[str, dict[str, float]] = {}
     try:
@@ -124,12 +127,16 @@ def gpu_memory(page: bytes) -> GpuMemory | Missing:
             found.setdefault(series.labels.get("gpu_uuid", ""), {})[series.family] = value
     except MalformedExpositionError as error:
         return Missing("parse_error", str(error), "is this Triton's metrics port?")
-    gpus = [
-        GpuUse(gpu, told[_USED], told[_TOTAL])
-        for gpu, told in sorted(found.items())
-        if told.keys() >= {_USED, _TOTAL}
-    ]
+    gpus = [_use(gpu, told) for gpu, told in sorted(found.items()) if told.keys() >= {_USED, _TOTAL}]
+    remedy = "is --allow-gpu-metrics on, and does nvidia-smi work in the container?"
     if not gpus:
-        remedy = "is --allow-gpu-metrics on, and does nvidia-smi work in the container?"
         return Missing("no_series", f"the page has no {_USED}", remedy)
+    if not any(gpu.total_bytes for gpu in gpus):
+        return Missing("no_series", "the page shows a GPU of 0 bytes, which Triton cannot read", remedy)
     return GpuMemory(tuple(gpus))
+
+
+def _use(gpu: str, told: Mapping[str, float]) -> GpuUse:
+    used, total = told[_USED], told[_TOTAL]
+    known = math.isfinite(used) and math.isfinite(total) and used >= 0 and total > 0
+    return GpuUse(gpu, used, total) if known else GpuUse(gpu, 0.0, 0.0)

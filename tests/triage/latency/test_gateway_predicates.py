@@ -69,4 +69,7 @@ def test_a_triton_that_answered_nothing_before_is_no_measure_of_now() -> None:
     parts = [served("m", infer=stepped(8, 30)), answers(20, 20, "2xx")]
     idle = served("m", rate=[0.0] * 80 + [20.0] * 40, infer=8.0)
     assert triton_answers_them_all(incident(*parts)).value == "yes"
-    assert triton_answers_them_all(incident(*idle, gateway("gateway_p99", stepped(10, 100)), parts[1])).value == "unknown"
+    assert (
+        triton_answers_them_all(incident(*idle, gateway("gateway_p99", stepped(10, 100)), parts[1])).value
+        == "unknown"
+    )

@@ -229,7 +229,9 @@ def test_an_error_that_came_after_the_agent_began_anew_is_heard(counted: list[fl
     xid = platform("gpu_xid_count", counted, **gpu(1, xid="79"))
     answer = gpu_errors_seen(told(*OURS, watched(1), watched(2), xid))
     assert answer.value == "yes"
-    assert answer.because.startswith("GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:56:40")
+    assert answer.because.startswith(
+        "GPU 1 of node n1 (GPU-1): XID 79 (GPU has fallen off the bus) at 11:56:40"
+    )
 
 
 def test_an_agent_that_is_away_for_a_while_brings_no_error_of_its_own() -> None:

@@ -49,7 +49,17 @@ def uses(pod: str, before: float | None, during: float, node: str = "n1", namesp
         ([uses("tiny-0", 0, 0.1)], None),
         ([uses("db-0", None, 8)], None),
     ],
-    ids=["grew", "came", "the gain", "another node", "our own", "same name elsewhere", "hardly", "tiny", "not measured before"],
+    ids=[
+        "grew",
+        "came",
+        "the gain",
+        "another node",
+        "our own",
+        "same name elsewhere",
+        "hardly",
+        "tiny",
+        "not measured before",
+    ],
 )
 def test_the_neighbour_is_the_other_pod_on_the_slow_node_that_gained_most(
     parts: list[Part], neighbour: str | None
