@@ -16,6 +16,7 @@ from triage.evidence import (
     Evidence,
     GpuHolders,
     GpuMemory,
+    GpuUse,
     LogExcerpt,
     PodUse,
     PodView,
@@ -35,6 +36,7 @@ WAITS_BELOW, COMPUTES_FROM = 0.05, 0.7
 15 s each, with its children, on a Python model that sleeps, on a warm-up without an answer and on a missing model.py."""
 _SHM = "/dev/shm"  # noqa: S108 -- a name in the pod's specification
 _SHARED_MEMORY = re.compile(r"shared memory|/dev/shm|\bshm\b|[Bb]us error|SIGBUS")
+_MOST_GPUS = 4
 _ABOUT_GPU = re.compile(r"gpu|cuda|nvidia|nvml|\bdevice\b", re.I)
 
 
@@ -101,7 +103,8 @@ def _gpus_asked(test: Test, view: View) -> Answer:
     if pod is None:
         return _nothing(view, test, "the pod is not known")
     tritons = triton_containers(pod)
-    if any(name.startswith("nvidia.com/") for c in tritons for name in (*c.limits, *c.requests)):
+    asked = [(name, amount) for c in tritons for name, amount in {**c.requests, **c.limits}.items()]
+    if any(name.startswith("nvidia.com/") and amount != "0" for name, amount in asked):
         return Answer("no", "the pod's limits name a GPU", where)
     said = (
         f"the limits of container {names([c.name for c in tritons])} name no GPU (nvidia.com/gpu), so the device plugin"
@@ -216,19 +219,29 @@ def _gpu_memory(test: Test, view: View) -> Answer:
     told: list[str] = []
     ids: list[str] = []
     for evidence, memory in _facts(view, GpuMemory):
-        told += [
-            f"{_gib(gpu.used_bytes)} of {_gib(gpu.total_bytes)} GiB of {gpu.gpu or 'the GPU'} are used"
-            for gpu in memory.gpus[:4]
-        ]
+        fullest = sorted(
+            memory.gpus, key=lambda gpu: -gpu.used_bytes / gpu.total_bytes if gpu.total_bytes else -2.0
+        )
+        told += map(_use_of, fullest[:_MOST_GPUS])
+        told += [f"{len(fullest) - _MOST_GPUS} more are less full"] if len(fullest) > _MOST_GPUS else []
         ids.append(evidence.id)
     for evidence, holders in _facts(view, GpuHolders):
-        others = [f"{p.namespace}/{p.pod}" for p in holders.pods if p.pod != view.case.subject]
+        space = view.case.pod.namespace if view.case.pod else ""
+        own = {(space or p.namespace, view.case.subject) for p in holders.pods}
+        others = [f"{p.namespace}/{p.pod}" for p in holders.pods if (p.namespace, p.pod) not in own]
         if others:
             told.append(f"on node {holders.node} GPUs were given to {names(others)} too")
             ids.append(evidence.id)
     if told:
         return Answer("yes", "; ".join(told), tuple(ids))
     return _nothing(view, test, "nothing tells how full the GPUs are")
+
+
+def _use_of(gpu: GpuUse) -> str:
+    name = gpu.gpu or "the GPU"
+    if not gpu.total_bytes:
+        return f"Triton cannot read how full {name} is"
+    return f"{_gib(gpu.used_bytes)} of {_gib(gpu.total_bytes)} GiB of {name} are used"
 
 
 def _memory_held(test: Test, view: View) -> Answer:

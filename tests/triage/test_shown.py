@@ -125,6 +125,7 @@ def test_gpus_are_told_only_where_the_line_is_about_one() -> None:
         shown("gpus_asked", *of_line(about, container(limits={"nvidia.com/mig-1g.5gb": "1"}))).value == "no"
     )
     assert shown("gpus_asked", *of_line("no version of 'm'", container())).value == "no"
+    assert shown("gpus_asked", *of_line(about, container(limits={"nvidia.com/gpu": "0"}))).value == "yes"
 
 
 def test_dev_shm_is_told_only_where_the_line_is_about_it() -> None:
@@ -192,3 +193,20 @@ def test_the_words_of_a_helper_are_never_taken_for_triton_s() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(-3, "0 s"), (45, "45 s"), (720, "12 min"), (12600, "3.5 h")])
 def test_times_are_spelled_as_one_says_them(seconds: float, said: str) -> None:
     assert spell(seconds) == said
+
+
+def test_a_pod_of_another_namespace_and_the_same_name_is_another() -> None:
+    both = GpuHolders("n", (GpuHolder("dev", "web-1", 1), GpuHolder("prod", "web-1", 1)))
+    found = shown("gpu_memory", pod("web-1", HANGS), told("gpu_holders", "gpu_holders", both))
+    assert found.because == "on node n GPUs were given to dev/web-1 too"
+
+
+def test_of_many_gpus_the_fullest_are_told_and_one_that_triton_cannot_read_is_not_told_as_empty() -> None:
+    gpus = [GpuUse(f"GPU-{number}", number * 2.0**30, 2.0**34) for number in range(1, 7)]
+    memory = told("gpu_memory", "gpu_memory", GpuMemory((*gpus, GpuUse("GPU-0", 0.0, 0.0))))
+    said = shown("gpu_memory", memory).because.split("; ")
+    assert said == [
+        "Triton cannot read how full GPU-0 is",
+        *(f"{number}.0 of 16.0 GiB of GPU-{number} are used" for number in (6, 5, 4)),
+        "3 more are less full",
+    ]
