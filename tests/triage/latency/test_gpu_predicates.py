@@ -445,6 +445,14 @@ def test_a_hostile_name_stays_text() -> None:
 
 
 def test_the_map_is_cut_before_a_record_is_too_large() -> None:
-    pods = [holds(n, f"{'long' * 50}-{n}") for n in range(1, 9)]
-    report = report_of(snapshot(*SLOW, holds(1, "a"), *pods, namespace="prod"), rules())
-    assert len(msgspec.json.encode(shorten(report, 6000))) <= 6000
+    """It does not fit with the map and fits without it, so that no text of it need be cut."""
+    most = 6000
+    others = [holds(n, f"{'long' * 50}-{n}-{m}", "else") for n in range(1, 9) for m in range(6)]
+    own = [holds(n, pod) for n in range(1, 9) for pod in ("a", "b")]
+    report = report_of(snapshot(*SLOW, *own, *others, namespace="prod"), rules())
+    assert report.gpus is not None
+    told = shorten(report, most)
+    assert told.gpus is None
+    assert (told.why, told.verdict) == (report.why, report.verdict)
+    assert len(msgspec.json.encode(told)) <= most
+    assert len(msgspec.json.encode(msgspec.structs.replace(told, gpus=report.gpus))) > most
