@@ -19,7 +19,15 @@ from triage.probes.prometheus_reading import Reader, Reading, missing
 from triage.seal import Seal
 
 MEASURES = (MEMORY_USED, MEMORY_FREE, HOLDERS, XID_COUNT, XID_LAST, XID_WATCHED, PROBLEM)
-_FAMILIES = ("triton_gpu_owner", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_UTIL")
+_FAMILIES = (
+    "triton_gpu_agent_snapshots_total",
+    "triton_gpu_agent_problem",
+    "triton_gpu_owner",
+    "DCGM_FI_DEV_FB_USED",
+    "DCGM_FI_DEV_GPU_UTIL",
+    "DCGM_FI_DEV_XID_ERRORS",
+)
+"""One of them shows that an exporter is there: an agent that finds no driver or is told of no owners still says so."""
 _SPAN_SECONDS = 7200.0
 _MOST_SECONDS = 12 * 3600.0
 _AHEAD_SECONDS = 900.0
