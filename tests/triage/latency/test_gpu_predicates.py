@@ -20,6 +20,7 @@ from tests.triage.latency.evidence import (
 from triage.cluster_views import PodPlacement
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
+from triage.latency.predicates.failing import a_gpu_is_full
 from triage.latency.predicates.gpu_errors import gpu_errors_seen
 from triage.latency.predicates.gpus import a_clock_fell, gpu_held_down
 from triage.latency.predicates.neighbours import gpu_neighbour_seen
@@ -442,6 +443,32 @@ def test_a_hostile_name_stays_text() -> None:
     assert "<img" not in render_html(report)
     assert "\x1b[31m" not in render_text(report)
     assert all(name not in (action.command or "") for action in report.actions)
+
+
+def filled(number: int, share: float) -> list[Part]:
+    parts = (("used", share), ("free", 1 - share))
+    return [platform(f"gpu_device_memory_{name}", steady(part, 120), **gpu(number)) for name, part in parts]
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "because"),
+    [
+        ([*OURS, filled(1, 0.99), filled(2, 0.5)], "yes", "99% of the GPU's memory is in use in GPU 1 of node n1 (GPU-1)"),
+        ([*OURS, filled(1, 0.5), filled(2, 0.5)], "no", "every GPU has memory left"),
+        ([*OURS, filled(2, 0.5)], "unknown", "no source tells how full GPU 1 of node n1 (GPU-1) is while it lasts"),
+        ([filled(1, 0.99), filled(2, 0.5)], "unknown",
+         "memory is full in GPU 1 of node n1 (GPU-1); whose GPU that is, no source tells"),
+        ([filled(1, 0.99), filled(2, 0.99)], "yes", "99% of the GPU's memory is in use in GPU 1 of node n1 (GPU-1)"),
+        ([], "unknown", "no source tells the GPU memory in use"),
+    ],
+    ids=["full", "none", "one not told", "whose", "all of the nodes'", "not told"],
+)  # fmt: skip
+def test_that_no_gpu_is_full_is_said_only_where_each_is_known(
+    parts: list[Part], value: str, because: str
+) -> None:
+    answer = a_gpu_is_full(told(*parts))
+    assert (answer.value, answer.because) == (value, because)
+    assert bool(answer.evidence) == (value != "unknown" or "whose" in because)
 
 
 def test_the_map_is_cut_before_a_record_is_too_large() -> None:

@@ -4,6 +4,7 @@ from triage.answers import Answer
 from triage.latency.incident import Incident
 from triage.latency.kinds import By
 from triage.latency.points import last, mean
+from triage.latency.predicates.gpu_devices import devices, group_of, unmapped_pods
 from triage.wording import names
 
 _FEW_ERRORS = 0.05
@@ -150,24 +151,40 @@ def _noise(values: list[float]) -> float:
 
 
 _BY_GPU: tuple[By, ...] = ("gpu", "pod")
+_FULL = 0.97
 
 
 def a_gpu_is_full(incident: Incident) -> Answer:
-    """Some GPU of the fleet has no memory left."""
-    found = False
+    """Some GPU of ours has no memory left. Where nobody tells whose the nodes' GPUs are, only what all of them show is surely
+    ours."""
+    known = {group_of(device): device for device in devices(incident)}
+    evidence: dict[str, tuple[str, ...]] = {}
+    full: dict[str, float] = {}
     for name in ("gpu_memory_share", "gpu_device_memory_share"):
         for by in _BY_GPU:
             for group in incident.history.groups(name, by, incident.who("all")):
                 reading = incident.read(name, "all", by=by, group=group)
                 values = sorted(incident.values(reading, "during"))
                 if values:
-                    found = True
-                    if values[len(values) // 2] > 0.97:
-                        said = f"{values[len(values) // 2]:.0%} of the GPU's memory is in use in {group}"
-                        return Answer("yes", said, reading.evidence)
-    if found:
-        return Answer("no", "every GPU has memory left", incident.read("gpu_memory_share", "all").evidence)
-    return Answer("unknown", incident.read("gpu_memory_share", "all").missing)
+                    evidence[group] = reading.evidence
+                if values and (middle := values[len(values) // 2]) > _FULL:
+                    full[group] = middle
+    ours = [group for group in full if group not in known or known[group].held]
+    if full and (ours or full.keys() >= known.keys()):
+        group = (ours or list(full))[0]
+        where = known[group].name if group in known else group
+        return Answer("yes", f"{full[group]:.0%} of the GPU's memory is in use in {where}", evidence[group])
+    if full:
+        where = names([known[group].name for group in full])
+        said = f"memory is full in {where}; whose GPU that is, no source tells"
+        return Answer("unknown", said, tuple(dict.fromkeys(one for group in full for one in evidence[group])))
+    if not evidence:
+        return Answer("unknown", incident.read("gpu_memory_share", "all").missing)
+    blind = [device.name for group, device in known.items() if device.held and group not in evidence]
+    if blind := blind + [f"pod {pod}'s GPU" for pod in unmapped_pods(incident) if pod not in evidence]:
+        return Answer("unknown", f"no source tells how full {names(blind)} is while it lasts")
+    told = dict.fromkeys(one for ids in evidence.values() for one in ids)
+    return Answer("no", "every GPU has memory left", tuple(told))
 
 
 def gateway_adds_it(incident: Incident) -> Answer:
