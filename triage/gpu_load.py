@@ -7,6 +7,7 @@ from typing import Literal
 
 from telemetry.nodes import gpus_of as count_gpus
 from triage.case import Case
+from triage.chart_scale import clock
 from triage.claims import LogReading
 from triage.evidence import GpuMemory, LogExcerpt, PodView
 from triage.gpus import Device, Holder, Told, find_devices, gib
@@ -161,7 +162,13 @@ def _judged(
     before, then = full.before_server, full.at_load
     if then is None:
         now = full.device.memory
-        said = f"{full.amount(now[0] if now else 0.0)} are in use now; how much it was when the load began is not known"
+        until = full.device.memory_until
+        when = (
+            "are in use now" if until is None else f"were in use at {clock(until)} UTC, when it was last told"
+        )
+        said = (
+            f"{full.amount(now[0] if now else 0.0)} {when}; how much it was when the load began is not known"
+        )
         if before is not None and before > EMPTY_BYTES:
             said += f"; before this server began it was {gib(before)} GiB, by {_who(full, others)}"
         return Held("unknown", said, evidence, full.device.name)

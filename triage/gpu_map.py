@@ -59,7 +59,7 @@ def gpu_map(
             others=_few(others),
             used_bytes=device.memory[0] if device.memory else None,
             total_bytes=device.memory[1] if device.memory else None,
-            notes=tuple(short(note) for note in [*said, *_apart(apart)]),
+            notes=tuple(short(note) for note in [*said, *_apart(apart), *_until(device)]),
             evidence=tuple(dict.fromkeys(device.evidence)),
         )
         rows.append(((0 if said else 1, 0 if set(ours) & set(in_question) else 1), row))
@@ -72,6 +72,11 @@ def gpu_map(
 
 def _apart(others: Sequence[str]) -> list[str]:
     return [f"held by {names(_few(others))} at another time"] if others else []
+
+
+def _until(device: Device) -> list[str]:
+    at = device.memory_until
+    return [] if at is None else [f"its memory was told last at {clock(at)} UTC"]
 
 
 def gpu_name(row: GpuRow) -> str:

@@ -15,6 +15,8 @@ XID_COUNT, XID_LAST, XID_WATCHED = "gpu_xid_count", "gpu_xid", "gpu_xid_watched"
 PROBLEM = "gpu_agent_problem"
 _STEPS_APART = 2
 """By so much two who hold a GPU together may be last seen apart."""
+_LATE_STEPS = 3
+"""What is told no later than so many steps before the end is told to the end."""
 Key = tuple[str, str]
 """UUID of the whole GPU, and the id of the MIG instance or nothing."""
 Holder = tuple[str, str]
@@ -95,6 +97,13 @@ class Device:
             return both[0], sum(both)
         page = _both(self.page_used, self.page_total)
         return page if page and page[1] > 0 else None
+
+    @property
+    def memory_until(self) -> float | None:
+        """When its memory was told last, where that is not about the end of what was asked for."""
+        told = [n for n, both in enumerate(zip(self.used, self.free, strict=False)) if None not in both]
+        ended = bool(told) and told[-1] < len(self.used) - 1 - _LATE_STEPS
+        return self.start + told[-1] * self.step if ended else None
 
 
 Told = tuple[str, Ranges]

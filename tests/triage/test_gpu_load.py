@@ -196,6 +196,23 @@ def test_a_pod_that_is_known_by_its_own_page_alone_is_not_said_to_have_left() ->
     assert [row.pods for row in made.gpus.rows] == [("web-1", "web-2")]
 
 
+def test_what_was_measured_long_ago_is_not_told_as_of_now() -> None:
+    ended = []
+    for one in used(11, 11.4, 15.9):
+        assert isinstance(one.facts, Ranges)
+        ended.append(
+            told(one.facts.measure, Series(LABELS, (*one.facts.series[0].values[:20], *[None] * 14)))
+        )
+    parts = [*failing(), *ended, *held_by(*ALONE)]
+    held = judged(*parts)
+    assert held.said.startswith(
+        "11.0 of 16.0 GiB of GPU 0 of node n1 (GPU-1) were in use at 11:54:30 UTC, when it was"
+    )
+    made = report(*parts)
+    assert made.gpus is not None
+    assert made.gpus.rows[0].notes == ("its memory was told last at 11:54:30 UTC",)
+
+
 def while_held(pod: str, space: str, since: int, until: int, labels: dict[str, str] = LABELS) -> Series:
     values = [1.0 if since <= step <= until else None for step in range(34)]
     return Series({**labels, "namespace": space, "pod": pod}, tuple(values))
