@@ -194,6 +194,7 @@ class _Writer:
     def _gpus(self) -> GpuMap | None:
         """Of all pods that were looked at; the one that the report is about first."""
         own = {case.subject for case in self._cases if case.subject}
+        namespace = self._case.pod.namespace if self._case.pod else self._snapshot.asked.namespace
         devices: dict[Key, Device] = {}
         notes: dict[Key, list[str]] = {}
         for case in self._cases:
@@ -207,9 +208,10 @@ class _Writer:
                 }
                 known.smear, known.grain = max(known.smear, device.smear), max(known.grain, device.grain)
             notes |= device_notes(
-                held, gpu_ranges(case), lambda seen: seen.says(told_xid(seen.code, self._rules.xids), own)
+                held,
+                gpu_ranges(case),
+                lambda seen: seen.says(told_xid(seen.code, self._rules.xids), own, namespace),
             )
-        namespace = self._case.pod.namespace if self._case.pod else self._snapshot.asked.namespace
         ordered = sorted(devices.values(), key=lambda d: (d.node, len(d.index), d.index, d.key))
         return gpu_map(ordered, own, namespace, notes, [self._case.subject])
 

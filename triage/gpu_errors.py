@@ -27,15 +27,18 @@ class XidSeen:
         gpu, instance = self.device
         return gpu == device.gpu and instance in ("", device.instance)
 
-    def says(self, meaning: str, own: Container[str]) -> str:
-        """Such as `XID 31 (GPU memory page fault) at 11:46:10 UTC, while data/job-7 held it`; `own`: the pods in question."""
+    def says(self, meaning: str, own: Container[str], namespace: str) -> str:
+        """Such as `XID 31 (GPU memory page fault) at 11:46:10 UTC, while data/job-7 held it`; `own`: the pods in question, in
+        `namespace` where that is known."""
         when = (
             f"at {clock(self.at)} UTC"
             if self.at is not None
             else "before the first time that it was measured"
         )
         space, pod = self.holder
-        other = f", while {space}/{pod} held it" if pod and pod not in own else ""
+        ours = pod in own and (not namespace or space in ("", namespace))
+        who = f"{space}/{pod}" if space else pod
+        other = f", while {who} held it" if pod and not ours else ""
         return f"{meaning} {when}{other}"
 
 

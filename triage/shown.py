@@ -261,7 +261,8 @@ def _gpu_errors(test: Test, view: View) -> Answer:
     ids: list[str] = []
     for seen in [one for one in xids_seen(told) if any(map(one.is_of, ours))][-3:]:
         device = next(filter(seen.is_of, ours))
-        said.append(f"{device.name}: {seen.says(told_xid(seen.code, case.xids), {case.subject})}")
+        space = case.pod.namespace if case.pod else ""
+        said.append(f"{device.name}: {seen.says(told_xid(seen.code, case.xids), {case.subject}, space)}")
         ids.append(seen.evidence)
     problems = [one for one in problems_of(told) if one.of_driver]
     for problem in sorted(problems, key=lambda one: not any(map(one.is_of, ours)))[:3]:  # its own first

@@ -445,6 +445,17 @@ def test_a_hostile_name_stays_text() -> None:
     assert all(name not in (action.command or "") for action in report.actions)
 
 
+def test_a_pod_of_another_namespace_and_the_same_name_is_another() -> None:
+    """Pod a of namespace dev holds GPU 2 beside b, which stayed fast; and nobody tells where a of prod is."""
+    parts = [holds(2, "b"), holds(2, "a", "dev"), clock(2, 1980, 900)]
+    answer = a_clock_fell(told(*parts))
+    assert answer.value == "unknown"
+    assert answer.because.endswith("of what a runs on, no source tells it")
+    errors = platform("gpu_xid_count", stepped(0, 1), **gpu(2, xid="31", namespace="dev", pod="a"))
+    seen = gpu_errors_seen(told(*parts, watched(2), errors))
+    assert seen.because.endswith(", while dev/a held it")
+
+
 def filled(number: int, share: float) -> list[Part]:
     parts = (("used", share), ("free", 1 - share))
     return [platform(f"gpu_device_memory_{name}", steady(part, 120), **gpu(number)) for name, part in parts]

@@ -38,7 +38,7 @@ def has_gpus(incident: Incident) -> bool:
 
 def unmapped_pods(incident: Incident) -> list[str]:
     """Pods in question that were given a GPU and run, and of which no source tells which one."""
-    holding = {pod for device in devices(incident) for _, pod in device.holders}
+    holding = {pod for device in devices(incident) for _, pod in own_holders(incident, device)}
     placed = (pod for _, facts in incident.facts(PodPlacements) for pod in facts.pods)
     return sorted({pod.pod for pod in placed if pod.gpus and pod.started_at is not None} - holding)
 

@@ -40,7 +40,8 @@ def gpu_errors_seen(incident: Incident) -> Answer:
 
 def xid_says(incident: Incident, seen: XidSeen) -> str:
     """Such as `XID 79 (GPU has fallen off the bus) at 11:46:10 UTC`."""
-    return seen.says(told_xid(seen.code, incident.xids), own_pods(incident))
+    namespace = incident.snapshot.asked.namespace
+    return seen.says(told_xid(seen.code, incident.xids), own_pods(incident), namespace)
 
 
 def _none_seen(incident: Incident, ours: Sequence[Device], before: Sequence[XidSeen]) -> Answer:

@@ -14,7 +14,7 @@ from triage.gpu_errors import device_notes
 from triage.gpus import Device, Key, device_key
 from triage.latency.incident import Incident, Movement
 from triage.latency.number import amount
-from triage.latency.predicates.gpu_devices import devices, group_of, told
+from triage.latency.predicates.gpu_devices import devices, group_of, own_holders, told
 from triage.latency.predicates.gpu_errors import xid_says
 from triage.wording import names
 
@@ -114,7 +114,7 @@ def _read_clocks(incident: Incident) -> _Clocks:
     known = {device.key: device for device in devices(incident)}
     groups = incident.history.groups("gpu_clock", "gpu", incident.who("all"))
     serving = set(incident.history.groups("infer", "pod", incident.who()))
-    placed = {pod for device in known.values() for _, pod in device.holders}
+    placed = {pod for device in known.values() for _, pod in own_holders(incident, device)}
     answers: dict[str, Value] = {}
     fell: list[SlowGpu] = []
     for group in groups:
@@ -142,7 +142,7 @@ def _not_told_of(incident: Incident, quantity: str) -> list[str]:
     pods = incident.history.groups("infer", "pod", incident.who())
     slower = [pod for pod in pods if not _is_as_fast(incident, pod)]
     if any(device.holders for device in told_of):
-        holding = {pod for device in told_of for _, pod in device.holders}
+        holding = {pod for device in told_of for _, pod in own_holders(incident, device)}
         return [pod for pod in slower if pod not in holding]
     nodes = {device.node for device in told_of}
     placed = {pod.pod: pod.node for _, facts in incident.facts(PodPlacements) for pod in facts.pods}
@@ -170,7 +170,7 @@ def _device(known: dict[tuple[str, str], Device], group: str) -> Device:
 
 def _stayed_fast(incident: Incident, device: Device, serving: Set[str], placed: Set[str]) -> bool:
     """None of its pods that serve the model became slower; or each of those that serve it is known to hold another GPU."""
-    ours = [pod for _, pod in device.holders if pod in serving]
+    ours = [pod for _, pod in own_holders(incident, device) if pod in serving]
     if not ours:
         return bool(device.holders) and bool(serving) and serving <= placed
     return all(_is_as_fast(incident, pod) for pod in ours)
