@@ -4,9 +4,9 @@ A cluster-wide list, with a field selector for the node: a right that most peopl
 
 import msgspec
 
+from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import list_objects
-from telemetry.nodes import gpus_of
 
 
 class GpuPod(msgspec.Struct, frozen=True):

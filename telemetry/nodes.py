@@ -1,21 +1,18 @@
 """Nodes by name: ready or not and since when, under which pressures, open to new pods or not."""
 
 import asyncio
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
 
+from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
 from telemetry.kubernetes_objects import get_object
 from telemetry.pod_details import PodCondition
 
 MOST_AT_ONCE = 8
 _NOT_FOUND = 404
-_GPU = re.compile(r"nvidia\.com/(gpu(\..+)?|mig-.+)")
-"""`gpu.shared` and the like are the device plugin's. Not HAMi's gpumem, gpumem-percentage and gpucores: megabytes and percent of a
-GPU that is counted already (Project-HAMi/HAMi:charts/hami/values.yaml, resourceMem and those after it)."""
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -68,11 +65,6 @@ def node_state(node: "Node") -> NodeState:
         taints=tuple(map(str, node.spec.taints or ())),
         gpus=None if node.status.allocatable is None else gpus_of(node.status.allocatable),
     )
-
-
-def gpus_of(resources: Mapping[str, str]) -> int:
-    """Whole GPUs and MIG slices among quantities by resource."""
-    return sum(int(n) for name, n in resources.items() if _GPU.fullmatch(name) and n.isdigit())
 
 
 class _Metadata(msgspec.Struct, frozen=True):

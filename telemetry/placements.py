@@ -8,6 +8,7 @@ from functools import reduce
 
 import msgspec
 
+from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import list_objects, object_path
 from telemetry.pod_details import PodCondition, Port
@@ -15,7 +16,6 @@ from telemetry.pods import Pod
 
 TRITON_PORTS = frozenset({8000, 8001, 8002})
 TEMPLATE_LABELS = ("controller-revision-hash", "rollouts-pod-template-hash", "pod-template-hash")
-_GPU = re.compile(r"nvidia\.com/(gpu|mig-)")
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([numkMGTPE]?)")
 _SUFFIXES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
@@ -89,7 +89,7 @@ def placement_of(pod: "PlacedPod") -> Placement:
         restarts=told.restart_count,
         ended_by=(ended.reason or f"exit code {ended.exit_code}") if ended else "",
         ended_at=ended.finished_at if ended else None,
-        gpus=sum(int(n) for each in limits for name, n in each.items() if _GPU.match(name) and n.isdigit()),
+        gpus=sum(map(gpus_of, limits)),
         cpu_limit=parse_cores((triton.resources.limits or {}).get("cpu", "")),
         container=triton.name,
     )

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.listwatch import EventType, KubernetesObject, ListWatch
-from telemetry.nodes import gpus_of
 from telemetry.target import Phase, PodKey, Target, Targets
 from telemetry.workloads import NO_ASCENT, Ascent, WorkloadLookup
 

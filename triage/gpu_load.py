@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from telemetry.nodes import gpus_of as count_gpus
+from telemetry.gpu_resources import gpus_of as count_gpus
 from triage.case import Case
 from triage.chart_scale import clock
 from triage.claims import LogReading

@@ -42,7 +42,12 @@ RESTARTED: dict[str, Any] = {
                 "image": "repo/llm:1",
                 "ports": [{"containerPort": 8001}],
                 "resources": {
-                    "limits": {"nvidia.com/gpu": "2", "nvidia.com/mig-1g.5gb": "1", "cpu": "1500m"}
+                    "limits": {
+                        "nvidia.com/gpu": "2",
+                        "nvidia.com/mig-1g.5gb": "1",
+                        "nvidia.com/gpumem": "3000",
+                        "cpu": "1500m",
+                    }
                 },
             },
         ],

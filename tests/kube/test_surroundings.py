@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from telemetry.gpu_holders import GpuPod, read_gpu_pods
+from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesError
-from telemetry.nodes import gpus_of, read_nodes
+from telemetry.nodes import read_nodes
 from telemetry.pod_metrics import ContainerUsage, parse_amount, read_usage
 from tests.kube.canned_api import CannedApi
 from tests.triage.snapshots import container

@@ -5,7 +5,7 @@ The first question finds out which exporters there are; where none is, that is t
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
-from telemetry.nodes import gpus_of
+from telemetry.gpu_resources import gpus_of
 from telemetry.prometheus import PrometheusError, PrometheusSource
 from triage.collect import BY_ANOTHER, Found, Question
 from triage.evidence import Missing, PodView

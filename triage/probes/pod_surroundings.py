@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Awaitable, Callable, Iterator
 
 from telemetry.gpu_holders import read_gpu_pods
+from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesApi, KubernetesError
-from telemetry.nodes import gpus_of, read_nodes
+from telemetry.nodes import read_nodes
 from telemetry.pod_metrics import read_usage
 from triage.cluster_views import Nodes
 from triage.collect import Found, Question
