@@ -20,6 +20,7 @@ from tests.triage.latency.evidence import (
 from triage.cluster_views import PodPlacement
 from triage.latency.figures import figures
 from triage.latency.incident import Incident
+from triage.latency.predicates.computing import gpu_busier
 from triage.latency.predicates.failing import a_gpu_is_full
 from triage.latency.predicates.gpu_errors import gpu_errors_seen
 from triage.latency.predicates.gpus import a_clock_fell, gpu_held_down
@@ -454,6 +455,13 @@ def test_a_pod_of_another_namespace_and_the_same_name_is_another() -> None:
     errors = platform("gpu_xid_count", stepped(0, 1), **gpu(2, xid="31", namespace="dev", pod="a"))
     seen = gpu_errors_seen(told(*parts, watched(2), errors))
     assert seen.because.endswith(", while dev/a held it")
+
+
+def test_of_a_gpu_that_idled_before_it_is_not_said_that_no_source_tells_how_busy_it_is() -> None:
+    answer = gpu_busier(told(platform("gpu_sm_busy", stepped(0, 0.9), **gpu(1))))
+    assert answer.value == "unknown"
+    assert answer.because.startswith("share of time in which the GPU's multiprocessors worked: 0")
+    assert gpu_busier(told(platform("gpu_sm_busy", stepped(0.1, 0.9), **gpu(1)))).value == "yes"
 
 
 def filled(number: int, share: float) -> list[Part]:

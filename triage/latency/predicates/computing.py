@@ -278,7 +278,11 @@ def gpu_busier(incident: Incident) -> Answer:
     for name in ("gpu_sm_busy", "gpu_busy"):
         gpu, own = incident.movement(name), incident.movement("computing", "all")
         known = known or gpu.missing or own.missing
-        if not (gpu.known and own.known and gpu.before and own.before):
+        if not (gpu.known and own.known):
+            continue
+        if not (gpu.before and own.before):  # no number of times as much
+            idle = own if gpu.before else gpu
+            known = known or f"{idle.quantity.says}: {idle.from_to}"
             continue
         explained = max(1.0, (own.during or 0.0) / own.before)
         said = f"{gpu.quantity.says}: {gpu.from_to}; computed here: {own.from_to}"
