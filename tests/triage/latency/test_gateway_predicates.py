@@ -11,7 +11,12 @@ from tests.triage.latency.evidence import (
     stepped,
     triton,
 )
-from triage.latency.predicates.failing import gateway_sees_errors, triton_answers_them_all
+from triage.latency.predicates.failing import (
+    behind_the_gateway,
+    gateway_adds_it,
+    gateway_sees_errors,
+    triton_answers_them_all,
+)
 
 SLOW: list[Part] = [served(infer=stepped(8, 30))]
 
@@ -73,3 +78,21 @@ def test_a_triton_that_answered_nothing_before_is_no_measure_of_now() -> None:
         triton_answers_them_all(incident(*idle, gateway("gateway_p99", stepped(10, 100)), parts[1])).value
         == "unknown"
     )
+
+
+@pytest.mark.parametrize(
+    ("upstream", "adds", "behind"),
+    [((10, 12), "yes", "no"), ((8, 95), "no", "yes"), ((10, 110), "unknown", "unknown")],
+    ids=["its own", "behind it", "one series for both"],
+)
+def test_where_callers_wait_is_told_by_two_series_and_not_by_one_twice(
+    upstream: tuple[float, float], adds: str, behind: str
+) -> None:
+    told = incident(
+        *SLOW,
+        gateway("gateway_p99", stepped(10, 110)),
+        gateway("gateway_upstream_p99", stepped(*upstream)),
+    )
+    answers = gateway_adds_it(told), behind_the_gateway(told)
+    assert [one.value for one in answers] == [adds, behind]
+    assert all(("one series tells both" in one.because) == (adds == "unknown") for one in answers)

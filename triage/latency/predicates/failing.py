@@ -209,4 +209,7 @@ def _behind_the_gateway(incident: Incident) -> tuple[float | None, str, tuple[st
         return None, tail.missing or upstream.missing, tail.evidence
     said = f"{tail.quantity.says}: {tail.from_to}; {upstream.quantity.says}: {upstream.from_to}"
     evidence = tail.evidence + upstream.evidence
+    both = [incident.read(name).trace for name in ("gateway_tail", "upstream_tail")]
+    if both[0] == both[1]:  # Istio's servers alone, Traefik without its routers: one series stands for both
+        return None, f"{said}: one series tells both, and so not where callers wait", evidence
     return (upstream.difference / tail.difference if tail.difference > 0 else None), said, evidence
