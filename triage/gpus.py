@@ -30,6 +30,8 @@ class Device:
     node: str = ""
     held: dict[Holder, float] = field(default_factory=dict)
     """Who held it at any time of the window, and when that was last seen."""
+    since: dict[Holder, float] = field(default_factory=dict)
+    """When it was first seen of each."""
     grain: float = 0.0
     """Seconds by which these times may be wrong."""
     used: Sequence[float | None] = ()
@@ -118,7 +120,9 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
     device.node = device.node or labels.get("node", "")
     if pod := labels.get("pod"):
         holder = labels.get("namespace", ""), pod
-        device.held[holder] = max(device.held.get(holder, 0.0), _last_seen(ranges, series))
+        first, last = _first_and_last(ranges, series)
+        device.held[holder] = max(device.held.get(holder, last), last)
+        device.since[holder] = min(device.since.get(holder, first), first)
         device.grain = max(device.grain, _STEPS_APART * ranges.step)
     if measure == MEMORY_USED:
         same = (device.start, device.step) == (ranges.start, ranges.step)
@@ -136,9 +140,9 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
         device.evidence.append(evidence)
 
 
-def _last_seen(ranges: Ranges, series: Series) -> float:
-    place = max(place for place, value in enumerate(series.values) if value is not None)
-    return ranges.start + place * ranges.step
+def _first_and_last(ranges: Ranges, series: Series) -> tuple[float, float]:
+    places = [place for place, value in enumerate(series.values) if value is not None]
+    return ranges.start + places[0] * ranges.step, ranges.start + places[-1] * ranges.step
 
 
 def _beside(one: Sequence[float | None], other: Sequence[float | None]) -> Sequence[float | None]:
