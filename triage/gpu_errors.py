@@ -91,7 +91,9 @@ def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int 
         if before is None and value:
             seen = watched is not None and place > 0 and watched.values[place - 1] is not None
             yield int(code), place if seen else None
-        elif before is not None and value > before:
+        elif (
+            before is not None and value != before and value
+        ):  # less: the agent began anew, and counted since
             yield int(code), place
         before = value
 
