@@ -239,6 +239,9 @@ def test_a_fleet_without_gpus_is_not_told_of_what_it_cannot_see_of_them() -> Non
 
 def test_nobody_else_holds_it_only_where_the_agent_sees_all_holders() -> None:
     assert gpu_neighbour_seen(told(*OURS)).value == "unknown"
+    by_memory = platform("gpu_device_memory_used", steady(1, 120), **gpu(1, namespace="prod", pod="a"))
+    unread = nothing_of("platform/gpu_holders")
+    assert gpu_neighbour_seen(told(by_memory, watched(1), unread)).value == "unknown"
     answer = gpu_neighbour_seen(told(*OURS, watched(1), watched(2)))
     assert (answer.value, answer.because) == (
         "no",
