@@ -50,9 +50,11 @@ def serve(config_file: Path, rules_folder: Path | None, kubeconfig: str | None, 
     from telemetry.kubernetes_api import KubernetesError
     from telemetry.located_yaml import InvalidFileError
     from telemetry.logs import configure_logs
-    from telemetry.rules_dir import rules_dir
+    from telemetry.rules_dir import part_of, rules_dir
 
-    files = Files(config_file, (rules_folder or rules_dir()) / "signals", _gpu_exporters(rules_folder))
+    files = Files(
+        config_file, (rules_folder or rules_dir()) / "signals", part_of(rules_folder, "gpu_exporters")
+    )
     try:
         loaded = files.read()
     except InvalidFileError as error:
@@ -184,12 +186,13 @@ def check(files: tuple[Path, ...], rules_folder: Path | None) -> None:
     from autoscaler.config import read_config
     from telemetry.gpu_exporters.exporter import load_gpu_exporters
     from telemetry.located_yaml import InvalidFileError
+    from telemetry.rules_dir import part_of
 
     rows, gateways = _load_rows(rules_folder), _load_gateways(rules_folder)
     problems: list[str] = []
     exporters: Sequence[GpuExporter] = ()
     try:
-        exporters = load_gpu_exporters(_gpu_exporters(rules_folder))
+        exporters = load_gpu_exporters(part_of(rules_folder, "gpu_exporters"))
     except InvalidFileError as error:
         problems.append(str(error))
     for file in files:
@@ -230,14 +233,6 @@ def recording_rules(config_file: Path | None, rules_folder: Path | None, operato
     click.echo(render_recording_rules(rows, section, operator=operator), nl=False)
 
 
-def _gpu_exporters(rules_folder: Path | None) -> Path:
-    """Of these rules, or of those that ship where they have none of their own."""
-    from telemetry.rules_dir import rules_dir
-
-    own = rules_folder / "gpu_exporters" if rules_folder else None
-    return own if own is not None and own.is_dir() else rules_dir() / "gpu_exporters"
-
-
 def _load_rows(folder: Path | None) -> "Mapping[str, Signal]":
     """The signals of the folder; exits with every mistake in them."""
     from autoscaler.signal import load_signals
@@ -254,10 +249,10 @@ def _load_gateways(folder: Path | None) -> "Mapping[str, GatewayKind]":
     """The kinds of gateways of the folder; exits with every mistake in them."""
     from telemetry.gateways.kind import load_gateways
     from telemetry.located_yaml import InvalidFileError
-    from telemetry.rules_dir import rules_dir
+    from telemetry.rules_dir import part_of
 
     try:
-        return load_gateways((folder or rules_dir()) / "gateways")
+        return load_gateways(part_of(folder, "gateways"))
     except InvalidFileError as error:
         _fail(str(error), 2)
 

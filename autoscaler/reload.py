@@ -19,6 +19,7 @@ from autoscaler.signal import Signal, load_signals
 from telemetry.gateways.kind import GatewayKind, load_gateways
 from telemetry.gpu_exporters.exporter import GpuExporter, load_gpu_exporters
 from telemetry.located_yaml import InvalidFileError, Problem
+from telemetry.rules_dir import part_of
 
 log = structlog.get_logger(__name__)
 
@@ -77,8 +78,8 @@ class Files:
 
     @property
     def gateways(self) -> Path:
-        """Beside the signals."""
-        return self.signals.parent / "gateways"
+        """Beside the signals, or those that ship."""
+        return part_of(self.signals.parent, "gateways")
 
     def digest(self) -> str:
         """The same as long as the contents are; a file that cannot be read counts by its absence."""

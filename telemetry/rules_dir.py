@@ -13,3 +13,9 @@ def rules_dir() -> Path:
     raise FileNotFoundError(
         f"no rules folder: looked for {' and '.join(map(str, candidates))}; reinstall triton-ops"
     )
+
+
+def part_of(own: Path | None, part: str) -> Path:
+    """That folder of one's own rules, or of those that ship where these have none. Raises FileNotFoundError."""
+    folder = own / part if own is not None else None
+    return folder if folder is not None and folder.is_dir() else rules_dir() / part

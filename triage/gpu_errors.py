@@ -98,7 +98,7 @@ def _counted(series: Series, watched: Series | None) -> Iterator[tuple[int, int 
         if before is None and value:
             seen = watched is not None and place > 0 and watched.values[place - 1] is not None
             yield int(code), place if seen else None
-        elif before is not None and (value > before or 0 < value < before):
+        elif before is not None and value and value != before:
             yield int(code), place
         before = value
 

@@ -1,7 +1,7 @@
 """Who held a GPU's memory when a load found too little: nobody, so that the model does not fit an empty GPU; others; or what the
 same server had loaded before. By what was measured then, else by the pod's own page now; where neither tells, it says so. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,8 @@ CUDA 11.7 (pytorch/pytorch#107667)."""
 _BEFORE_SECONDS = 300.0
 _SCRAPE_SECONDS = 60.0
 """So old may a sample be at its step."""
+_CLOCKS_APART = 5.0
+"""Seconds by which two clocks of a cluster may differ."""
 _OLDEST_STEPS = 3
 """A sample that is older does not tell of now."""
 
@@ -72,7 +74,7 @@ def who_held(case: Case, model: str) -> Held | None:
     if not gpu_ranges(case):
         return _by_the_page(case, model, devices, beside, blind)
     load = _Load.of(case, model)
-    views = [_Then.of(device, load) for device in devices]
+    views = [_Then.of(case, device, load) for device in devices]
     views.sort(key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total, reverse=True)
     told = [_judged(case, model, view, views, beside, load) for view in views]
     if len({one.by for one in told}) == 1 and (not blind or told[0].by == "unknown"):
@@ -99,6 +101,7 @@ class _Load:
     earlier_ended: float | None
     """The server's life before that; at the latest."""
     began: float | None
+    pod_began: float | None
 
     @property
     def no_earlier_life(self) -> float:
@@ -112,9 +115,9 @@ class _Load:
         server, earlier = _life(
             case, previous=reading is not None and reading.evidence.probe == "previous_log"
         )
-        if began is not None and server is not None and began < server - 5:
+        if began is not None and server is not None and began < server - _CLOCKS_APART:
             began = None  # the container's clock or zone is another
-        return cls(server, earlier, began)
+        return cls(server, earlier, began, seconds_of(case.pod.started_at) if case.pod else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +131,17 @@ class _Then:
     """When that was."""
 
     @classmethod
-    def of(cls, device: Device, load: _Load) -> "_Then":
+    def of(cls, case: Case, device: Device, load: _Load) -> "_Then":
         memory = device.memory
         before = at_load = None
         measured_at = 0.0
+        nothing_earlier = max(load.no_earlier_life, _no_earlier_pod(case, device, load.pod_began))
         if load.server_began is not None:
-            low = load.server_began - _BEFORE_SECONDS
-            low = max(low, load.no_earlier_life)
+            low = max(load.server_began - _BEFORE_SECONDS, nothing_earlier)
             seen = [value for at, value in _samples(device) if low <= at <= load.server_began]
             before = min(seen, default=None)
         if load.began is not None:
-            oldest = max(load.began - _OLDEST_STEPS * device.step, load.no_earlier_life)
+            oldest = max(load.began - _OLDEST_STEPS * device.step, nothing_earlier)
             known = [(at, value) for at, value in _samples(device) if oldest <= at <= load.began]
             measured_at, at_load = known[-1] if known else (0.0, None)
         return cls(device, memory[1] if memory else 0.0, before, at_load, measured_at)
@@ -146,8 +149,18 @@ class _Then:
     def others(self, case: Case, began: float | None) -> list[str]:
         """Pods that held it beside the one in question when the load began or later, as `namespace/pod`."""
         left = {holder for holder, at in self.device.left.items() if began is not None and at < began}
-        there = [holder for holder in self.device.held if holder not in left and not _is_own(case, holder)]
-        return sorted(f"{space}/{pod}" if space else pod for space, pod in there)
+        return _pods(
+            holder for holder in self.device.held if holder not in left and not _is_own(case, holder)
+        )
+
+    def gone(self, case: Case, load: _Load) -> list[str]:
+        """Those of them that gave it up between the time of `before_server` and the load: what they had is in that figure, and was
+        not in use any more."""
+        if load.server_began is None or load.began is None:
+            return []
+        low, high = load.server_began - _BEFORE_SECONDS, load.began
+        left = self.device.left.items()
+        return _pods(holder for holder, at in left if low <= at < high and not _is_own(case, holder))
 
     def amount(self, used: float) -> str:
         return f"{gib(used)} of {gib(self.total)} GiB of {self.device.name}"
@@ -199,13 +212,33 @@ def _judged(
         )
         said = f"{began}; {whose}, for nothing was measured just before the server began"
         return Held("unknown", said, evidence, full.device.name)
+    gone = full.gone(case, load)
+    if before > EMPTY_BYTES and (gone or before - then > EMPTY_BYTES):
+        said = f"{began}; before this server began it was {gib(before)} GiB"
+        said += f", when {names(gone)} still held it" if gone else ", and somebody let go of it since"
+        return Held("unknown", f"{said}: whose it was is not known", evidence, full.device.name)
     if before > EMPTY_BYTES and before >= then - before:
         return _of_others(full, before, others, evidence)
+    if others:
+        said = f"{began}, {gib(then - before)} GiB of it since the server began: by what it loaded or by {names(others)}"
+        return Held("unknown", f"{said}; it is shared", evidence, full.device.name)
     loaded = names(list(others_loaded)) if others_loaded else beside or "what this server had begun before"
     said = f"{began}, {gib(then - before)} GiB of it since the server began: by {loaded}"
     if before > EMPTY_BYTES:
-        said += f"; {gib(before)} GiB were others'{': ' + names(others) if others else ''}"
+        said += f"; {gib(before)} GiB were others'"
     return Held("own", said, evidence, full.device.name, full.amount(then), loaded)
+
+
+def _no_earlier_pod(case: Case, device: Device, pod_began: float | None) -> float:
+    """From when on a sample shows nothing of a pod of the same name, such as a StatefulSet's, that was there before."""
+    held_earlier = pod_began is not None and any(
+        at < pod_began - _CLOCKS_APART for holder, at in device.since.items() if _is_own(case, holder)
+    )
+    return pod_began + _SCRAPE_SECONDS if pod_began is not None and held_earlier else float("-inf")
+
+
+def _pods(holders: Iterable[Holder]) -> list[str]:
+    return sorted(f"{space}/{pod}" if space else pod for space, pod in holders)
 
 
 def _of_others(full: _Then, before: float, others: Sequence[str], evidence: tuple[str, ...]) -> Held:

@@ -142,7 +142,7 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
     device.node = device.node or labels.get("node", "")
     if pod := labels.get("pod"):
         holder = labels.get("namespace", ""), pod
-        first, last = _seen(ranges, series)
+        first, last = _first_and_last(ranges, series)
         device.held[holder] = max(device.held.get(holder, last), last)
         device.since[holder] = min(device.since.get(holder, first), first)
         device.grain = max(device.grain, _STEPS_APART * ranges.step)
@@ -163,10 +163,9 @@ def _add(device: Device, evidence: str, ranges: Ranges, series: Series) -> None:
         device.evidence.append(evidence)
 
 
-def _seen(ranges: Ranges, series: Series) -> tuple[float, float]:
-    """First and last."""
-    there = [place for place, value in enumerate(series.values) if value is not None]
-    return ranges.start + there[0] * ranges.step, ranges.start + there[-1] * ranges.step
+def _first_and_last(ranges: Ranges, series: Series) -> tuple[float, float]:
+    places = [place for place, value in enumerate(series.values) if value is not None]
+    return ranges.start + places[0] * ranges.step, ranges.start + places[-1] * ranges.step
 
 
 def _beside(one: Sequence[float | None], other: Sequence[float | None]) -> Sequence[float | None]:

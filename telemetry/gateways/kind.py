@@ -4,8 +4,9 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
+import re2
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from telemetry.located_yaml import InvalidFileError, Problem, read_located
@@ -61,9 +62,11 @@ def check_patterns(patterns: Mapping[str, str]) -> None:
     """Raises ValueError where one could not name a target."""
     for label, pattern in patterns.items():
         try:
-            re.compile(target_pattern(pattern, "a", "b"))
-        except re.error as error:
-            raise ValueError(f"{label}: {pattern!r} is no regular expression: {error}") from None
+            compile_pattern(target_pattern(pattern, "a", "b"))
+        except re2.error as error:
+            raise ValueError(
+                f"{label}: {pattern!r} is no regular expression of Prometheus: {error}"
+            ) from None
     if not any("{service}" in pattern for pattern in patterns.values()):
         raise ValueError(
             "no label names the target: {service} must stand in one of the patterns, and be replaced by its name"
@@ -74,6 +77,13 @@ def target_pattern(pattern: str, namespace: str, service: str) -> str:
     """The regular expression for one target."""
     named = pattern.replace("{namespace}", re.escape(namespace))
     return named.replace("{service}", re.escape(service))
+
+
+def compile_pattern(pattern: str) -> Any:
+    """As Prometheus reads it: Go's syntax is RE2's. Raises `re2.error`."""
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
 
 
 def load_gateways(folder: Path) -> Mapping[str, GatewayKind]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import isfinite, isnan, nan
 from typing import Final
 
-from telemetry.gateways.kind import GatewayKind, target_pattern
+from telemetry.gateways.kind import GatewayKind, compile_pattern, target_pattern
 from telemetry.gateways.window import Instance, Replica, Scrapes, Target, TargetSeries
 from telemetry.prometheus_matrix import Matrix
 from telemetry.prometheus_vector import Vector
@@ -182,7 +182,7 @@ class _Naming:
             (
                 target,
                 {
-                    label: re.compile(target_pattern(text, target.namespace, target.service))
+                    label: compile_pattern(target_pattern(text, target.namespace, target.service))
                     for label, text in patterns.items()
                 },
             )

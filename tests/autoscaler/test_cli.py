@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from autoscaler.cli import main
+from autoscaler.reload import Files
 from autoscaler.value_view import render_trace
 from telemetry.rules_dir import rules_dir
 from tests.autoscaler.fleet import SIGNALS
@@ -93,6 +94,10 @@ def test_a_gateway_of_no_kind_is_told_at_its_line_by_check_and_by_serve(tmp_path
         )
     file.write_text(GATEWAY.replace("isto", "istio"))
     assert run("check", str(file)).exit_code == 0
+    rules = tmp_path / "rules"
+    shutil.copytree(rules_dir() / "signals", rules / "signals")
+    assert run("check", str(file), "--rules", str(rules)).exit_code == 0, "kinds that ship stand in"
+    assert "istio" in Files(file, rules / "signals").read().gateways
 
 
 @pytest.mark.parametrize("command", [["signals"], ["check"]])

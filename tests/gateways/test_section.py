@@ -103,6 +103,10 @@ WORKLOADS = "  workloads: [{namespace: a, workload: b}]\n"
             "is no regular expression",
         ),
         (
+            "gateway:\n  kind: istio\n" + WORKLOADS + "  target: {svc: '(?=t){service}'}\n",
+            "is no regular expression of Prometheus",
+        ),
+        (
             "gateway:\n  kind: istio\n" + WORKLOADS + "  families: {request: x}\n",
             "c.yaml:6:14: unknown key 'request'; did you mean 'requests'?",
         ),

@@ -117,6 +117,14 @@ def test_a_series_that_two_targets_are_named_by_is_neither_s() -> None:
         read_series(names, kind.requests, Matrix((one, both), (), 1))
 
 
+def test_a_pattern_means_what_it_means_to_prometheus() -> None:
+    """Python knows no such class of characters."""
+    kind = NAMES.kind.model_copy(update={"targets": ({"destination_service": r"\pL*{service}"},)})
+    one = RawSeries({**SERVED, "destination_service": "xtriton"}, ((NOW, 1.0),))
+    (found,) = read_series(GatewayNames(kind, (TRITON,)), kind.requests, Matrix((one,), (), 1))
+    assert found.target == TRITON
+
+
 async def test_two_targets_of_one_series_are_told_and_end_no_loop() -> None:
     source, reports = Canned(), list[TickReport]()
     found = gateways(source, reports)

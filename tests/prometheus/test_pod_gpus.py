@@ -213,6 +213,25 @@ async def test_a_prometheus_that_knows_no_gpu_of_the_pod_or_is_away_is_told_and_
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_an_agent_without_a_driver_is_heard(prometheus_tools: PrometheusTools, tmp_path: Path) -> None:
+    """Nothing of it tells an owner."""
+    samples = Samples(NOW - 3600, NOW - 60)
+    told = {"node": "n1", "problem": "no_driver", "gpu": ""}
+    samples.add("triton_gpu_agent_problem", told, partial(always, 1))
+    (folder := tmp_path / "prometheus").mkdir()
+    blind = PrometheusServer(prometheus_tools, folder)
+    await blind.backfill(str(samples))
+    async with blind:
+        snapshot = await looked("nobody-0", blind.url, tmp_path)
+    seen = [e for e in snapshot.evidence if e.probe == "gpu_history"]
+    assert "gpu/gpu_agent_problem:nobody-0" in {e.id for e in seen if e.missing is None}
+    gone = " ".join(str(e.missing) for e in seen if e.missing)
+    assert "no series of triton-gpu-agent nor" not in gone
+    said = str(report_of(snapshot, RULES))
+    assert "triton-gpu-agent reports no_driver" in said
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_prometheus_that_hangs_costs_its_deadline_and_nothing_else(tmp_path: Path) -> None:
     async with silent() as port:
         snapshot = await looked("nobody-0", f"http://127.0.0.1:{port}", tmp_path)

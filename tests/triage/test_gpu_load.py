@@ -19,7 +19,7 @@ from tests.triage.snapshots import (
 )
 from triage.bundle import load_bundle, save_bundle
 from triage.case import make_case, primary
-from triage.evidence import Evidence, GpuMemory, GpuUse, LogExcerpt, Missing
+from triage.evidence import Evidence, GpuMemory, GpuUse, LogExcerpt, Missing, PodView
 from triage.gpu_load import Held, who_held
 from triage.latency.facts import Ranges, Series
 from triage.report_of import report_of
@@ -100,8 +100,14 @@ OF = "of 16.0 GiB of GPU 0 of node n1 (GPU-1)"
          "{began} 12.0 {of} were in use, 11.7 GiB of it since the server began: by a, b"),
         ([*failing(*loaded_first("a")), *used(None, 12, 15.9), *held_by(*ALONE)], "unknown",
          "{began} 12.0 {of} were in use; whose it was is not known, for nothing was measured just before the server began"),
-        ([*failing(*loaded_first("a")), *used(4, 14, 15.9), *held_by(*SHARED)], "own",
-         "{began} 14.0 {of} were in use, 10.0 GiB of it since the server began: by a; 4.0 GiB were others': data/notebook-0"),
+        ([*failing(*loaded_first("a")), *used(4, 14, 15.9), *held_by(*ALONE)], "own",
+         "{began} 14.0 {of} were in use, 10.0 GiB of it since the server began: by a; 4.0 GiB were others'"),
+        ([*failing(*loaded_first("a")), *used(4, 14, 15.9), *held_by(*SHARED)], "unknown",
+         "{began} 14.0 {of} were in use, 10.0 GiB of it since the server began:"
+         " by what it loaded or by data/notebook-0; it is shared"),
+        ([*failing(), *used(14, 3, 15.9), *held_by(*ALONE)], "unknown",
+         "{began} 3.0 {of} were in use; before this server began it was 14.0 GiB, and somebody let go of it since:"
+         " whose it was is not known"),
         ([*failing(own("loading: big:1", "I")), *used(0.3, 0.4, 15.9), *held_by(*ALONE)], "own",
          "{began} 0.4 {of} were in use, and big was loading at the same time"),
         ([*failing(), *used(None, 12, 15.9), *held_by(*SHARED)], "unknown",
@@ -120,7 +126,8 @@ OF = "of 16.0 GiB of GPU 0 of node n1 (GPU-1)"
          "{began} 0.4 {of} were in use, and nothing else was loading: m does not fit the empty GPU"),
     ],
     ids=["does not fit", "shared", "another pod", "no pod", "not named", "own models", "own, not measured", "mostly own",
-         "at once", "whose", "no begin", "no begin, others before", "loaded since", "loaded long before"],
+         "a neighbour grows", "freed", "at once", "whose", "no begin", "no begin, others before", "loaded since",
+         "loaded long before"],
 )  # fmt: skip
 def test_who_held_it_is_told_by_what_was_measured_then(parts: list[Evidence], by: str, said: str) -> None:
     case = make_case("web-1", tuple(parts), RULES.signatures)
@@ -244,6 +251,27 @@ def test_of_several_gpus_none_is_blamed_where_they_do_not_tell_the_same() -> Non
 def test_who_gave_the_gpu_up_before_the_load_takes_nothing_more_of_it() -> None:
     holders = told("gpu_holders", while_held("web-1", "prod", 0, 33), while_held("job-7", "data", 0, 20))
     assert judged(*failing(), *used(0.3, 0.4, 15.9), holders).by == "empty"
+
+
+def test_who_gave_it_up_since_the_server_began_had_part_of_what_was_in_use_before() -> None:
+    """The old pod of a rollout ends while the new one begins."""
+    holders = told("gpu_holders", while_held("web-1", "prod", 20, 33), while_held("web-0", "prod", 0, 27))
+    held = judged(*failing(*loaded_first("a")), *used(11, 12, 15.9), holders)
+    assert held.by == "unknown"
+    assert "before this server began it was 11.0 GiB, when prod/web-0 still held it" in held.said
+
+
+def test_what_an_earlier_pod_of_the_same_name_held_is_nobody_else_s() -> None:
+    """A StatefulSet makes it anew under its name, on the same GPU."""
+    view = pod("web-1", SERVER)
+    assert isinstance(view.facts, PodView)
+    anew = msgspec.structs.replace(
+        view, facts=msgspec.structs.replace(view.facts, started_at="2026-07-28T11:57:40Z")
+    )
+    held = judged(anew, failing()[1], *used(11, 3, 15.9), *held_by(*ALONE))
+    assert (held.by, "nothing was measured just before the server began" in held.said) == ("unknown", True)
+    first = told("gpu_holders", while_held("web-1", "prod", 26, 33))
+    assert judged(anew, failing()[1], *used(11, 11.4, 15.9), first).by == "others"
 
 
 def test_a_pod_of_the_same_name_in_another_namespace_is_another() -> None:

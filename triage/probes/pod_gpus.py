@@ -19,15 +19,6 @@ from triage.probes.prometheus_reading import Reader, Reading, missing
 from triage.seal import Seal
 
 MEASURES = (MEMORY_USED, MEMORY_FREE, HOLDERS, XID_COUNT, XID_LAST, XID_WATCHED, PROBLEM)
-_FAMILIES = (
-    "triton_gpu_agent_snapshots_total",
-    "triton_gpu_agent_problem",
-    "triton_gpu_owner",
-    "DCGM_FI_DEV_FB_USED",
-    "DCGM_FI_DEV_GPU_UTIL",
-    "DCGM_FI_DEV_XID_ERRORS",
-)
-"""One of them shows that an exporter is there: an agent that finds no driver or is told of no owners still says so."""
 _SPAN_SECONDS = 7200.0
 _MOST_SECONDS = 12 * 3600.0
 _AHEAD_SECONDS = 900.0
@@ -49,6 +40,8 @@ class PodGpus:
         self._reader = Reader(source)
         # As it stood at each scrape: a mean of a minute would hide what was there just before a load.
         self._rows = [_as_it_stood(row) for row in measures if row.measure in MEASURES]
+        # An agent without owners, or without a driver, is one all the same.
+        self._families = {way.family for row in self._rows for way in row.any_of}
 
     def questions(self, pod: PodView, now: float) -> Iterator[Question]:
         if not any(gpus_of({**c.requests, **c.limits}) for c in pod.containers):
@@ -65,7 +58,7 @@ class PodGpus:
             except PrometheusError as error:
                 if error.reason != "refused":
                     return Found(missing(error))
-            if self._reader.families is not None and self._reader.families.isdisjoint(_FAMILIES):
+            if self._reader.families is not None and self._reader.families.isdisjoint(self._families):
                 return Found(_NO_EXPORTER)
             return Found(BY_ANOTHER, asked)
 

@@ -212,6 +212,14 @@ def test_an_error_on_one_of_a_node_s_gpus_is_not_ours_where_nobody_tells_whose_t
     assert gpu_errors_seen(told(*of_nodes, last_code(1, 0, 79), last_code(2, 0, 79))).value == "yes"
 
 
+def test_an_error_after_the_agent_began_anew_is_an_error() -> None:
+    """Its counters begin at zero then, and 1 after 3 is no fewer than none."""
+    values = steady(3, 60) + steady(1, 60)
+    count = platform("gpu_xid_count", values, **gpu(1, xid="79"))
+    answer = gpu_errors_seen(told(*OURS, count, watched(1), watched(2)))
+    assert (answer.value, "XID 79" in answer.because) == ("yes", True)
+
+
 @pytest.mark.parametrize("code", ["9" * 5000, "\u0663", "79x", ""])
 def test_a_label_that_is_no_code_is_no_error(code: str) -> None:
     count = platform("gpu_xid_count", stepped(0, 1), **gpu(1, xid=code))
@@ -259,6 +267,9 @@ def test_a_fleet_without_gpus_is_not_told_of_what_it_cannot_see_of_them() -> Non
 
 def test_nobody_else_holds_it_only_where_the_agent_sees_all_holders() -> None:
     assert gpu_neighbour_seen(told(*OURS)).value == "unknown"
+    by_memory = platform("gpu_device_memory_used", steady(1, 120), **gpu(1, namespace="prod", pod="a"))
+    unread = nothing_of("platform/gpu_holders")
+    assert gpu_neighbour_seen(told(by_memory, watched(1), unread)).value == "unknown"
     answer = gpu_neighbour_seen(told(*OURS, watched(1), watched(2)))
     assert (answer.value, answer.because) == (
         "no",

@@ -101,9 +101,9 @@ def gpu_neighbour_seen(incident: Incident) -> Answer:
 
 def _all_holders_told(incident: Incident, device: Device) -> bool:
     """The kubelet tells triton-gpu-agent all of them, and did so to the end."""
-    if not device.watched or not device.held:
-        return False
     told_of = [facts for _, facts in incident.facts(Ranges) if facts.measure == "gpu_holders"]
+    if not device.watched or not device.held or not told_of:
+        return False
     end = min(incident.during[1], max(facts.start + (facts.steps - 1) * facts.step for facts in told_of))
     hidden = any(one.hides_holders and one.node == device.node for one in problems_of(told(incident)))
     return not hidden and device.seen_until >= end - device.grain
