@@ -214,8 +214,9 @@ async def test_a_prometheus_that_knows_no_gpu_of_the_pod_or_is_away_is_told_and_
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_agent_without_a_driver_is_heard(prometheus_tools: PrometheusTools, tmp_path: Path) -> None:
-    """Nothing of it tells an owner."""
-    samples = Samples(NOW - 3600, NOW - 60)
+    """Nothing of it tells an owner. Its samples reach to now, or it would be said when it last told of that."""
+    now = int(time.time())
+    samples = Samples(now - 3600, now)
     told = {"node": "n1", "problem": "no_driver", "gpu": ""}
     samples.add("triton_gpu_agent_problem", told, partial(always, 1))
     (folder := tmp_path / "prometheus").mkdir()
