@@ -71,7 +71,8 @@ def gpu_map(
 
 
 def _apart(others: Sequence[str]) -> list[str]:
-    return [f"held by {names(_few(others))} at another time"] if others else []
+    """How close they came is known to the window of a value: a short time together may be hidden in it."""
+    return [f"held by {names(_few(others))} too, not surely at the same time"] if others else []
 
 
 def _until(device: Device) -> list[str]:

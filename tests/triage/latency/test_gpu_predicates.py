@@ -333,7 +333,9 @@ def test_who_held_the_gpu_at_another_time_does_not_share_it(
     assert report.gpus is not None
     (row,) = report.gpus.rows
     assert row.others == others
-    assert any("data/job-7" in note and "at another time" in note for note in row.notes) == (not others)
+    assert any("data/job-7" in note and "not surely at the same time" in note for note in row.notes) == (
+        not others
+    )
 
 
 def test_a_gpu_that_was_given_up_is_not_waited_for() -> None:
