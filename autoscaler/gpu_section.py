@@ -53,6 +53,10 @@ class GpuSection(Section):
             raise ValueError(
                 "matchers are for a Prometheus, and exporters are asked directly: give one of them"
             )
+        if self.exporters and "scrape_interval" in self.model_fields_set:
+            raise ValueError(
+                "scrape_interval is a Prometheus', and exporters are asked directly, each interval: leave it out"
+            )
         usual = self.interval + self.timeout
         if self.exporters and self.max_age is not None and self.max_age < usual:
             raise ValueError(f"max_age {self.max_age:g}s must be at least interval and timeout, {usual:g}s")

@@ -163,6 +163,7 @@ def test_a_section_prometheus_alone_changes_no_source() -> None:
         (STATIC + "gpu: {exporters: [{namespace: a, selector: app=x}]}\n", "1:1: the file: gpu.exporters are found"),
         (PROMETHEUS + "gpu: {exporters: [{namespace: a, selector: 'a in'}]}\n", "7:34: selector: "),
         (PROMETHEUS + "gpu: {exporters: [{namespace: a, selector: b}], matchers: 'c=\"d\"'}\n", "7:1: gpu: matchers are for"),
+        (PROMETHEUS + "gpu: {exporters: [{namespace: a, selector: b}], scrape_interval: 15s}\n", "7:1: gpu: scrape_interval is"),
         (PROMETHEUS + "gpu: {max_age: 40s}\n", "1:1: the file: gpu.max_age 40s must be at least 56s"),
         (PROMETHEUS + "gpu: {timeout: 20s}\n", "7:1: gpu: timeout 20s must be less than interval 15s"),
         (PROMETHEUS + "gpu: {matchers: 'cluster=eu1'}\n", "7:7: matchers: expected label matchers as they stand in a selector"),
