@@ -96,11 +96,12 @@ def dcgm(
 ) -> None:
     """A node of dcgm-exporter: GPU 0 is shared by two pods, with the same values twice; GPU 1 is split."""
     pod, namespace = names
+    uuid = "uuid" if names == OLD else "UUID"  # one flag, --use-old-namespace, renames both
     for owner, space in ((f"{pods}-0", own), ("notebook-0", "data")):
         labels = {
             **beside,
             "gpu": "0",
-            "UUID": f"GPU-{pods}-0",
+            uuid: f"GPU-{pods}-0",
             host: f"node-{pods}",
             pod: owner,
             namespace: space,
@@ -117,7 +118,7 @@ def dcgm(
     split = {
         **beside,
         "gpu": "1",
-        "UUID": f"GPU-{pods}-1",
+        uuid: f"GPU-{pods}-1",
         host: f"node-{pods}",
         pod: f"{pods}-1",
         namespace: own,
