@@ -8,11 +8,10 @@ from functools import reduce
 
 import msgspec
 
-from telemetry.gpu_resources import gpus_of
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import list_objects, object_path
 from telemetry.pod_details import PodCondition, Port
-from telemetry.pods import Pod
+from telemetry.pods import Pod, Resources, gpus_by_limits
 
 TRITON_PORTS = frozenset({8000, 8001, 8002})
 TEMPLATE_LABELS = ("controller-revision-hash", "rollouts-pod-template-hash", "pod-template-hash")
@@ -40,7 +39,8 @@ class Placement(msgspec.Struct, frozen=True):
     restarts: int
     ended_by: str
     ended_at: datetime | None
-    gpus: int
+    gpus: int | None
+    """None: a resource claim may be for a GPU."""
     cpu_limit: float | None
     """Cores, of its Triton container."""
     container: str = ""
@@ -68,7 +68,6 @@ def placement_of(pod: "PlacedPod") -> Placement:
     told = next((each for each in status.container_statuses or () if each.name == triton.name), _Status(""))
     runs, ended = told.state.running, told.state.terminated or told.last_state.terminated
     labels = metadata.labels or {}
-    limits = [container.resources.limits or {} for container in spec.containers]
     deletion = metadata.deletion_timestamp
     return Placement(
         pod=metadata.name,
@@ -89,7 +88,7 @@ def placement_of(pod: "PlacedPod") -> Placement:
         restarts=told.restart_count,
         ended_by=(ended.reason or f"exit code {ended.exit_code}") if ended else "",
         ended_at=ended.finished_at if ended else None,
-        gpus=sum(map(gpus_of, limits)),
+        gpus=gpus_by_limits(spec.containers, spec.init_containers, spec.resource_claims),
         cpu_limit=parse_cores((triton.resources.limits or {}).get("cpu", "")),
         container=triton.name,
     )
@@ -121,22 +120,21 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     deletion_grace_period_seconds: int = 0
 
 
-class _Resources(msgspec.Struct, frozen=True):
-    limits: dict[str, str] | None = None
-
-
 class _Container(msgspec.Struct, frozen=True):
     name: str
     image: str = ""
     command: list[str] | None = None
     args: list[str] | None = None
     ports: list[Port] | None = None
-    resources: _Resources = _Resources()
+    resources: Resources = Resources()
+    restart_policy: str = msgspec.field(name="restartPolicy", default="")
 
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     containers: list[_Container]
+    init_containers: list[_Container] | None = None
     node_name: str = ""
+    resource_claims: list[dict[str, object]] | None = None
 
 
 class _Running(msgspec.Struct, frozen=True, rename="camel"):

@@ -5,7 +5,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -115,7 +115,7 @@ def target_of(
         restarts=_restarts(pod, metrics_port),
         finished=pod.status.phase in _FINISHED,
         counters_off=any(map(_counters_off, pod.spec.containers)),
-        gpus=_gpus(pod),
+        gpus=gpus_by_limits(pod.spec.containers, pod.spec.init_containers, pod.spec.resource_claims),
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
 
@@ -128,11 +128,24 @@ def _counters_off(container: Container) -> bool:
     return _COUNTERS_OFF.search(" ".join([*(container.command or ()), *(container.args or ())])) is not None
 
 
-def _gpus(pod: Pod) -> int | None:
-    """By limits; a claim (dynamic resource allocation) may be for a GPU, and does not say so here."""
-    sidecars = (each for each in pod.spec.init_containers or () if each.restart_policy == "Always")
-    limits = sum(gpus_of(each.resources.limits or {}) for each in (*pod.spec.containers, *sidecars))
-    return None if limits == 0 and pod.spec.resource_claims else limits
+class GpuContainer(Protocol):
+    """What a container may be given."""
+
+    @property
+    def resources(self) -> Resources: ...
+
+    @property
+    def restart_policy(self) -> str: ...
+
+
+def gpus_by_limits(
+    containers: Sequence[GpuContainer], init: Sequence[GpuContainer] | None, claims: Sequence[object] | None
+) -> int | None:
+    """GPUs of a running pod, its sidecars' among them. None: a claim (dynamic resource allocation) may be for a GPU, and does not
+    say so here."""
+    sidecars = (each for each in init or () if each.restart_policy == "Always")
+    limits = sum(gpus_of(each.resources.limits or {}) for each in (*containers, *sidecars))
+    return None if limits == 0 and claims else limits
 
 
 class _Port(NamedTuple):

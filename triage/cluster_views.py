@@ -24,7 +24,8 @@ class PodPlacement(msgspec.Struct, frozen=True):
     ended_at: float | None = None
     unschedulable: str = ""
     """Why no node takes it; empty: one has."""
-    gpus: int = 0
+    gpus: int | None = 0
+    """By its limits; None: a resource claim may be for a GPU."""
     cpu_limit: float | None = None
     """Cores."""
     terminating_since: float | None = None

@@ -95,6 +95,52 @@ def test_a_pod_is_told_by_its_triton_container() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("spec", "gpus"),
+    [
+        ({"containers": [{"name": "triton", "resources": {"limits": {"cpu": "4"}}}]}, 0),
+        # HAMi's megabytes and percent of the one GPU
+        (
+            {
+                "containers": [
+                    {
+                        "name": "triton",
+                        "resources": {
+                            "limits": {
+                                "nvidia.com/gpu": "1",
+                                "nvidia.com/gpumem": "3000",
+                                "nvidia.com/gpucores": "30",
+                            }
+                        },
+                    }
+                ]
+            },
+            1,
+        ),
+        # a sidecar, and what an init container had
+        (
+            {
+                "containers": [{"name": "proxy"}],
+                "initContainers": [
+                    {
+                        "name": "triton",
+                        "restartPolicy": "Always",
+                        "resources": {"limits": {"nvidia.com/gpu": "2"}},
+                    },
+                    {"name": "convert", "resources": {"limits": {"nvidia.com/gpu": "4"}}},
+                ],
+            },
+            2,
+        ),
+        ({"containers": [{"name": "triton"}], "resourceClaims": [{"name": "gpu"}]}, None),
+    ],
+)
+def test_a_pods_gpus_are_those_it_holds_while_it_runs(spec: dict[str, Any], gpus: int | None) -> None:
+    """None: dynamic resource allocation may have given it some, and the pod does not say."""
+    found = placement_of(msgspec.convert({"metadata": {"name": "a"}, "spec": spec}, PlacedPod))
+    assert found.gpus == gpus
+
+
 def test_a_pod_that_no_node_takes_says_why() -> None:
     waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     pending = {

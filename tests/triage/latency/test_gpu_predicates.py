@@ -265,6 +265,11 @@ def test_a_fleet_without_gpus_is_not_told_of_what_it_cannot_see_of_them() -> Non
     assert gpu_errors_seen(told()).value == "no"
 
 
+def test_pods_with_a_resource_claim_may_have_a_gpu_that_nobody_tells_of() -> None:
+    claims = placed(PodPlacement("a", "n1", gpus=None, started_at=1.0))
+    assert gpu_errors_seen(incident(served(pod="a"), claims, namespace="prod")).value == "unknown"
+
+
 def test_nobody_else_holds_it_only_where_the_agent_sees_all_holders() -> None:
     assert gpu_neighbour_seen(told(*OURS)).value == "unknown"
     by_memory = platform("gpu_device_memory_used", steady(1, 120), **gpu(1, namespace="prod", pod="a"))

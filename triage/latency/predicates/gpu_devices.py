@@ -28,19 +28,19 @@ def told(incident: Incident) -> list[Told]:
 
 
 def has_gpus(incident: Incident) -> bool:
-    """Whether any source tells that there is a GPU: a series, a node's GPUs, or the kind of an instance."""
+    """Whether any source tells that there is a GPU, or may be: a series, limits, a resource claim, or the kind of an instance."""
     if any(ranges.measure.startswith("gpu_") and ranges.series for _, ranges in incident.facts(Ranges)):
         return True
-    if any(pod.gpus for _, placed in incident.facts(PodPlacements) for pod in placed.pods):
+    if any(pod.gpus != 0 for _, placed in incident.facts(PodPlacements) for pod in placed.pods):
         return True
     return any("KIND_GPU" in settings.instance_kinds for settings in incident.settings.values())
 
 
 def unmapped_pods(incident: Incident) -> list[str]:
-    """Pods in question that were given a GPU and run, and of which no source tells which one."""
+    """Pods in question that were given a GPU, or may have been by a claim, and run, and of which no source tells which one."""
     holding = {pod for device in devices(incident) for _, pod in own_holders(incident, device)}
     placed = (pod for _, facts in incident.facts(PodPlacements) for pod in facts.pods)
-    return sorted({pod.pod for pod in placed if pod.gpus and pod.started_at is not None} - holding)
+    return sorted({pod.pod for pod in placed if pod.gpus != 0 and pod.started_at is not None} - holding)
 
 
 def own_pods(incident: Incident) -> set[str]:
