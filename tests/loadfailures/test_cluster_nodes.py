@@ -178,6 +178,9 @@ async def test_who_holds_a_full_gpu_is_told_by_a_prometheus_that_saw_it(
     await server.backfill(str(samples))
     log = FULL.replace("1130 12:00:00", f"{datetime.fromtimestamp(now, UTC):%m%d %H:%M:%S}")
     await run_pod(plane, "squeezed", GPU, log)
+    # It was given its GPU all that time ago, and its server began just now: else an earlier pod of its name held that memory.
+    placed = {"status": {"startTime": f"{datetime.fromtimestamp(now - 1800, UTC):%Y-%m-%dT%H:%M:%SZ}"}}
+    await plane.api.patch("v1", "Pod", "squeezed", placed, NAMESPACE, subresource="status")
     bundle = tmp_path / "bundle.json"
     async with server:
         words = [
