@@ -5,7 +5,19 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from triage.chart_scale import clock
-from triage.gpus import PROBLEM, XID_COUNT, XID_LAST, XID_WATCHED, Device, Holder, Key, Told, device_key
+from triage.gpus import (
+    PROBLEM,
+    XID_COUNT,
+    XID_LAST,
+    XID_WATCHED,
+    Device,
+    Holder,
+    Key,
+    Told,
+    device_key,
+    holder_name,
+    is_ours,
+)
 from triage.latency.facts import Ranges, Series
 
 _CODE = re.compile(r"[0-9]{1,6}")
@@ -35,10 +47,8 @@ class XidSeen:
             if self.at is not None
             else "before the first time that it was measured"
         )
-        space, pod = self.holder
-        ours = pod in own and (not namespace or space in ("", namespace))
-        who = f"{space}/{pod}" if space else pod
-        other = f", while {who} held it" if pod and not ours else ""
+        others = self.holder[1] and not is_ours(self.holder, own, namespace)
+        other = f", while {holder_name(self.holder)} held it" if others else ""
         return f"{meaning} {when}{other}"
 
 

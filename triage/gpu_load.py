@@ -10,7 +10,7 @@ from triage.case import Case
 from triage.chart_scale import clock
 from triage.claims import LogReading
 from triage.evidence import GpuMemory, LogExcerpt, PodView
-from triage.gpus import Device, Holder, Told, find_devices, gib
+from triage.gpus import Device, Holder, Told, find_devices, gib, holder_name, is_ours
 from triage.latency.facts import Ranges
 from triage.log_time import seconds_of, time_of
 from triage.overlap import loading_beside
@@ -60,8 +60,7 @@ def gpus_of(case: Case) -> list[Device]:
 
 
 def _is_own(case: Case, holder: Holder) -> bool:
-    space, pod = holder
-    return pod == case.subject and (not space or case.pod is None or space == case.pod.namespace)
+    return is_ours(holder, {case.subject}, case.pod.namespace if case.pod else "")
 
 
 def who_held(case: Case, model: str) -> Held | None:
@@ -238,7 +237,7 @@ def _no_earlier_pod(case: Case, device: Device, pod_began: float | None) -> floa
 
 
 def _pods(holders: Iterable[Holder]) -> list[str]:
-    return sorted(f"{space}/{pod}" if space else pod for space, pod in holders)
+    return sorted(map(holder_name, holders))
 
 
 def _of_others(full: _Then, before: float, others: Sequence[str], evidence: tuple[str, ...]) -> Held:

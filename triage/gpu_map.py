@@ -5,7 +5,7 @@ Of many devices those in question are told, and the others counted."""
 from collections.abc import Collection, Mapping, Sequence
 
 from triage.chart_scale import clock
-from triage.gpus import Device, Key, gib, short_uuid
+from triage.gpus import Device, Key, gib, holder_name, is_ours, short_uuid
 from triage.report import GpuMap, GpuRow
 from triage.wording import MAX_NAME, count, names, short
 
@@ -26,27 +26,22 @@ def gpu_map(
     rows: list[tuple[tuple[int, int], GpuRow]] = []
     held_by: set[str] = set()
     for device in devices:
-        mine = {pod for space, pod in device.holders if not namespace or space in ("", namespace)}
-        ours = sorted(mine & set(own))
-        if not ours:
+        own_holders = {holder for holder in device.holders if is_ours(holder, own, namespace)}
+        if not own_holders:
             continue
+        ours = sorted({pod for _, pod in own_holders})
         held_by |= set(ours)
         left = {holder: f" until {clock(at)} UTC" for holder, at in device.left.items()}
-        own_holders = [
-            (space, pod)
-            for space, pod in device.holders
-            if pod in ours and (not namespace or space in ("", namespace))
-        ]
         others: list[str] = []
         apart: list[str] = []
-        for space, pod in sorted(device.holders - set(own_holders)):
-            told = others if device.together((space, pod), own_holders) else apart
-            told.append(f"{f'{space}/{pod}' if space else pod}{left.get((space, pod), '')}")
+        for holder in sorted(device.holders - own_holders):
+            told = others if device.together(holder, own_holders) else apart
+            told.append(f"{holder_name(holder)}{left.get(holder, '')}")
         stays = {pod for _, pod in device.holders - left.keys()}  # one source may tell no namespace
         until = {
-            pod: said
-            for (space, pod), said in left.items()
-            if pod not in stays and (not namespace or space in ("", namespace))
+            holder[1]: said
+            for holder, said in left.items()
+            if holder in own_holders and holder[1] not in stays
         }
         said = [note for key in dict.fromkeys((device.key, (device.gpu, ""))) for note in notes.get(key, ())]
         row = GpuRow(

@@ -3,7 +3,7 @@
 A device is a whole GPU or a MIG instance, and is told by its UUID and the instance's id. What is told of a whole GPU alone (clock,
 throttling, XID errors) is of each of its instances. Pure; both trees read it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from triage.latency.facts import Ranges, Series
@@ -21,6 +21,18 @@ Key = tuple[str, str]
 """UUID of the whole GPU, and the id of the MIG instance or nothing."""
 Holder = tuple[str, str]
 """Namespace and pod; a namespace may not be known."""
+
+
+def is_ours(holder: Holder, own: Container[str], namespace: str) -> bool:
+    """Whether it is one of the pods `own`, in `namespace` where that is known: another may have a pod of that name."""
+    space, pod = holder
+    return pod in own and (not namespace or space in ("", namespace))
+
+
+def holder_name(holder: Holder) -> str:
+    """`namespace/pod`, or the pod where no source tells the namespace."""
+    space, pod = holder
+    return f"{space}/{pod}" if space else pod
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from triage.evidence import (
 )
 from triage.gpu_errors import problems_of, xids_seen
 from triage.gpu_load import gpu_ranges, gpus_of, who_held
+from triage.gpus import holder_name, is_ours
 from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind
 from triage.wording import names, short
@@ -227,8 +228,8 @@ def _gpu_memory(test: Test, view: View) -> Answer:
         ids.append(evidence.id)
     for evidence, holders in _facts(view, GpuHolders):
         space = view.case.pod.namespace if view.case.pod else ""
-        own = {(space or p.namespace, view.case.subject) for p in holders.pods}
-        others = [f"{p.namespace}/{p.pod}" for p in holders.pods if (p.namespace, p.pod) not in own]
+        there = [(holder.namespace, holder.pod) for holder in holders.pods]
+        others = [holder_name(one) for one in there if not is_ours(one, {view.case.subject}, space)]
         if others:
             told.append(f"on node {holders.node} GPUs were given to {names(others)} too")
             ids.append(evidence.id)

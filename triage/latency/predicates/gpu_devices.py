@@ -1,7 +1,7 @@
 """The GPUs that are known of in an incident, and whose they are as far as that is told. Pure."""
 
 from triage.cluster_views import PodPlacements
-from triage.gpus import PAGE_TOTAL, PAGE_USED, Device, Holder, Told, find_devices
+from triage.gpus import PAGE_TOTAL, PAGE_USED, Device, Holder, Told, find_devices, is_ours
 from triage.latency.facts import Ranges
 from triage.latency.incident import Incident
 
@@ -50,9 +50,9 @@ def own_pods(incident: Incident) -> set[str]:
 
 
 def own_holders(incident: Incident, device: Device) -> list[Holder]:
-    """Those of its holders that were asked about; another namespace may have a pod of the same name."""
+    """Those of its holders that were asked about."""
     own, asked = own_pods(incident), incident.snapshot.asked.namespace
-    return [(space, pod) for space, pod in device.held if pod in own and (not asked or space in ("", asked))]
+    return [holder for holder in device.held if is_ours(holder, own, asked)]
 
 
 def group_of(device: Device) -> str:

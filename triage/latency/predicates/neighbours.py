@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from triage.answers import Answer
 from triage.gpu_errors import problems_of
-from triage.gpus import Device, device_key
+from triage.gpus import Device, device_key, is_ours
 from triage.latency.facts import Ranges, Series
 from triage.latency.history import owner_by_name
 from triage.latency.incident import Incident
@@ -131,7 +131,7 @@ def _neighbours(incident: Incident, measure: str) -> Iterator[Neighbour]:
         for series in ranges.series:
             namespace, pod = series.labels.get("namespace", ""), series.labels.get("pod", "")
             during = median(incident.within(ranges, series, "during"))
-            if not pod or during is None or (pod in own and (not asked or namespace in ("", asked))):
+            if not pod or during is None or is_ours((namespace, pod), own, asked):
                 continue
             # An idle GPU is held all the same; of a pod that has no series the exporter says that it is not there.
             known = incident.within(ranges, series, "before") if incident.onset else []
