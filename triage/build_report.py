@@ -9,6 +9,7 @@ import msgspec
 
 from triage.answers import View, said_while_serving, view_of
 from triage.case import Case, ModelCase, blamed_by, is_serving, make_case, primary
+from triage.case_gpus import gpu_ranges, gpus_of
 from triage.cluster_views import Canary, PodPlacements, Rollouts
 from triage.evidence import (
     Evidence,
@@ -19,7 +20,6 @@ from triage.evidence import (
 )
 from triage.evidence_lines import evidence_line
 from triage.gpu_errors import device_notes
-from triage.gpu_load import gpu_ranges, gpus_of
 from triage.gpu_map import gpu_map
 from triage.gpus import Device, Key
 from triage.latency.changes import rolled_out_at

@@ -1,18 +1,17 @@
 """Who held a GPU's memory when a load found too little: nobody, so that the model does not fit an empty GPU; others; or what the
 same server had loaded before. By what was measured then, else by the pod's own page now; where neither tells, it says so. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from telemetry.gpu_resources import gpus_of as count_gpus
 from triage.case import Case
+from triage.case_gpus import gpu_ranges, gpus_of
 from triage.chart_scale import clock
-from triage.claims import LogReading
-from triage.evidence import GpuMemory, LogExcerpt, PodView
-from triage.gpus import Device, Holder, Told, find_devices, gib, holder_name, is_ours
-from triage.latency.facts import Ranges
-from triage.log_time import seconds_of, time_of
+from triage.gpu_then import SCRAPE_SECONDS, Load, Then, failed_in, time_of_line
+from triage.gpus import Device, gib
+from triage.log_time import seconds_of
 from triage.overlap import loading_beside
 from triage.pod_roles import triton_containers
 from triage.wording import count, names
@@ -20,13 +19,7 @@ from triage.wording import count, names
 EMPTY_BYTES = float(2**30)
 """So much a process takes before it has a model: its CUDA context and its libraries' kernels, 300 MB, and more than 1000 MB before
 CUDA 11.7 (pytorch/pytorch#107667)."""
-_BEFORE_SECONDS = 300.0
-_SCRAPE_SECONDS = 60.0
-"""So old may a sample be at its step."""
-_CLOCKS_APART = 5.0
-"""Seconds by which two clocks of a cluster may differ."""
-_OLDEST_STEPS = 3
-"""A sample that is older does not tell of now."""
+_SOON_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +36,6 @@ class Held:
     """The pods of others, or the models of the same server."""
 
 
-def gpu_ranges(case: Case) -> list[Told]:
-    """What exporters of GPUs told of the pod's, by the id of its evidence."""
-    return [(e.id, e.facts) for e in case.of_probe("gpu_history") if isinstance(e.facts, Ranges)]
-
-
-def gpus_of(case: Case) -> list[Device]:
-    """The devices that the pod holds, by an exporter; else those on its own page, of which only the present is known."""
-    held: list[tuple[Device, float]] = []
-    for device in find_devices(gpu_ranges(case)):
-        if times := [at for holder, at in device.held.items() if _is_own(case, holder)]:
-            held.append((device, max(times)))
-    # One that is made anew under its name, as a StatefulSet's is, may come to another GPU.
-    latest = max((at for _, at in held), default=0.0)
-    return [device for device, at in held if at >= latest - device.grain] or _on_the_page(case)
-
-
-def _is_own(case: Case, holder: Holder) -> bool:
-    return is_ours(holder, {case.subject}, case.pod.namespace if case.pod else "")
-
-
 def who_held(case: Case, model: str) -> Held | None:
     """None: nothing is known of the memory of the pod's GPUs."""
     held = gpus_of(case)
@@ -72,8 +45,8 @@ def who_held(case: Case, model: str) -> Held | None:
     beside, blind = _beside(case, model), _blind(case, held)
     if not gpu_ranges(case):
         return _by_the_page(case, model, devices, beside, blind)
-    load = _Load.of(case, model)
-    views = [_Then.of(case, device, load) for device in devices]
+    load = Load.of(case, model)
+    views = [Then.of(case, device, load) for device in devices]
     views.sort(key=lambda view: -1.0 if view.at_load is None else view.at_load / view.total, reverse=True)
     told = [_judged(case, model, view, views, beside, load) for view in views]
     if len({one.by for one in told}) == 1 and (not blind or told[0].by == "unknown"):
@@ -92,161 +65,82 @@ def _blind(case: Case, held: Sequence[Device]) -> list[str]:
     return [device.name for device in held if not device.memory] + untold
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """Seconds since 1970; None: not known."""
-
-    server_began: float | None
-    earlier_ended: float | None
-    """The server's life before that; at the latest."""
-    began: float | None
-    pod_began: float | None
-
-    @property
-    def no_earlier_life(self) -> float:
-        """From when on a sample shows nothing of the server's life before."""
-        return float("-inf") if self.earlier_ended is None else self.earlier_ended + _SCRAPE_SECONDS
-
-    @classmethod
-    def of(cls, case: Case, model: str) -> "_Load":
-        reading = next((r for r in case.logs if _failed_in(r, model)), None)
-        began = _begin_of(reading, model) if reading else None
-        server, earlier = _life(
-            case, previous=reading is not None and reading.evidence.probe == "previous_log"
-        )
-        if began is not None and server is not None and began < server - _CLOCKS_APART:
-            began = None  # the container's clock or zone is another
-        return cls(server, earlier, began, seconds_of(case.pod.started_at) if case.pod else None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Then:
-    device: Device
-    total: float
-    before_server: float | None
-    """Bytes in use before the server began, so of others; the least of five minutes."""
-    at_load: float | None
-    measured_at: float = 0.0
-    """When that was."""
-
-    @classmethod
-    def of(cls, case: Case, device: Device, load: _Load) -> "_Then":
-        memory = device.memory
-        before = at_load = None
-        measured_at = 0.0
-        nothing_earlier = max(load.no_earlier_life, _no_earlier_pod(case, device, load.pod_began))
-        if load.server_began is not None:
-            low = max(load.server_began - _BEFORE_SECONDS, nothing_earlier)
-            seen = [value for at, value in _samples(device) if low <= at <= load.server_began]
-            before = min(seen, default=None)
-        if load.began is not None:
-            oldest = max(load.began - _OLDEST_STEPS * device.step, nothing_earlier)
-            known = [(at, value) for at, value in _samples(device) if oldest <= at <= load.began]
-            measured_at, at_load = known[-1] if known else (0.0, None)
-        return cls(device, memory[1] if memory else 0.0, before, at_load, measured_at)
-
-    def others(self, case: Case, began: float | None) -> list[str]:
-        """Pods that held it beside the one in question when the load began or later, as `namespace/pod`."""
-        left = {holder for holder, at in self.device.left.items() if began is not None and at < began}
-        return _pods(
-            holder for holder in self.device.held if holder not in left and not _is_own(case, holder)
-        )
-
-    def gone(self, case: Case, load: _Load) -> list[str]:
-        """Those of them that gave it up between the time of `before_server` and the load: what they had is in that figure, and was
-        not in use any more."""
-        if load.server_began is None or load.began is None:
-            return []
-        low, high = load.server_began - _BEFORE_SECONDS, load.began
-        left = self.device.left.items()
-        return _pods(holder for holder, at in left if low <= at < high and not _is_own(case, holder))
-
-    def amount(self, used: float) -> str:
-        return f"{gib(used)} of {gib(self.total)} GiB of {self.device.name}"
-
-
 def _judged(
-    case: Case, model: str, full: _Then, views: Sequence[_Then], beside: str | None, load: _Load
+    case: Case, model: str, full: Then, views: Sequence[Then], beside: str | None, load: Load
 ) -> Held:
-    others = full.others(case, load.began)
-    others_loaded = _others_loaded(case, model)
-    evidence = tuple(dict.fromkeys(full.device.evidence))
-    before, then = full.before_server, full.at_load
-    if then is None:
-        now = full.device.memory
-        until = full.device.memory_until
-        when = (
-            "are in use now" if until is None else f"were in use at {clock(until)} UTC, when it was last told"
-        )
-        said = (
-            f"{full.amount(now[0] if now else 0.0)} {when}; how much it was when the load began is not known"
-        )
-        if before is not None and before > EMPTY_BYTES:
-            said += f"; before this server began it was {gib(before)} GiB, by {_who(full, others)}"
-        return Held("unknown", said, evidence, full.device.name)
-    began = f"when the load of {model} began, {full.amount(then)} were in use"
-    if then <= EMPTY_BYTES:
-        if unknown := [view.device.name for view in views if view.at_load is None]:
-            said = f"{began}; how much it was of {names(unknown)} is not known"
-            return Held("unknown", said, evidence, full.device.name)
-        if others:
-            said = f"{began}; {names(others)} may have taken more since: it is shared"
-            return Held("unknown", said, evidence, full.device.name)
-        if beside:
-            return Held(
-                "own", f"{began}, and {beside}", evidence, full.device.name, full.amount(then), beside
-            )
-        if beside is None:
-            said = f"{began}; whether other models loaded at the same time, the log does not show"
-            return Held("unknown", said, evidence, full.device.name)
-        shown_until = min(view.measured_at for view in views) - _SCRAPE_SECONDS
-        if late := [name for name, at in others_loaded.items() if at is None or at > shown_until]:
-            said = f"{began} when it was last measured; {names(late)} may have been loaded since"
-            return Held("unknown", said, evidence, full.device.name)
-        said = f"{began}, and nothing else was loading: {model} does not fit the empty GPU"
-        return Held("empty", said, evidence, full.device.name, full.amount(then))
+    if full.at_load is None:
+        return _not_measured(case, full, load)
+    began = f"when the load of {model} began, {full.amount(full.at_load)} were in use"
+    if full.at_load <= EMPTY_BYTES:
+        return _of_empty(case, model, full, views, beside, load, began)
+    return _of_filled(case, model, full, beside, load, began)
+
+
+def _unknown(full: Then, said: str) -> Held:
+    return Held("unknown", said, full.evidence, full.device.name)
+
+
+def _not_measured(case: Case, full: Then, load: Load) -> Held:
+    """How full it was when the load began."""
+    now, until, before = full.device.memory, full.device.memory_until, full.before_server
+    when = "are in use now" if until is None else f"were in use at {clock(until)} UTC, when it was last told"
+    said = f"{full.amount(now[0] if now else 0.0)} {when}; how much it was when the load began is not known"
+    if before is not None and before > EMPTY_BYTES:
+        who = _who(full, full.others_before(case, load))
+        said += f"; before this server began it was {gib(before)} GiB, by {who}"
+    return _unknown(full, said)
+
+
+def _of_empty(
+    case: Case, model: str, full: Then, views: Sequence[Then], beside: str | None, load: Load, began: str
+) -> Held:
+    """The fullest of them had nothing in it: who may have taken memory since?"""
+    if unmeasured := [view.device.name for view in views if view.at_load is None]:
+        return _unknown(full, f"{began}; how much it was of {names(unmeasured)} is not known")
+    if others := full.others(case, load):
+        return _unknown(full, f"{began}; {names(others)} may have taken more since: it is shared")
+    if beside is None:
+        said = f"{began}; whether other models loaded at the same time, the log does not show"
+        return _unknown(full, said)
+    amount = full.amount(full.at_load or 0.0)
+    if beside:
+        return Held("own", f"{began}, and {beside}", full.evidence, full.device.name, amount, beside)
+    shown_until = min(view.measured_at for view in views) - SCRAPE_SECONDS
+    loaded = _others_loaded(case, model)
+    if late := [name for name, at in loaded.items() if at is None or at > shown_until]:
+        said = f"{began} when it was last measured; {names(late)} may have been loaded since"
+        return _unknown(full, said)
+    said = f"{began}, and nothing else was loading: {model} does not fit the empty GPU"
+    return Held("empty", said, full.evidence, full.device.name, amount)
+
+
+def _of_filled(case: Case, model: str, full: Then, beside: str | None, load: Load, began: str) -> Held:
+    """By whom: what was there before the server began is others', what came since its own, where nobody else came or went."""
+    others, before, then = full.others(case, load), full.before_server, full.at_load or 0.0
     if before is None:
-        whose = (
-            f"how much of it is of {names(others)} is not known" if others else "whose it was is not known"
-        )
-        said = f"{began}; {whose}, for nothing was measured just before the server began"
-        return Held("unknown", said, evidence, full.device.name)
+        whose = f"how much of it is of {names(others)}" if others else "whose it was"
+        said = f"{began}; {whose} is not known, for nothing was measured just before the server began"
+        return _unknown(full, said)
     gone = full.gone(case, load)
     if before > EMPTY_BYTES and (gone or before - then > EMPTY_BYTES):
         said = f"{began}; before this server began it was {gib(before)} GiB"
         said += f", when {names(gone)} still held it" if gone else ", and somebody let go of it since"
-        return Held("unknown", f"{said}: whose it was is not known", evidence, full.device.name)
+        return _unknown(full, f"{said}: whose it was is not known")
     if before > EMPTY_BYTES and before >= then - before:
-        return _of_others(full, before, others, evidence)
+        who = _who(full, full.others_before(case, load))
+        said = f"before this server began, {full.amount(before)} were in use: by {who}"
+        return Held("others", said, full.evidence, full.device.name, full.amount(before), who)
+    since = f"{began}, {gib(then - before)} GiB of it since the server began"
     if others:
-        said = f"{began}, {gib(then - before)} GiB of it since the server began: by what it loaded or by {names(others)}"
-        return Held("unknown", f"{said}; it is shared", evidence, full.device.name)
-    loaded = names(list(others_loaded)) if others_loaded else beside or "what this server had begun before"
-    said = f"{began}, {gib(then - before)} GiB of it since the server began: by {loaded}"
+        return _unknown(full, f"{since}: by what it loaded or by {names(others)}; it is shared")
+    loaded = names(list(_others_loaded(case, model))) or beside or "what this server had begun before"
+    said = f"{since}: by {loaded}"
     if before > EMPTY_BYTES:
         said += f"; {gib(before)} GiB were others'"
-    return Held("own", said, evidence, full.device.name, full.amount(then), loaded)
+    return Held("own", said, full.evidence, full.device.name, full.amount(then), loaded)
 
 
-def _no_earlier_pod(case: Case, device: Device, pod_began: float | None) -> float:
-    """From when on a sample shows nothing of a pod of the same name, such as a StatefulSet's, that was there before."""
-    held_earlier = pod_began is not None and any(
-        at < pod_began - _CLOCKS_APART for holder, at in device.since.items() if _is_own(case, holder)
-    )
-    return pod_began + _SCRAPE_SECONDS if pod_began is not None and held_earlier else float("-inf")
-
-
-def _pods(holders: Iterable[Holder]) -> list[str]:
-    return sorted(map(holder_name, holders))
-
-
-def _of_others(full: _Then, before: float, others: Sequence[str], evidence: tuple[str, ...]) -> Held:
-    who = _who(full, others)
-    said = f"before this server began, {full.amount(before)} were in use: by {who}"
-    return Held("others", said, evidence, full.device.name, full.amount(before), who)
-
-
-def _who(full: _Then, others: Sequence[str]) -> str:
+def _who(full: Then, others: Sequence[str]) -> str:
     if others:
         return names(others)
     if full.device.watched:
@@ -256,14 +150,14 @@ def _who(full: _Then, others: Sequence[str]) -> str:
 
 def _others_loaded(case: Case, model: str) -> dict[str, float | None]:
     """Other models of the same server that did not begin to load after the failure, and when each was loaded; None: not known."""
-    reading = next((reading for reading in case.logs if _failed_in(reading, model)), None)
+    reading = next((reading for reading in case.logs if failed_in(reading, model)), None)
     attempts = reading.log.attempts if reading else {}
     failed = (attempts[model].ended or attempts[model].latest) if model in attempts else 0
     found: dict[str, float | None] = {}
     for name in sorted({m.name for m in case.models.values() if m.loaded} - {model}):
         other = attempts.get(name)
         if not (other and failed and other.began and other.began > failed):
-            found[name] = _time_of(reading, other.ended) if reading and other else None
+            found[name] = time_of_line(reading, other.ended) if reading and other else None
     return found
 
 
@@ -284,70 +178,13 @@ def _by_the_page(
 
 def _read_soon_after(case: Case, model: str) -> bool:
     """Whether the pages were read within minutes of the failure: later on, who held the memory then may have gone."""
-    reading = next((reading for reading in case.logs if _failed_in(reading, model)), None)
-    failed = _time_of(reading, reading.log.attempts[model].ended) if reading else None
+    reading = next((reading for reading in case.logs if failed_in(reading, model)), None)
+    failed = time_of_line(reading, reading.log.attempts[model].ended) if reading else None
     read = [seconds_of(evidence.fetched_at) for evidence in case.of_probe("gpu_memory")]
-    return failed is not None and all(at is not None and at - failed <= _BEFORE_SECONDS for at in read)
-
-
-def _on_the_page(case: Case) -> list[Device]:
-    pod = case.pod
-    namespace, node = (pod.namespace, pod.node) if pod else ("", "")
-    return [
-        Device(
-            gpu.gpu,
-            node=node,
-            held={(namespace, case.subject): seconds_of(evidence.fetched_at) or 0.0} if case.subject else {},
-            used=(gpu.used_bytes,),
-            free=(max(0.0, gpu.total_bytes - gpu.used_bytes),),
-            evidence=[evidence.id],
-        )
-        for evidence in case.of_probe("gpu_memory")
-        if isinstance(evidence.facts, GpuMemory)
-        for gpu in evidence.facts.gpus
-    ]
-
-
-def _samples(device: Device) -> list[tuple[float, float]]:
-    return [
-        (device.start + n * device.step, value) for n, value in enumerate(device.used) if value is not None
-    ]
+    return failed is not None and all(at is not None and at - failed <= _SOON_SECONDS for at in read)
 
 
 def _beside(case: Case, model: str) -> str | None:
     """As `loading_beside`, of the log in which the load failed."""
-    found = [loading_beside(reading, model) for reading in case.logs if _failed_in(reading, model)]
+    found = [loading_beside(reading, model) for reading in case.logs if failed_in(reading, model)]
     return next((said for said in found if said is not None), None)
-
-
-def _failed_in(reading: LogReading, model: str) -> bool:
-    attempt = reading.log.attempts.get(model)
-    return attempt is not None and attempt.outcome == "failed"
-
-
-def _begin_of(reading: LogReading, model: str) -> float | None:
-    attempt = reading.log.attempts.get(model)
-    return _time_of(reading, attempt.began) if attempt else None
-
-
-def _time_of(reading: LogReading, number: int | None) -> float | None:
-    excerpt = reading.evidence.facts
-    if number is None or not isinstance(excerpt, LogExcerpt):
-        return None
-    text = next((line.text for line in excerpt.lines if line.number == number), "")
-    return time_of(text, seconds_of(reading.evidence.fetched_at))
-
-
-def _life(case: Case, *, previous: bool) -> tuple[float | None, float | None]:
-    """When the server's life began in which the load failed, and when the one before it ended."""
-    pod: PodView | None = case.pod
-    for container in triton_containers(pod) if pod else ():
-        present, last, ended = (
-            seconds_of(text)
-            for text in (container.began_at, container.last_began_at, container.last_ended_at)
-        )
-        began = last if previous or present is None else present
-        if began == present:
-            return began, ended if ended is not None or not container.restarts else began
-        return began, began if container.restarts > 1 else None  # the lives before that are not told of
-    return None, None

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from triage.answers import Answer, View
 from triage.case import index_rows
+from triage.case_gpus import gpu_ranges, gpus_of
 from triage.cluster_views import Nodes
 from triage.evidence import (
     ContainerUse,
@@ -23,7 +24,7 @@ from triage.evidence import (
     RepositoryIndex,
 )
 from triage.gpu_errors import problems_of, xids_seen
-from triage.gpu_load import gpu_ranges, gpus_of, who_held
+from triage.gpu_load import who_held
 from triage.gpus import holder_name, is_ours
 from triage.pod_roles import triton_containers
 from triage.tree import Test, TestKind

@@ -261,6 +261,12 @@ def test_who_gave_it_up_since_the_server_began_had_part_of_what_was_in_use_befor
     assert "before this server began it was 11.0 GiB, when prod/web-0 still held it" in held.said
 
 
+def test_who_came_to_a_full_gpu_after_the_server_began_did_not_fill_it_before() -> None:
+    holders = told("gpu_holders", while_held("web-1", "prod", 0, 33), while_held("job-9", "data", 29, 33))
+    held = judged(*failing(), *used(11, 11.4, 15.9), holders)
+    assert (held.by, held.who) == ("others", "somebody whom no exporter names")
+
+
 def test_what_an_earlier_pod_of_the_same_name_held_is_nobody_else_s() -> None:
     """A StatefulSet makes it anew under its name, on the same GPU."""
     view = pod("web-1", SERVER)
