@@ -4,7 +4,7 @@ A cluster-wide list, with a field selector for the node: a right that most peopl
 
 import msgspec
 
-from telemetry.gpu_resources import gpus_of
+from telemetry.gpu_resources import Resources, gpus_scheduled
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import list_objects
 
@@ -22,22 +22,14 @@ async def read_gpu_pods(api: KubernetesApi, node: str) -> list[GpuPod]:
     pods = await list_objects(api, "/api/v1/pods", _Pod, query)
     found = [
         GpuPod(
-            pod.metadata.namespace, pod.metadata.name, _gpus(pod), pod.metadata.deletion_timestamp is not None
+            pod.metadata.namespace,
+            pod.metadata.name,
+            gpus_scheduled(pod.spec.containers, pod.spec.init_containers),
+            pod.metadata.deletion_timestamp is not None,
         )
         for pod in pods
     ]
     return sorted((pod for pod in found if pod.gpus), key=lambda pod: (pod.namespace, pod.pod))
-
-
-def _gpus(pod: "_Pod") -> int:
-    """What the scheduler counts: the containers and the sidecars together, or what an init container asks for beside the sidecars
-    that began before it (kubernetes/component-helpers:resource/helpers.go, PodRequests)."""
-    sidecars = most = 0
-    for container in pod.spec.init_containers or ():
-        gpus = gpus_of(container.resources.limits or {})
-        most = max(most, sidecars + gpus)
-        sidecars += gpus if container.restart_policy == "Always" else 0
-    return max(most, sidecars + sum(gpus_of(c.resources.limits or {}) for c in pod.spec.containers))
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,14 +38,9 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     deletion_timestamp: str | None = None
 
 
-class _Resources(msgspec.Struct, frozen=True):
-    limits: dict[str, str] | None = None
-
-
 class _Container(msgspec.Struct, frozen=True, rename="camel"):
-    resources: _Resources = _Resources()
+    resources: Resources = Resources()
     restart_policy: str = ""
-    """`Always` makes an init container a sidecar."""
 
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):

@@ -8,10 +8,11 @@ from functools import reduce
 
 import msgspec
 
+from telemetry.gpu_resources import Resources, gpus_while_running
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.kubernetes_objects import list_objects, object_path
 from telemetry.pod_details import PodCondition, Port
-from telemetry.pods import Pod, Resources, gpus_by_limits
+from telemetry.pods import Pod
 
 TRITON_PORTS = frozenset({8000, 8001, 8002})
 TEMPLATE_LABELS = ("controller-revision-hash", "rollouts-pod-template-hash", "pod-template-hash")
@@ -88,7 +89,7 @@ def placement_of(pod: "PlacedPod") -> Placement:
         restarts=told.restart_count,
         ended_by=(ended.reason or f"exit code {ended.exit_code}") if ended else "",
         ended_at=ended.finished_at if ended else None,
-        gpus=gpus_by_limits(spec.containers, spec.init_containers, spec.resource_claims),
+        gpus=gpus_while_running(spec.containers, spec.init_containers, spec.resource_claims),
         cpu_limit=parse_cores((triton.resources.limits or {}).get("cpu", "")),
         container=triton.name,
     )

@@ -5,11 +5,11 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
-from telemetry.gpu_resources import gpus_of
+from telemetry.gpu_resources import Resources, gpus_while_running
 from telemetry.kubernetes_api import KubernetesApi
 from telemetry.listwatch import EventType, KubernetesObject, ListWatch
 from telemetry.target import Phase, PodKey, Target, Targets
@@ -24,10 +24,6 @@ _HTTP_ANNOTATIONS = ("triton-ops.io/http-port",)
 class ContainerPort(msgspec.Struct, frozen=True, rename="camel"):
     container_port: int
     name: str = ""
-
-
-class Resources(msgspec.Struct, frozen=True):
-    limits: dict[str, str] | None = None
 
 
 class Container(msgspec.Struct, frozen=True):
@@ -115,7 +111,7 @@ def target_of(
         restarts=_restarts(pod, metrics_port),
         finished=pod.status.phase in _FINISHED,
         counters_off=any(map(_counters_off, pod.spec.containers)),
-        gpus=gpus_by_limits(pod.spec.containers, pod.spec.init_containers, pod.spec.resource_claims),
+        gpus=gpus_while_running(pod.spec.containers, pod.spec.init_containers, pod.spec.resource_claims),
         problem="; ".join(filter(None, (metrics_problem, http_problem))),
     )
 
@@ -126,26 +122,6 @@ _COUNTERS_OFF = re.compile(r"--metrics-config[=\s]+[\"']?counter_latencies=false
 def _counters_off(container: Container) -> bool:
     """Its arguments, a shell's too, switch Triton's request counters off."""
     return _COUNTERS_OFF.search(" ".join([*(container.command or ()), *(container.args or ())])) is not None
-
-
-class GpuContainer(Protocol):
-    """What a container may be given."""
-
-    @property
-    def resources(self) -> Resources: ...
-
-    @property
-    def restart_policy(self) -> str: ...
-
-
-def gpus_by_limits(
-    containers: Sequence[GpuContainer], init: Sequence[GpuContainer] | None, claims: Sequence[object] | None
-) -> int | None:
-    """GPUs of a running pod, its sidecars' among them. None: a claim (dynamic resource allocation) may be for a GPU, and does not
-    say so here."""
-    sidecars = (each for each in init or () if each.restart_policy == "Always")
-    limits = sum(gpus_of(each.resources.limits or {}) for each in (*containers, *sidecars))
-    return None if limits == 0 and claims else limits
 
 
 class _Port(NamedTuple):

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from telemetry.gpu_resources import Resources
 from telemetry.kube_client import KubernetesClient
 from telemetry.listwatch import EventType
-from telemetry.pods import Container, Pod, PodSpec, PodTargets, Resources, target_of
+from telemetry.pods import Container, Pod, PodSpec, PodTargets, target_of
 from telemetry.target import Phase, PodKey, Target, Targets, Workload
 from tests.kube.api_server import answer, api_server, kubeconfig, page, stream
 from tests.kube.canned_api import CannedApi
