@@ -50,11 +50,9 @@ def serve(config_file: Path, rules_folder: Path | None, kubeconfig: str | None, 
     from telemetry.kubernetes_api import KubernetesError
     from telemetry.located_yaml import InvalidFileError
     from telemetry.logs import configure_logs
-    from telemetry.rules_dir import part_of, rules_dir
+    from telemetry.rules_dir import rules_dir
 
-    files = Files(
-        config_file, (rules_folder or rules_dir()) / "signals", part_of(rules_folder, "gpu_exporters")
-    )
+    files = Files(config_file, (rules_folder or rules_dir()) / "signals")
     try:
         loaded = files.read()
     except InvalidFileError as error:

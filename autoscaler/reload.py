@@ -46,8 +46,6 @@ class Files:
 
     config: Path
     signals: Path
-    gpu_exporters: Path | None = None
-    """None: none is known."""
 
     def read(self) -> Loaded:
         """Raises InvalidFileError with the mistakes of every file."""
@@ -67,11 +65,10 @@ class Files:
         except InvalidFileError as error:
             problems += error.problems
         exporters: Sequence[GpuExporter] = ()
-        if self.gpu_exporters is not None:
-            try:
-                exporters = load_gpu_exporters(self.gpu_exporters)
-            except InvalidFileError as error:
-                problems += error.problems
+        try:
+            exporters = load_gpu_exporters(self.gpu_exporters)
+        except InvalidFileError as error:
+            problems += error.problems
         if problems:
             raise InvalidFileError(problems)
         return Loaded(config, rows, digest, exporters, gateways or {})
@@ -81,12 +78,16 @@ class Files:
         """Beside the signals, or those that ship."""
         return part_of(self.signals.parent, "gateways")
 
+    @property
+    def gpu_exporters(self) -> Path:
+        """As the gateways."""
+        return part_of(self.signals.parent, "gpu_exporters")
+
     def digest(self) -> str:
         """The same as long as the contents are; a file that cannot be read counts by its absence."""
         found = hashlib.sha256()
-        exporters = self.gpu_exporters.glob("*.yaml") if self.gpu_exporters is not None else ()
-        gateways = self.gateways.glob("*.yaml")
-        rules = (*sorted(self.signals.glob("*.yaml")), *sorted(exporters), *sorted(gateways))
+        folders = self.signals, self.gpu_exporters, self.gateways
+        rules = (path for folder in folders for path in sorted(folder.glob("*.yaml")))
         for path in (self.config, *rules):
             try:
                 content = path.read_bytes()

@@ -278,8 +278,8 @@ async def test_every_question_is_answered_while_one_configuration_takes_over_fro
 
 
 def test_gpu_exporters_are_among_the_files_that_may_change(tmp_path: Path) -> None:
-    exporters = Path(shutil.copytree(rules_dir() / "gpu_exporters", tmp_path / "gpu_exporters"))
-    files = Files(tmp_path / "config.yaml", rules_dir() / "signals", exporters)
+    rules = Path(shutil.copytree(rules_dir(), tmp_path / "rules"))
+    files, exporters = Files(tmp_path / "config.yaml", rules / "signals"), rules / "gpu_exporters"
     files.config.write_text(_config())
     before = files.read()
     assert [each.name for each in before.exporters] == ["dcgm-exporter", "triton-gpu-agent"]
