@@ -14,6 +14,7 @@ import re2
 from pydantic import BaseModel, ConfigDict, Field
 
 from telemetry.located_yaml import InvalidFileError, Problem, read_located
+from telemetry.re2_words import said_by_re2
 
 _SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _SET_BYTES = 32 << 20
@@ -243,8 +244,8 @@ def _filled(alphabet: str, length: int) -> str:
 
 
 def _said(error: Exception) -> str:
-    said = error.args[0] if error.args else error
-    return f"not an RE2 pattern: {said.decode()}" if isinstance(said, bytes) else str(said)
+    said = said_by_re2(error)
+    return f"not an RE2 pattern: {said}" if isinstance(error, re2.error) else said
 
 
 def _options() -> Any:

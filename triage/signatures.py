@@ -14,6 +14,7 @@ import re2
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from telemetry.located_yaml import InvalidFileError, Problem, parse_located, read_text
+from telemetry.re2_words import said_by_re2
 
 Category = Literal[
     "repository_layout",
@@ -50,10 +51,8 @@ def _compiled_by_re2(pattern: str) -> str:
     try:
         _compile(pattern)
     except re2.error as error:
-        said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
-        raise ValueError(
-            f"not an RE2 pattern: {said}; RE2 has no look-around and no back-references"
-        ) from error
+        said = f"not an RE2 pattern: {said_by_re2(error)}; RE2 has no look-around and no back-references"
+        raise ValueError(said) from error
     return pattern
 
 

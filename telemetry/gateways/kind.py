@@ -10,6 +10,7 @@ import re2
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from telemetry.located_yaml import InvalidFileError, Problem, read_located
+from telemetry.re2_words import said_by_re2
 
 MATCHER: Final = r'\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*'
 _MATCHERS: Final = rf"^(?:{MATCHER}(?:,{MATCHER})*)?$"
@@ -65,7 +66,7 @@ def check_patterns(patterns: Mapping[str, str]) -> None:
             compile_pattern(target_pattern(pattern, "a", "b"))
         except re2.error as error:
             raise ValueError(
-                f"{label}: {pattern!r} is no regular expression of Prometheus: {error}"
+                f"{label}: {pattern!r} is no regular expression of Prometheus: {said_by_re2(error)}"
             ) from None
     if not any("{service}" in pattern for pattern in patterns.values()):
         raise ValueError(

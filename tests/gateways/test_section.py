@@ -104,7 +104,7 @@ WORKLOADS = "  workloads: [{namespace: a, workload: b}]\n"
         ),
         (
             "gateway:\n  kind: istio\n" + WORKLOADS + "  target: {svc: '(?=t){service}'}\n",
-            "is no regular expression of Prometheus",
+            "is no regular expression of Prometheus: invalid perl operator: (?=",
         ),
         (
             "gateway:\n  kind: istio\n" + WORKLOADS + "  families: {request: x}\n",
