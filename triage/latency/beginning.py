@@ -149,11 +149,13 @@ def _first(dated: list[_Dated], step: float) -> _Dated:
 
 
 def _felt(history: History, who: Who, row: Quantity, found: Found) -> float:
-    """A rise by less is no symptom: of a part of a request's time a tenth of the whole before, of what waits half a request."""
+    """A rise by less is no symptom: of a part of a request's time a tenth of the whole before, or of what is known of the whole where
+    nothing is of before; of what waits half a request."""
     if row.unit == "ms":
         whole = history.read("latency", who).trace
-        before = whole.between(whole.start, found.onset.earliest).present() if whole else []
-        return 0.1 * max(median([value for _, value in before]) or 0.0, found.before)
+        early = whole.between(whole.start, found.onset.earliest).present() if whole else []
+        known = early or (whole.present() if whole else [])
+        return 0.1 * max(median([value for _, value in known]) or 0.0, found.before)
     return {"requests": 0.5, "requests/s": 0.05, "share": 0.01}.get(row.unit, 0.0)
 
 

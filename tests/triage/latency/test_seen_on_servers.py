@@ -134,6 +134,17 @@ def test_a_queue_that_rose_by_little_does_not_date_what_rose_by_far_more_later()
     assert told.symptom == "gateway_tail"
 
 
+def test_a_tail_of_a_millisecond_dates_nothing_where_the_whole_was_not_measured_so_early() -> None:
+    """Its rise is no more felt for that: the time per request is told from step 50 on, and is forty milliseconds then."""
+    late: list[float | None] = [*steady(None, 50), *steady(20.0, 70)]
+    told = incident(
+        served(rate=late, infer=stepped(40, 140)),
+        triton("queue_p99", [*steady(0.1, 40), *steady(1.0, 80)], pod="a", model="m"),
+        model="m",
+    )
+    assert told.symptom == "latency"
+
+
 @pytest.mark.parametrize(
     ("smear", "over"), [(900.0, True), (60.0, False)], ids=["still holds it", "would have let go"]
 )
