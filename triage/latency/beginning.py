@@ -149,8 +149,8 @@ def _first(dated: list[_Dated], step: float) -> _Dated:
 
 
 def _felt(history: History, who: Who, row: Quantity, found: Found) -> float:
-    """A rise by less is no symptom: of a part of a request's time a tenth of the whole before, or of what is known of the whole where
-    nothing is of before; of what waits half a request."""
+    """A rise by less is no symptom: of a part of a request's time a tenth of the whole before, or of all that is known of the whole
+    where nothing is of before; of what waits half a request."""
     if row.unit == "ms":
         whole = history.read("latency", who).trace
         early = whole.between(whole.start, found.onset.earliest).present() if whole else []
